@@ -1,0 +1,17 @@
+"""The elderly-aware call router: a daemon beside Asterisk that puts older callers through to a person.
+
+Data flows one way. A package imports only from those above it in this list, which a test keeps so:
+
+    errors.py   the one exception tree
+    ami/        bytes, messages and links of the Asterisk Manager Interface
+    callers/    phone numbers, age bands, the registry in Redis
+    rules/      the YAML rules and their evaluation
+    speech/     prompts, voices, stretching
+    journal/    decision and outcome records
+    calls/      one call from request to outcome
+    settings.py the daemon's own settings file
+    daemon.py   wires it all
+    cli/        the command line; the only place that prints or exits
+"""
+
+__version__ = "0.1.0"
