@@ -1,0 +1,76 @@
+# `make demo` and `make test` do all of their set-up themselves. `make help` lists the rest.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/elder-router
+READY := $(VENV)/.ready
+LAB := $(BIN)/python -m lab
+
+.PHONY: help setup system prompts demo run test lint types fuzz bench check lock schema clean
+
+help:
+	@echo 'make demo    start a real call centre on this machine, place real calls, show where they went'
+	@echo 'make test    all tests, on real Asterisk, Redis and SIP'
+	@echo 'make run     the same call centre, until Ctrl-C, to call with a softphone'
+	@echo 'make setup   only the set-up, which the others do too'
+	@echo 'make check   what CI runs: lint, types, tests'
+	@echo 'make bench   measure; rewrites docs/benchmarks.md'
+	@echo 'make fuzz    the property tests, for longer'
+	@echo 'make lock    lock the newest versions of all Python packages'
+
+setup: prompts
+
+system:
+	@lab/setup.sh
+
+# The Python packages, exactly as locked; made anew when the lock changes.
+$(READY): requirements/dev.txt pyproject.toml | system
+	@printf '\033[1m==>\033[0m installing the Python packages into $(VENV) (as locked in requirements/)\n'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "set-up stopped: Python 3.11 or later is needed, this is $$($(PYTHON) -V); name another with make PYTHON=…" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo 'set-up stopped: the virtual environment could not be made; is python3-venv installed?' >&2; exit 1; }
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --progress-bar on -q -r requirements/dev.txt || { \
+	  echo 'set-up stopped: the Python packages could not be installed; is there a network?' >&2; exit 1; }
+	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+prompts: system $(READY)
+	@$(LAB) prompts
+
+demo: prompts
+	@$(LAB) demo
+
+run: prompts
+	@$(LAB) run
+
+# PYTHONASYNCIODEBUG finds what blocks the loop or is never awaited.
+test: prompts
+	@PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(READY)
+	@$(BIN)/mypy
+
+fuzz: $(READY)
+	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest tests/fuzz -q --timeout 1200
+
+bench: prompts
+	@$(BIN)/python -m bench
+
+check: lint types test
+
+schema: $(READY)
+	@$(BIN)/python -m router.journal.schema > docs/journal.schema.json
+
+# Needs uv. Index addresses stay out of the locks.
+lock:
+	uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-header -o requirements/run.txt
+	uv pip compile pyproject.toml --group dev --upgrade --universal --python-version 3.11 --generate-hashes --no-header -c requirements/run.txt -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,63 @@
+"""A real redis-server of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from types import TracebackType
+
+from lab.ports import free_port
+from lab.processes import Child, LabError
+
+
+class RedisServer:
+    """One redis-server on a free loopback port, nothing kept on disk. An async context manager."""
+
+    def __init__(self, directory: Path, port: int | None = None) -> None:
+        self.directory = directory
+        self.port = port or free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.child: Child | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it accepts connections. May be called again after `stop`."""
+        program = shutil.which("redis-server")
+        if program is None:
+            raise LabError("redis-server is not installed: run `make setup`")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        command += ["--dir", str(self.directory), "--daemonize", "no"]
+        self.child = await Child.start("redis", command, self.directory / "redis.log")
+        await wait_for_port(self.port, self.child)
+
+    async def stop(self) -> None:
+        """Stop it."""
+        if self.child:
+            await self.child.stop()
+
+    async def __aenter__(self) -> RedisServer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+
+async def wait_for_port(port: int, child: Child, patience_s: float = 20.0) -> None:
+    """Wait until something accepts connections at 127.0.0.1:`port`; LabError if `child` ends or time is up."""
+    deadline = asyncio.get_running_loop().time() + patience_s
+    while asyncio.get_running_loop().time() < deadline:
+        if not child.running:
+            raise LabError(f"{child.name} ended while starting; its last words:\n{child.tail()}")
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.05)  # a poll with a deadline, not a nap for luck
+            continue
+        writer.close()
+        await writer.wait_closed()
+        return
+    raise LabError(f"{child.name} did not listen on port {port} within {patience_s:.0f} s:\n{child.tail()}")

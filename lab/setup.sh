@@ -1,0 +1,96 @@
+#!/bin/sh
+# Everything that a fresh Debian machine lacks to run the demo and the tests: programs, a real Asterisk, and the
+# prompts at every speed. Made once and reused; says what it does.
+set -eu
+cd "$(dirname "$0")/.."
+
+CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/elder-router"
+ROOTFS="$CACHE/asterisk"
+TESTED_ASTERISK=22.10.1
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
+fail() { printf '\033[1;31mset-up stopped:\033[0m %s\n' "$*" >&2; exit 1; }
+
+# Run a command with its output in a log; show that time passes; on failure show the log's end and a sentence.
+quietly() {
+    what=$1; sentence=$2; shift 2
+    log="$CACHE/setup.log"
+    say "$what"
+    "$@" > "$log" 2>&1 &
+    pid=$!; seconds=0
+    while kill -0 "$pid" 2>/dev/null; do
+        sleep 1; seconds=$((seconds + 1))
+        if [ -t 1 ]; then printf '\r    %3d s' "$seconds"; elif [ $((seconds % 10)) -eq 0 ]; then printf '    %d s\n' "$seconds"; fi
+    done
+    if [ -t 1 ]; then printf '\r            \r'; fi
+    wait "$pid" || { tail -n 15 "$log" >&2; fail "$sentence (the whole log: $log)"; }
+}
+
+as_root() { [ "$(id -u)" -eq 0 ] || fail "$1 needs root: run \`sudo make setup\` once, or install them yourself: $2"; }
+
+mkdir -p "$CACHE"
+
+# Programs. Only what is missing is installed.
+missing=""
+need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+need redis-server redis-server
+need sipp sip-tester
+need espeak-ng espeak-ng
+need sox sox
+need openssl openssl
+need unshare util-linux
+need nsenter util-linux
+python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
+if ! command -v asterisk >/dev/null 2>&1 && [ ! -x "$ROOTFS/usr/sbin/asterisk" ]; then need mmdebstrap mmdebstrap; fi
+if [ -n "$missing" ]; then
+    as_root "installing$missing" "$missing"
+    command -v apt-get >/dev/null 2>&1 || fail "apt-get is not here; install these yourself and run it again:$missing"
+    # Installing a server starts it on Debian; the demo and the tests use servers of their own.
+    printf '#!/bin/sh\nexit 101\n' > "$CACHE/policy-rc.d"; chmod +x "$CACHE/policy-rc.d"
+    placed=""
+    if [ ! -e /usr/sbin/policy-rc.d ]; then cp "$CACHE/policy-rc.d" /usr/sbin/policy-rc.d; placed=yes; fi
+    trap '[ -z "$placed" ] || rm -f /usr/sbin/policy-rc.d' EXIT INT TERM
+    quietly "fetching Debian's package lists" "the package lists could not be fetched; is there a network?" \
+        apt-get update
+    # shellcheck disable=SC2086
+    quietly "installing$missing" "Debian's packages could not be installed" \
+        env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+    [ -z "$placed" ] || rm -f /usr/sbin/policy-rc.d
+    trap - EXIT INT TERM
+fi
+
+# Asterisk: the system's own, or one in a root file system of its own, as Debian 12 has none.
+if command -v asterisk >/dev/null 2>&1; then
+    root=""
+elif [ -x "$ROOTFS/usr/sbin/asterisk" ]; then
+    root="$ROOTFS"
+else
+    as_root "making a root file system with Asterisk" "asterisk"
+    rm -rf "$ROOTFS.part"
+    quietly "making a root file system with Asterisk under $CACHE (once; about 30 s and 400 MB)" \
+        "the root file system with Asterisk could not be made" \
+        mmdebstrap --variant=apt --aptopt='Acquire::Check-Valid-Until "false"' \
+            --include=asterisk,asterisk-core-sounds-en-wav,asterisk-moh-opsound-wav sid "$ROOTFS.part"
+    mv "$ROOTFS.part" "$ROOTFS"
+    root="$ROOTFS"
+fi
+if [ -n "$root" ] && [ "$(id -u)" -ne 0 ]; then as_root "running the Asterisk under $root" "asterisk"; fi
+version=$(${root:+chroot "$root"} asterisk -V | sed 's/^Asterisk \([0-9.]*\).*/\1/')
+case "$version" in
+    "$TESTED_ASTERISK") ;;
+    *) say "note: this is Asterisk $version; the figures in docs/ were measured with $TESTED_ASTERISK" ;;
+esac
+
+# Sounds: Asterisk's own and its music, copied to where the router's prompts are added.
+SOUNDS="$CACHE/sounds"
+if [ ! -d "$SOUNDS/en/digits" ]; then
+    core=$(cd "$root/usr/share/asterisk/sounds" 2>/dev/null && find . -maxdepth 1 -name 'en_US_*' -type d | head -n 1)
+    [ -n "$core" ] || fail "no core sounds with this Asterisk; install asterisk-core-sounds-en-wav"
+    say "copying Asterisk's core sounds to $SOUNDS"
+    mkdir -p "$SOUNDS"; rm -rf "$SOUNDS/en.part"
+    cp -rL "$root/usr/share/asterisk/sounds/$core" "$SOUNDS/en.part" && mv "$SOUNDS/en.part" "$SOUNDS/en"
+fi
+if [ ! -d "$SOUNDS/moh" ]; then
+    mkdir -p "$SOUNDS/moh"
+    cp "$root"/usr/share/asterisk/moh/*.wav "$SOUNDS/moh/" 2>/dev/null || true
+fi

@@ -1,0 +1,368 @@
+"""The registry of callers in Redis: which age band a number belongs to.
+
+One key a caller, `elder:caller:<E.164>`, whose value is the name of the band. The band and not the date of
+birth is kept: it is all that routing needs. Bands go stale as people grow older, so the import is run again
+now and then.
+
+Looking up is made for the moment a call arrives. Lookups that come while one round trip is under way form
+the next one, as a single MGET on a single connection: with a pool of single GETs 10,000 lookups a second
+collapse, coalesced they stay below a millisecond. A lookup always returns within its deadline and never
+raises: a call is not held up because Redis is. MGET answers nil for a key that holds a hash or a list, so
+such a caller is unknown; `get` tells the difference. Writing and importing use a connection of their own
+and may raise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import TracebackType
+from typing import Final, Self, TypeAlias
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from router.callers.breaker import Breaker, BreakerState
+from router.callers.link import RegistryAddress, RegistryLink
+from router.callers.number import Caller, NoNumber, PhoneNumber
+from router.errors import RegistryError
+
+KEY_PREFIX: Final = "elder:caller:"
+# A band's name is a word in the rules file; what is longer was not written by us.
+MAX_BAND_BYTES: Final = 64
+# Long enough for a disk that stalls a save, short enough for a person at a terminal.
+ADMIN_TIMEOUT_S: Final = 5.0
+_MAX_DETAIL_CHARACTERS = 120
+
+_log = structlog.get_logger(__name__)
+
+
+class BandSource(StrEnum):
+    """How it was found out to which band a caller belongs."""
+
+    REGISTRY = "registry"
+    NOT_FOUND = "unknown"
+    NO_NUMBER = "no_number"
+    LOOKUP_FAILED = "lookup_failed"
+
+
+class LookupFailure(StrEnum):
+    """Why a lookup failed; few and fixed, so that they can be counted."""
+
+    DEADLINE = "no answer within the deadline"
+    BREAKER_OPEN = "breaker open"
+    TOO_MANY = "too many lookups waiting"
+    UNREACHABLE = "Redis cannot be reached"
+    REFUSED = "Redis answered with an error"
+    BAD_VALUE = "the value stored is not the name of a band"
+    CLOSED = "the registry is closed"
+    INTERNAL = "an error in the router; see its log"
+
+
+@dataclass(frozen=True, slots=True)
+class BandLookup:
+    """What a lookup found: `band` is a name exactly when `source` is REGISTRY; `took_s` includes waiting."""
+
+    band: str | None
+    source: BandSource
+    detail: str
+    took_s: float
+
+
+@dataclass(slots=True)
+class RegistryStats:
+    """Counters since the start."""
+
+    lookups: int = 0
+    found: int = 0
+    not_found: int = 0
+    no_number: int = 0
+    batches: int = 0
+    failures: Counter[LookupFailure] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    failure: LookupFailure
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.failure}: {self.detail}" if self.detail else self.failure.value
+
+
+_Outcome: TypeAlias = bytes | _Failed | None
+
+
+class Registry:
+    """The registry; see `open_registry`, which makes one. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        address: RegistryAddress,
+        *,
+        deadline_s: float,
+        connect_s: float,
+        max_batch: int,
+        max_waiting: int,
+        breaker: Breaker,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.stats = RegistryStats()
+        self._address = address
+        self._deadline_s = deadline_s
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._breaker = breaker
+        self._clock = clock
+        self._link = RegistryLink(address, answer_s=deadline_s, connect_s=connect_s)
+        self._waiting: deque[tuple[str, asyncio.Future[_Outcome]]] = deque()
+        self._drainer: asyncio.Task[None] | None = None
+        self._admin: Redis | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Registry {self._address!r} breaker={self._breaker.state.value}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def breaker_state(self) -> BreakerState:
+        """Whether Redis is being asked."""
+        return self._breaker.state
+
+    async def lookup(self, caller: Caller) -> BandLookup:
+        """The age band of a caller, or why it is not known, within the deadline. Raises nothing."""
+        began_s = self._clock()
+        self.stats.lookups += 1
+        if isinstance(caller, NoNumber):
+            self.stats.no_number += 1
+            return BandLookup(None, BandSource.NO_NUMBER, caller.reason.value, self._clock() - began_s)
+        outcome = await self._outcome(caller)
+        return self._lookup(outcome, self._clock() - began_s)
+
+    async def get(self, number: PhoneNumber) -> str | None:
+        """The band stored for a number, or None.
+
+        Raises:
+            RegistryError: Redis cannot be reached, or holds something else under that key.
+        """
+        try:
+            value = await self._admin_client().get(_key(number))
+        except (RedisError, OSError) as error:
+            raise self._error(error) from error
+        if value is None:
+            return None
+        band = _band_name(value if isinstance(value, bytes) else value.encode())
+        if band is None:
+            raise RegistryError(f"{LookupFailure.BAD_VALUE}; store the band again to replace it")
+        return band
+
+    async def set(self, number: PhoneNumber, band: str) -> None:
+        """Store a number's band, over what was there.
+
+        Raises:
+            RegistryError: Redis cannot be reached or refuses.
+        """
+        await self.set_many([(number, band)])
+
+    async def set_many(self, bands: Iterable[tuple[PhoneNumber, str]]) -> None:
+        """Store many numbers' bands in one round trip. Not one transaction: run it again if it fails.
+
+        Raises:
+            RegistryError: Redis cannot be reached or refuses.
+        """
+        pipeline = self._admin_client().pipeline(transaction=False)
+        for number, band in bands:
+            pipeline.set(_key(number), band.encode())
+        try:
+            await pipeline.execute()
+        except (RedisError, OSError) as error:
+            raise self._error(error) from error
+
+    async def forget(self, number: PhoneNumber) -> bool:
+        """Remove a number. Returns whether it was there.
+
+        Raises:
+            RegistryError: Redis cannot be reached or refuses.
+        """
+        try:
+            return bool(await self._admin_client().delete(_key(number)))
+        except (RedisError, OSError) as error:
+            raise self._error(error) from error
+
+    async def close(self) -> None:
+        """Drop the connections. Lookups still waiting fail at once, and so does every later one."""
+        self._closed = True
+        if self._drainer is not None:
+            self._drainer.cancel()
+            await asyncio.wait([self._drainer])
+        self._answer_all_waiting(_Failed(LookupFailure.CLOSED))
+        await self._link.close()
+        if self._admin is not None:
+            await self._admin.aclose()
+            self._admin = None
+
+    async def _outcome(self, number: PhoneNumber) -> _Outcome:
+        if self._closed:
+            return _Failed(LookupFailure.CLOSED)
+        if len(self._waiting) >= self._max_waiting:
+            # Whoever comes last is turned away: those who wait are nearer to their answer.
+            return _Failed(LookupFailure.TOO_MANY)
+        if not self._breaker.admits():
+            return _Failed(LookupFailure.BREAKER_OPEN)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[_Outcome] = loop.create_future()
+        self._waiting.append((_key(number), answer))
+        if self._drainer is None or self._drainer.done():
+            # Starts when this task waits, so that all lookups of one turn of the loop share the round trip.
+            self._drainer = loop.create_task(self._drain(), name="registry-lookups")
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await answer
+        except TimeoutError:
+            return _Failed(LookupFailure.DEADLINE)
+
+    async def _drain(self) -> None:
+        """Ask for all that wait, one batch after the other, until none does."""
+        while self._waiting:
+            if self._breaker.state is BreakerState.OPEN:
+                self._answer_all_waiting(_Failed(LookupFailure.BREAKER_OPEN))
+                return
+            # Those who gave up meanwhile are asked for too: the breaker waits to hear how its probe went.
+            batch = [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
+            outcomes: Sequence[_Outcome] = [_Failed(LookupFailure.CLOSED)] * len(batch)
+            try:
+                outcomes = await self._ask([key for key, _ in batch])
+            finally:
+                for (_, answer), outcome in zip(batch, outcomes, strict=True):
+                    if not answer.done():
+                        answer.set_result(outcome)
+
+    async def _ask(self, keys: list[str]) -> Sequence[_Outcome]:
+        self.stats.batches += 1
+        try:
+            values = await self._link.mget(keys)
+        except (RedisError, OSError) as error:
+            failed = _failed(error)
+        except Exception:  # noqa: BLE001 - the boundary of one batch: these calls fall back, the others go on
+            _log.exception("registry_lookup_error")
+            failed = _Failed(LookupFailure.INTERNAL)
+        else:
+            if self._breaker.state is not BreakerState.CLOSED:
+                _log.info("registry_back")
+            self._breaker.succeeded()
+            return values
+        was = self._breaker.state
+        self._breaker.failed()
+        if was is BreakerState.CLOSED and self._breaker.state is BreakerState.OPEN:
+            _log.warning("registry_gone", why=str(failed), where=repr(self._address))
+        return [failed] * len(keys)
+
+    def _answer_all_waiting(self, outcome: _Outcome) -> None:
+        while self._waiting:
+            _, answer = self._waiting.popleft()
+            if not answer.done():
+                answer.set_result(outcome)
+
+    def _lookup(self, outcome: _Outcome, took_s: float) -> BandLookup:
+        match outcome:
+            case None:
+                self.stats.not_found += 1
+                return BandLookup(None, BandSource.NOT_FOUND, "", took_s)
+            case bytes():
+                band = _band_name(outcome)
+                if band is not None:
+                    self.stats.found += 1
+                    return BandLookup(band, BandSource.REGISTRY, "", took_s)
+                outcome = _Failed(LookupFailure.BAD_VALUE)
+            case _Failed():
+                pass
+        self.stats.failures[outcome.failure] += 1
+        return BandLookup(None, BandSource.LOOKUP_FAILED, str(outcome), took_s)
+
+    def _admin_client(self) -> Redis:
+        if self._closed:
+            raise RegistryError(LookupFailure.CLOSED.value)
+        if self._admin is None:
+            self._admin = self._address.client(timeout_s=ADMIN_TIMEOUT_S)
+        return self._admin
+
+    def _error(self, error: Exception) -> RegistryError:
+        return RegistryError(f"{_failed(error)} ({self._address!r})")
+
+
+def open_registry(
+    url: str,
+    *,
+    password: str | None = None,
+    deadline_s: float = 0.05,
+    connect_s: float = 0.5,
+    max_batch: int = 256,
+    max_waiting: int = 1024,
+    breaker: Breaker | None = None,
+) -> Registry:
+    """The registry at a Redis URL. Connects at the first lookup, so that the router starts without Redis too.
+
+    Args:
+        url: `redis://host:port/db`, `rediss://…` or `unix:///path?db=0`.
+        password: Stronger than one in the URL.
+        deadline_s: After this long a lookup has returned, connecting included.
+        connect_s: How long one attempt to connect may take, while lookups return at their own deadline.
+        max_batch: Most numbers asked for in one round trip, so that one MGET holds Redis up for less than
+            a millisecond.
+        max_waiting: Most lookups waiting for the next round trip; one more fails at once. At 3,000/s and the
+            default deadline 150 wait at worst.
+        breaker: Its own, unless given.
+
+    Raises:
+        ConfigurationError: The URL is of no such form.
+    """
+    return Registry(
+        RegistryAddress(url, password),
+        deadline_s=deadline_s,
+        connect_s=connect_s,
+        max_batch=max_batch,
+        max_waiting=max_waiting,
+        breaker=breaker or Breaker(),
+    )
+
+
+def _key(number: PhoneNumber) -> str:
+    return KEY_PREFIX + number.e164
+
+
+def _band_name(value: bytes) -> str | None:
+    """The band's name, or None for a value that cannot be one."""
+    if not 0 < len(value) <= MAX_BAND_BYTES:
+        return None
+    try:
+        name = value.decode()
+    except UnicodeDecodeError:
+        return None
+    return name if name.isprintable() else None
+
+
+def _failed(error: Exception) -> _Failed:
+    """Sort an error by who has to act: the network's or the machine's, or Redis's own refusal."""
+    code = getattr(error, "status_code", None)  # the reply's first word, which redis-py cuts off its message
+    text = " ".join(part for part in (code, str(error)) if part)
+    shown = "".join(character if character.isprintable() else "?" for character in text)
+    detail = shown[:_MAX_DETAIL_CHARACTERS]
+    if isinstance(error, TimeoutError | RedisTimeoutError):
+        return _Failed(LookupFailure.DEADLINE)
+    if isinstance(error, OSError) or (isinstance(error, RedisConnectionError) and not code):
+        return _Failed(LookupFailure.UNREACHABLE, detail)
+    return _Failed(LookupFailure.REFUSED, detail)

@@ -1,0 +1,98 @@
+"""One call from its request to its end, as far as it is known here, and the outcome that makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from router.journal.records import Ending, OutcomeRecord
+
+MOST_KEYS = 50
+"""Keys kept of one call. A caller leaning on the phone must not fill the journal."""
+
+NO_SERVICE = frozenset({"silence", "invalid"})
+"""What is noted among the keys though the caller chose nothing by it."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A call in hand. Times are seconds of the monotonic clock; `uniqueid` and `linkedid` are Asterisk's."""
+
+    node: str
+    uniqueid: str
+    linkedid: str
+    ask: int
+    asked_at: float
+    fallback: str = ""
+    queue: str = ""
+    joined_at: float | None = None
+    abandoned_at: float | None = None
+    answered_at: float | None = None
+    answered_by: str = ""
+    touched_assistant: bool = False
+    keys: list[str] = field(default_factory=list)
+
+    def joined(self, queue: str, now: float) -> None:
+        """It waits in a queue. The wait counts from the first queue, whatever queues follow."""
+        self.queue = queue
+        if self.joined_at is None:
+            self.joined_at = now
+
+    def answered(self, queue: str, agent: str, now: float) -> None:
+        """A person answered. The first one counts."""
+        self.queue = queue
+        if self.answered_at is None:
+            self.answered_at, self.answered_by = now, agent
+
+    def abandoned(self, queue: str, now: float) -> None:
+        """The caller gave up waiting."""
+        self.queue, self.abandoned_at = queue, now
+
+    def stepped(self, step: str, detail: str) -> None:
+        """The dialplan told of a step: see `router.calls.events.Stepped`."""
+        if step == "assistant":
+            self.touched_assistant = True
+        elif step == "key" and len(self.keys) < MOST_KEYS:
+            self.keys.append(detail)
+
+    def outcome(self, now: float, cause: int | None, *, seen: bool = True) -> OutcomeRecord:
+        """The outcome record, once the call is over.
+
+        Args:
+            now: The end, by the same clock.
+            cause: The hangup cause of ITU-T Q.850, None when it is not known.
+            seen: False when the call ended while the router was not there to see.
+        """
+        over = self.answered_at if self.answered_at is not None else self.abandoned_at
+        waited_until = over if over is not None else (now if seen else None)
+        wait_s = None
+        if self.joined_at is not None and waited_until is not None:
+            wait_s = round(max(0.0, waited_until - self.joined_at), 3)
+        talked = self.answered_at is not None and seen
+        return OutcomeRecord(
+            time=datetime.now(UTC),
+            node=self.node,
+            uniqueid=self.uniqueid,
+            linkedid=self.linkedid,
+            ask=self.ask,
+            ended=self._ending(seen=seen),
+            answered_by=self.answered_by,
+            queue=self.queue,
+            wait_s=wait_s,
+            talk_s=round(now - self.answered_at, 3) if talked and self.answered_at is not None else None,
+            touched_assistant=self.touched_assistant,
+            keys=tuple(self.keys),
+            fallback=self.fallback,
+            hangup_cause=cause,
+            duration_s=round(max(0.0, now - self.asked_at), 3) if seen else None,
+        )
+
+    def _ending(self, *, seen: bool) -> Ending:
+        if self.answered_at is not None:
+            return Ending.ANSWERED
+        if not seen:
+            return Ending.UNSEEN
+        if self.joined_at is not None:
+            return Ending.ABANDONED
+        served = self.touched_assistant and any(key not in NO_SERVICE for key in self.keys)
+        return Ending.SELF_SERVED if served else Ending.HUNG_UP_EARLY

@@ -1,0 +1,97 @@
+"""What was done about one request, and the decision record that makes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from router.callers.number import Caller
+from router.callers.registry import BandLookup, BandSource
+from router.calls.events import Request
+from router.journal.records import BandSourceName, DecisionRecord, TraceStep
+from router.rules.book import RuleBook
+from router.rules.model import ContextTarget, Decision, QueueTarget
+
+
+@dataclass(slots=True)
+class Handled:
+    """What was done about one request, filled in as it is done. Times are in ms, None for steps not reached."""
+
+    caller: Caller
+    not_applied_why: str = ""
+    queue: str = ""
+    applied: bool = False
+    age_band: str | None = None
+    band_source: BandSourceName = "not_asked"
+    band_detail: str = ""
+    decision: Decision | None = None
+    language: str = ""
+    lookup_ms: float | None = None
+    decide_ms: float | None = None
+    apply_ms: float | None = None
+
+    def looked_up(self, lookup: BandLookup, bands: Collection[str]) -> None:
+        """Take what the registry says; a band that the rules do not define counts as not known."""
+        self.band_source, self.band_detail = lookup.source.value, lookup.detail
+        if lookup.band is None or lookup.band in bands:
+            self.age_band = lookup.band
+        else:
+            self.band_source = BandSource.NOT_FOUND.value
+            self.band_detail = f"the registry says «{lookup.band[:40]}», which the rules do not define"
+
+
+def decision_record(
+    request: Request,
+    handled: Handled,
+    *,
+    node: str,
+    fallback: str,
+    book: RuleBook,
+    caller_masked: str,
+    caller_key: str,
+    full_caller: str | None,
+) -> DecisionRecord:
+    """The decision record of one request; without a decision it tells of the fallback."""
+    decision = handled.decision
+    target, queue, context = book.fallback.name, handled.queue, ""
+    if decision is not None:
+        match decision.target:
+            case QueueTarget():
+                target, queue = decision.target.name, decision.target.queue
+            case ContextTarget():
+                target, context = decision.target.name, decision.target.context
+    return DecisionRecord(
+        time=datetime.now(UTC),
+        node=node,
+        uniqueid=request.uniqueid,
+        linkedid=request.linkedid,
+        ask=request.ask,
+        caller=caller_masked,
+        caller_key=caller_key,
+        full_caller=full_caller,
+        called=request.called,
+        language=request.language,
+        age_band=handled.age_band,
+        band_source=handled.band_source,
+        band_detail=handled.band_detail,
+        rule=decision.rule if decision else "",
+        trace=[
+            TraceStep(rule=step.rule, matched=step.matched, failed=step.failed, wanted=step.wanted, saw=step.saw)
+            for step in (decision.trace if decision else ())
+        ],
+        target=target,
+        queue=queue,
+        context=context,
+        head_start_s=decision.head_start_s if decision else 0,
+        speech=decision.speech.name if decision else "",
+        channel_language=handled.language or request.language,
+        agent_label=decision.agent_label if decision else "",
+        rules_version=decision.rules_version if decision else "",
+        lookup_ms=handled.lookup_ms,
+        decide_ms=handled.decide_ms,
+        apply_ms=handled.apply_ms,
+        applied=handled.applied,
+        not_applied_why=handled.not_applied_why,
+        fallback=fallback,
+    )

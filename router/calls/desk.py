@@ -1,0 +1,348 @@
+"""The desk of one Asterisk: every call that asks is answered, and every call is followed to its end.
+
+    RouteRequested ─▶ look up ─▶ decide ─▶ set variables ─▶ decision record
+    Joined, Answered, Abandoned, Stepped ─▶ noted on the call
+    Ended ─▶ outcome record
+
+It holds no socket: what Asterisk says comes in through `on_event`, what it is told goes out through `send`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+from zoneinfo import ZoneInfo
+
+import structlog
+from asterisk.ami import Event, Response, SimpleAction
+
+from router.callers.number import Caller, NoNumber, NoNumberReason, PhoneNumber, masked, parse_caller
+from router.callers.registry import BandLookup
+from router.calls.call import Call
+from router.calls.decisions import Handled, decision_record
+from router.calls.events import (
+    Abandoned,
+    Answered,
+    Ended,
+    FellBack,
+    Joined,
+    Refused,
+    Request,
+    RouteRequested,
+    Stepped,
+    read_event,
+)
+from router.calls.verdict import channel_language, set_on_channel, variables
+from router.errors import AmiError
+from router.journal.records import DecisionRecord, OutcomeRecord
+from router.rules.book import RuleBook
+from router.rules.model import Facts
+
+MOST_CALLS: Final = 50_000
+"""Calls in hand at once, ten times what 245 calls/s of three minutes would need on one Asterisk. Beyond it new
+calls are not asked about: they fall back to people by themselves."""
+
+RING_SIZE: Final = 4096
+"""Places in the dialplan's ring of fallbacks, see `elder-note-fallback`."""
+
+MOST_ROUTING: Final = 2_000
+"""Requests being answered at once. At 245/s that is 8 s of them, and the dialplan waits 2 s."""
+
+ANSWER_WITHIN_S: Final = 1.9
+"""The dialplan stops waiting after 2 s (`elder-ask`); what comes later is not sent."""
+
+_COMPLAIN_EVERY_S = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class Lookup(Protocol):
+    """The registry of callers, as far as the desk uses it."""
+
+    async def lookup(self, caller: Caller) -> BandLookup:
+        """Find a caller's age band; never raises."""
+
+
+class Journal(Protocol):
+    """Where records go."""
+
+    def write(self, record: DecisionRecord | OutcomeRecord) -> bool:
+        """Write one record; False if it was lost, which is the journal's to complain of."""
+
+
+Send = Callable[[Sequence[SimpleAction]], Awaitable[list[Response]]]
+
+
+@dataclass(frozen=True, slots=True)
+class DeskSettings:
+    """What does not change while the daemon runs.
+
+    `caller_key` makes the keyed hash of a number; `full_numbers` puts numbers into the records as they are.
+    """
+
+    node: str
+    home_region: str
+    caller_key: Callable[[PhoneNumber], str]
+    full_numbers: bool = False
+
+
+@dataclass(slots=True)
+class DeskCounts:
+    """What has passed over the desk since the start."""
+
+    requests: int = 0
+    applied: int = 0
+    not_applied: int = 0
+    fell_back: int = 0
+    ended: int = 0
+    turned_away: int = 0
+    refused_events: int = 0
+
+
+class CallDesk:
+    """All calls of one Asterisk.
+
+    Args:
+        settings: See `DeskSettings`.
+        registry: Where age bands are looked up.
+        rules: Gives the rules in force; a call is decided by those that were in force when it asked.
+        journal: Where records go.
+        send: Sends AMI actions in one write and returns all answers; raises AmiError.
+        tasks: Runs the answering of each request.
+    """
+
+    def __init__(
+        self,
+        settings: DeskSettings,
+        *,
+        registry: Lookup,
+        rules: Callable[[], RuleBook],
+        journal: Journal,
+        send: Send,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self.settings = settings
+        self.token = ""
+        """What events of the dialplan must carry; set anew on each connection."""
+        self.calls: dict[str, Call] = {}
+        self.last_slot = 0
+        """The newest place in the dialplan's ring of fallbacks that has been recorded."""
+        self.counts = DeskCounts()
+        self._registry = registry
+        self._rules = rules
+        self._journal = journal
+        self._send = send
+        self._tasks = tasks
+        self._routing: set[asyncio.Task[None]] = set()
+        self._told: frozenset[str] = frozenset()
+        self._fell_back: deque[str] = deque(maxlen=RING_SIZE)
+        self._closed = False
+        self._complained_at = -_COMPLAIN_EVERY_S
+        self._log = log.bind(node=settings.node)
+
+    def on_event(self, event: Event) -> None:
+        """Take one of Asterisk's events; never blocks."""
+        try:
+            happened = read_event(event, self.token)
+        except Refused as refused:
+            self._complain(event, str(refused))
+            return
+        now = self.now()
+        match happened:
+            case None:
+                return
+            case RouteRequested(request):
+                self.route(request, now)
+            case FellBack(request, reason, queue, slot):
+                self.last_slot = max(self.last_slot, slot)
+                self.fell_back(request, reason, queue)
+            case Ended(uniqueid, cause):
+                if (call := self.calls.pop(uniqueid, None)) is not None:
+                    self.end(call, cause)
+            case _:
+                if (call := self.calls.get(happened.uniqueid)) is not None:
+                    _note(call, happened, now)
+
+    def route(self, request: Request, now: float) -> None:
+        """Answer a request, unless that very request is in hand already."""
+        known = self.calls.get(request.uniqueid)
+        if known is not None and known.ask >= request.ask:
+            return
+        if self._closed or len(self.calls) >= MOST_CALLS or len(self._routing) >= MOST_ROUTING:
+            self.counts.turned_away += 1
+            self._log.error(
+                "request turned away",
+                call=request.uniqueid,
+                in_hand=len(self.calls),
+                routing=len(self._routing),
+            )
+            return
+        self.counts.requests += 1
+        call = self._in_hand(request, now)
+        task = self._tasks.create_task(self._route(call, request, now))
+        self._routing.add(task)
+        task.add_done_callback(self._routing.discard)
+
+    def fell_back(self, request: Request, reason: str, queue: str) -> None:
+        """A call went to people by itself. If it was never decided here, that is its decision record."""
+        call = self.calls.get(request.uniqueid)
+        self.counts.fell_back += 1
+        self._fell_back.append(request.uniqueid)
+        self._log.warning("call fell back", call=request.uniqueid, reason=reason, queue=queue)
+        if call is not None and call.ask >= request.ask:
+            call.fallback, call.queue = reason, queue
+            return
+        call = self._in_hand(request, self.now())
+        call.fallback = reason
+        handled = Handled(self._caller(request), not_applied_why="the router was not asked", queue=queue)
+        self._write_decision(call, request, handled)
+
+    def follow(self, request: Request) -> None:
+        """Follow a call to its end that this run did not decide."""
+        self._in_hand(request, self.now())
+
+    def knows(self, uniqueid: str) -> bool:
+        """Whether the call is in hand or has its records: from an earlier run, or as a fallback of this one."""
+        return uniqueid in self.calls or uniqueid in self._told or uniqueid in self._fell_back
+
+    def now(self) -> float:
+        """Seconds of the clock by which calls are timed; uvloop's own is good to 1 ms only."""
+        return time.monotonic()
+
+    def end(self, call: Call, cause: int | None, *, seen: bool = True) -> None:
+        """Write the outcome of a call that is over and no longer among `calls`."""
+        self.counts.ended += 1
+        self._journal.write(call.outcome(self.now(), cause, seen=seen))
+
+    def adopt(self, decisions: Iterable[DecisionRecord], told: frozenset[str]) -> None:
+        """Take up calls that an earlier run of the daemon decided and never saw the end of.
+
+        Args:
+            decisions: Those calls' decision records.
+            told: Uniqueids of all calls that the journal tells of.
+        """
+        self._told = told
+        now = self.now()
+        for record in decisions:
+            age_s = (datetime.now(UTC) - record.time).total_seconds()
+            call = Call(self.settings.node, record.uniqueid, record.linkedid, record.ask, now - age_s)
+            call.queue, call.fallback = record.queue, record.fallback
+            self.calls.setdefault(record.uniqueid, call)
+
+    async def close(self, patience_s: float = ANSWER_WITHIN_S) -> None:
+        """Take no more requests, and finish those in hand."""
+        self._closed = True
+        if self._routing:
+            await asyncio.wait(self._routing, timeout=patience_s)
+
+    def _in_hand(self, request: Request, now: float) -> Call:
+        call = self.calls.get(request.uniqueid)
+        if call is None:
+            call = Call(self.settings.node, request.uniqueid, request.linkedid, request.ask, now)
+            self.calls[request.uniqueid] = call
+        call.ask = request.ask
+        return call
+
+    async def _route(self, call: Call, request: Request, asked_at: float) -> None:
+        """Answer one request. Whatever goes wrong, this call falls back and the others go on."""
+        handled = Handled(self._caller(request))
+        try:
+            await self._decide_and_apply(request, asked_at, handled)
+        except AmiError as error:
+            handled.not_applied_why = str(error)
+        except Exception:  # noqa: BLE001 - the boundary of one call, logged with its traceback
+            self._log.exception("call not routed", call=request.uniqueid)
+            handled.not_applied_why = "an error in the router; see its log"
+        if handled.applied:
+            self.counts.applied += 1
+            call.queue = handled.queue
+        else:
+            self.counts.not_applied += 1
+            self._log.warning("decision not applied", call=request.uniqueid, reason=handled.not_applied_why)
+        self._write_decision(call, request, handled)
+
+    async def _decide_and_apply(self, request: Request, asked_at: float, handled: Handled) -> None:
+        book = self._rules()
+        lookup = await self._registry.lookup(handled.caller)
+        looked_up_at = self.now()
+        handled.lookup_ms = _ms(looked_up_at - asked_at)
+        handled.looked_up(lookup, book.bands.names)
+        facts = Facts(
+            handled.caller,
+            request.called,
+            request.language,
+            handled.age_band,
+            datetime.now(ZoneInfo(book.timezone)),
+        )
+        decision = handled.decision = book.decide(facts)
+        handled.language = channel_language(request.language, decision.speech, frozenset(book.speech))
+        wanted = variables(
+            decision,
+            language=handled.language,
+            language_now=request.language,
+            people_queue=book.fallback.queue,
+        )
+        decided_at = self.now()
+        handled.decide_ms = _ms(decided_at - looked_up_at)
+        if decided_at - asked_at > ANSWER_WITHIN_S:
+            handled.not_applied_why = f"decided after {decided_at - asked_at:.1f} s, too late for the dialplan"
+            return
+        answers = await self._send(set_on_channel(request.channel, wanted))
+        handled.apply_ms = _ms(self.now() - decided_at)
+        for (name, _), answer in zip(wanted, answers, strict=True):
+            if answer.is_error():
+                handled.not_applied_why = f"Asterisk refused {name}: {answer.keys.get('Message', 'no reason given')}"
+                return
+        handled.applied = True
+
+    def _caller(self, request: Request) -> Caller:
+        if request.restricted:
+            return NoNumber(NoNumberReason.WITHHELD, "")
+        return parse_caller(request.caller, self.settings.home_region)
+
+    def _write_decision(self, call: Call, request: Request, handled: Handled) -> None:
+        settings = self.settings
+        key = full = ""
+        if isinstance(handled.caller, PhoneNumber):
+            key = settings.caller_key(handled.caller)
+            full = handled.caller.e164 if settings.full_numbers else ""
+        record = decision_record(
+            request,
+            handled,
+            node=settings.node,
+            fallback=call.fallback,
+            book=self._rules(),
+            caller_masked=masked(handled.caller),
+            caller_key=key,
+            full_caller=full or None,
+        )
+        self._journal.write(record)
+
+    def _complain(self, event: Event, why: str) -> None:
+        """Say that an event was refused; at most so often, or whoever forges events fills the log."""
+        self.counts.refused_events += 1
+        now = self.now()
+        if now - self._complained_at >= _COMPLAIN_EVERY_S:
+            self._complained_at = now
+            self._log.warning("event refused", name=event.name, reason=why, refused=self.counts.refused_events)
+
+
+def _note(call: Call, happened: Stepped | Joined | Answered | Abandoned, now: float) -> None:
+    match happened:
+        case Stepped(_, step, detail):
+            call.stepped(step, detail)
+        case Joined(_, queue):
+            call.joined(queue, now)
+        case Answered(_, queue, agent):
+            call.answered(queue, agent, now)
+        case Abandoned(_, queue):
+            call.abandoned(queue, now)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,186 @@
+"""What happens to a call, out of Asterisk's events: the contract with `dialplans/elder-router.conf`.
+
+Every value that a caller can choose arrives URI-encoded. The dialplan's own events (UserEvent) count only with
+the token of the link: a caller's number can forge whole events otherwise, see the head of that file. Asterisk's
+queue events cannot carry it; one in which a header that stands once came twice has been tampered with and is
+refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+from urllib.parse import unquote
+
+from asterisk.ami import Event
+
+WANTED_EVENTS: Final = frozenset({"UserEvent", "QueueCallerJoin", "QueueCallerAbandon", "AgentConnect"})
+"""Names of the events that are read here; `dialplans/elder-router-manager.conf` lets just these through."""
+
+_LONGEST = 512
+"""Characters of one value that are kept; a number has at most 15 digits, a channel's name 80 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the dialplan tells of a call that asks for its route.
+
+    `ask` counts the requests of one call from 1; `caller` and `called` are as Asterisk has them; `restricted` is
+    whether the caller withheld the number that the network passed on.
+    """
+
+    uniqueid: str
+    linkedid: str
+    ask: int
+    channel: str
+    caller: str
+    restricted: bool
+    called: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRequested:
+    """A call asks for its route and waits."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    """A call went to people without the router's answer; `slot` is its place in the dialplan's ring."""
+
+    request: Request
+    reason: str
+    queue: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """Something the dialplan tells of a call on its way: `assistant`, `key`, `overflow`, `no-agents`."""
+
+    uniqueid: str
+    step: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A call joined a queue."""
+
+    uniqueid: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A person answered a waiting call."""
+
+    uniqueid: str
+    queue: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """The caller hung up while waiting."""
+
+    uniqueid: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The call is over; `cause` is the hangup cause of ITU-T Q.850, 0 if Asterisk knows none."""
+
+    uniqueid: str
+    cause: int
+
+
+CallEvent: TypeAlias = RouteRequested | FellBack | Stepped | Joined | Answered | Abandoned | Ended
+
+
+class Refused(ValueError):  # noqa: N818 - it says what happened
+    """An event that is ours by name but not to be believed; the text says why."""
+
+
+def read_event(event: Event, token: str) -> CallEvent | None:
+    """Read one event; None if it is none of ours.
+
+    Args:
+        event: As `router.ami` parsed it.
+        token: What the dialplan was told to put into its events on this link.
+
+    Raises:
+        Refused: A forged, damaged or tampered event.
+    """
+    if event.name != "UserEvent":
+        return _queue_event(event)
+    name = _last(event, "UserEvent")
+    if name not in _DIALPLAN:
+        return None
+    if not token or _last(event, "Token") != token:
+        raise Refused("it does not carry this link's token")
+    uniqueid = _last(event, "Call")
+    if not uniqueid:
+        raise Refused("it names no call")
+    match name:
+        case "RouteRequest":
+            return RouteRequested(_request(event, uniqueid))
+        case "RouteFallback":
+            slot = _number(event, "Slot")
+            return FellBack(_request(event, uniqueid), _last(event, "Reason"), _last(event, "Queue"), slot)
+        case "RouteStep":
+            return Stepped(uniqueid, _last(event, "Step"), _last(event, "Detail"))
+        case _:
+            return Ended(uniqueid, _number(event, "Cause"))
+
+
+_DIALPLAN = frozenset({"RouteRequest", "RouteFallback", "RouteStep", "RouteEnded"})
+
+
+def _queue_event(event: Event) -> CallEvent | None:
+    keys = event.keys
+    if isinstance(keys.get("Uniqueid"), list) or isinstance(keys.get("Queue"), list):
+        raise Refused("a header that stands once came twice")
+    uniqueid, queue = _last(event, "Uniqueid"), _last(event, "Queue")
+    match event.name:
+        case "QueueCallerJoin":
+            return Joined(uniqueid, queue)
+        case "QueueCallerAbandon":
+            return Abandoned(uniqueid, queue)
+        case "AgentConnect":
+            return Answered(uniqueid, queue, _last(event, "MemberName"))
+    return None
+
+
+def _request(event: Event, uniqueid: str) -> Request:
+    return Request(
+        uniqueid=uniqueid,
+        linkedid=_last(event, "LinkedCall") or uniqueid,
+        ask=max(1, _number(event, "Ask")),
+        channel=decoded(_last(event, "CallChannel")),
+        caller=decoded(_last(event, "Caller")),
+        restricted=_last(event, "Presentation").startswith("prohib"),
+        called=decoded(_last(event, "Called")),
+        language=_last(event, "CallLanguage"),
+    )
+
+
+def decoded(value: str) -> str:
+    """Undo the dialplan's URIENCODE; bytes that are no UTF-8 become U+FFFD."""
+    return unquote(value)[:_LONGEST] if "%" in value else value
+
+
+def _last(event: Event, name: str) -> str:
+    """A header's value. Of several the last: the dialplan's own come behind Asterisk's snapshot of the channel."""
+    value = event.keys.get(name, "")
+    if isinstance(value, list):
+        value = value[-1]
+    return value[: 3 * _LONGEST]
+
+
+def _number(event: Event, name: str) -> int:
+    value = _last(event, name)
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else 0  # noqa: PLR2004 - 64 bits

@@ -1,0 +1,186 @@
+"""After a gap, ask Asterisk for the state and make good what was missed.
+
+A gap is the router's restart, a lost link or Asterisk's own restart. What can have happened meanwhile:
+
+- a call asks and still waits: it is answered now;
+- a call fell back, and is still there or is over already: it gets its records. The dialplan keeps the last 4096
+  fallbacks in a ring of global variables, because the channel of a call that is over cannot be asked;
+- a call that was decided before the gap is over: its outcome is `unseen`;
+- such a call is still there: it is followed again, and no channel is touched.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+from asterisk.ami import Event, SimpleAction
+
+from router.calls.desk import ANSWER_WITHIN_S, RING_SIZE, CallDesk, Send
+from router.calls.events import Request, decoded
+from router.calls.verdict import set_globally
+
+_SLOTS_AT_ONCE = 200
+_OURS = (
+    "ELDER_STATE", "ELDER_ASK", "ELDER_ASKED", "ELDER_CALLER", "ELDER_CALLED", "ELDER_WHY", "ELDER_QUEUE",
+    "CHANNEL(language)", "CALLERID(num-pres)",
+)  # fmt: skip
+
+SendForList = Callable[[SimpleAction], Awaitable[list[Event]]]
+
+log = structlog.get_logger(__name__)
+
+
+async def greet(desk: CallDesk, send: Send, people_queue: str) -> None:
+    """Tell a newly linked Asterisk what the dialplan needs before any call asks: a fresh token, where people are.
+
+    Raises:
+        AmiError: Asterisk could not be told.
+    """
+    desk.token = secrets.token_hex(8)
+    await send([set_globally("ELDER_TOKEN", desk.token), set_globally("ELDER_FALLBACK_QUEUE", people_queue)])
+
+
+async def reconcile(desk: CallDesk, send: Send, send_for_list: SendForList, asterisk_now: float) -> None:
+    """Make good what was missed; see the module's docstring.
+
+    Args:
+        desk: The calls of this Asterisk.
+        send: Sends actions and returns the answers.
+        send_for_list: Sends an action and returns the events it lists.
+        asterisk_now: Epoch seconds by Asterisk's clock.
+
+    Raises:
+        AmiError: Asterisk could not be asked.
+    """
+    before = dict(desk.calls)
+    listed = await send_for_list(SimpleAction("Status", Variables=",".join(_OURS)))
+    waiting = await send_for_list(SimpleAction("QueueStatus"))
+    present = {_text(event, "Uniqueid"): event for event in listed}
+    mine = {uniqueid: ours for uniqueid, event in present.items() if (ours := _variables(event)).get("ELDER_STATE")}
+    answered_by = _agents(present)
+
+    lost = [call for uniqueid, call in before.items() if uniqueid not in present]
+    for call in lost:
+        if desk.calls.pop(call.uniqueid, None) is not None:
+            desk.end(call, None, seen=False)
+    for uniqueid, ours in mine.items():
+        _take_up(desk, present[uniqueid], ours, asterisk_now)
+    _follow_again(desk, waiting, answered_by)
+    missed = await _read_ring(desk, send)
+    log.info(
+        "reconciled", node=desk.settings.node, channels=len(present), followed=len(desk.calls), ended_unseen=len(lost),
+        fell_back_unseen=missed,
+    )  # fmt: skip
+
+
+def _take_up(desk: CallDesk, event: Event, ours: Mapping[str, str], asterisk_now: float) -> None:
+    """Answer a call that still waits; record one that fell back meanwhile."""
+    request = Request(
+        uniqueid=_text(event, "Uniqueid"),
+        linkedid=_text(event, "Linkedid"),
+        ask=_number(ours.get("ELDER_ASK", "")) or 1,
+        channel=_text(event, "Channel"),
+        caller=decoded(ours.get("ELDER_CALLER", "")),
+        restricted=ours.get("CALLERID(num-pres)", "").startswith("prohib"),
+        called=decoded(ours.get("ELDER_CALLED", "")),
+        language=ours.get("CHANNEL(language)", ""),
+    )
+    known = desk.calls.get(request.uniqueid)
+    if known is not None and known.ask >= request.ask:
+        return
+    waited_s = asterisk_now - _number(ours.get("ELDER_ASKED", ""))
+    match ours["ELDER_STATE"]:
+        case "asking" if waited_s < ANSWER_WITHIN_S:
+            desk.route(request, desk.now() - max(0.0, waited_s))
+        case "fallback":
+            desk.fell_back(request, ours.get("ELDER_WHY", ""), ours.get("ELDER_QUEUE", ""))
+        case state:
+            # Routed by a run of the daemon whose journal is not here: nothing to undo, its outcome is followed.
+            log.warning("call of an earlier run found", call=request.uniqueid, state=state)
+            desk.follow(request)
+
+
+def _follow_again(desk: CallDesk, waiting: list[Event], answered_by: Mapping[str, str]) -> None:
+    now = desk.now()
+    for event in waiting:
+        if event.name == "QueueEntry" and (call := desk.calls.get(_text(event, "Uniqueid"))) is not None:
+            call.joined(_text(event, "Queue"), now - _number(_text(event, "Wait")))
+    for uniqueid, agent in answered_by.items():
+        if (call := desk.calls.get(uniqueid)) is not None and call.answered_at is None:
+            call.answered(call.queue, agent, now)
+
+
+def _agents(present: Mapping[str, Event]) -> dict[str, str]:
+    """Who is in conversation: uniqueid → the endpoint of the other channel in its bridge."""
+    bridges: dict[str, list[Event]] = {}
+    for event in present.values():
+        if bridge := _text(event, "BridgeID"):
+            bridges.setdefault(bridge, []).append(event)
+    return {
+        _text(event, "Uniqueid"): _text(other, "Channel").rpartition("/")[2].rpartition("-")[0]
+        for members in bridges.values()
+        for event in members
+        for other in members
+        if other is not event
+    }
+
+
+async def _read_ring(desk: CallDesk, send: Send) -> int:
+    """Record the calls that fell back and ended while nobody listened; return how many."""
+    newest, recorded = [_answer(answer) for answer in await send(
+        [_get("ELDER_FALLBACKS"), _get("ELDER_FALLBACKS_SEEN")]
+    )]  # fmt: skip
+    last = _number(newest)
+    first = _number(recorded) + 1
+    if last - first >= RING_SIZE:
+        log.error("fallbacks lost", node=desk.settings.node, lost=last - first + 1 - RING_SIZE, ring=RING_SIZE)
+        first = last - RING_SIZE + 1
+    missed = 0
+    for start in range(first, last + 1, _SLOTS_AT_ONCE):
+        slots = range(start, min(start + _SLOTS_AT_ONCE, last + 1))
+        answers = await send([_get(f"ELDER_FALLBACK_{slot % RING_SIZE}") for slot in slots])
+        missed += sum(_record_missed(desk, _answer(answer)) for answer in answers)
+    desk.last_slot = last
+    await send([set_globally("ELDER_FALLBACKS_SEEN", str(last))])
+    return missed
+
+
+def _record_missed(desk: CallDesk, slot: str) -> bool:
+    match slot.split("|"):
+        case [uniqueid, ask, linkedid, _, why, caller, called, language] if not desk.knows(uniqueid):
+            request = Request(
+                uniqueid, linkedid, _number(ask) or 1, "", decoded(caller), False, decoded(called), language
+            )
+            desk.fell_back(request, why, "")
+            if (call := desk.calls.pop(uniqueid, None)) is not None:
+                desk.end(call, None, seen=False)
+            return True
+    return False
+
+
+def _get(name: str) -> SimpleAction:
+    return SimpleAction("Getvar", Variable=name)
+
+
+def _answer(response: object) -> str:
+    keys = getattr(response, "keys", {})
+    value = keys.get("Value", "")
+    return value if isinstance(value, str) else ""
+
+
+def _variables(event: Event) -> dict[str, str]:
+    """The channel variables that Status lists: `Variable: NAME=VALUE`, a header each."""
+    listed = event.keys.get("Variable", [])
+    pairs = (entry.partition("=") for entry in ([listed] if isinstance(listed, str) else listed))
+    return {name: value for name, _, value in pairs}
+
+
+def _text(event: Event, name: str) -> str:
+    value = event.keys.get(name, "")
+    return value if isinstance(value, str) else value[-1]
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0  # noqa: PLR2004 - 64 bits

@@ -1,0 +1,79 @@
+"""A decision as channel variables: the router's half of the contract with `dialplans/elder-router.conf`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from asterisk.ami import SimpleAction
+
+from router.rules.model import ContextTarget, Decision, QueueTarget, SpeechProfile
+from router.speech.profile import SpokenProfile, is_language, language_for
+
+Variable = tuple[str, str]
+
+TARGET = "ELDER_TARGET"
+"""Set last: it is what the dialplan waits for."""
+
+STANDARD_DIGIT_TIMEOUT_S = 5.0
+"""What the dialplan itself starts from, so that it need not be sent."""
+
+
+@lru_cache(maxsize=256)
+def channel_language(arrived_with: str, profile: SpeechProfile, profiles: frozenset[str]) -> str:
+    """The channel language that has everything spoken at a profile's speed.
+
+    Args:
+        arrived_with: The language the channel has, perhaps with a profile's suffix from an earlier request.
+        profile: The speech profile; one that changes nothing adds no suffix.
+        profiles: Every profile's name, to tell a suffix of ours from `zh_CN`.
+    """
+    base, _, suffix = arrived_with.rpartition("_")
+    language = base if base and suffix in profiles else arrived_with
+    if not is_language(language):
+        return arrived_with
+    spoken = SpokenProfile(profile.name, profile.rate, profile.sentence_pause_s, profile.gain_db)
+    return language_for(language, spoken)
+
+
+def variables(decision: Decision, *, language: str, language_now: str, people_queue: str) -> list[Variable]:
+    """What to set on the channel, in order, the target last.
+
+    The dialplan has cleared everything before it asks, so only what differs from its defaults is sent.
+
+    Args:
+        decision: What the rules say.
+        language: The channel language to speak in.
+        language_now: The channel language that the call has.
+        people_queue: The queue in which a caller of the assistant reaches a person.
+    """
+    wanted: list[Variable] = []
+    if language != language_now:
+        wanted.append(("CHANNEL(language)", language))
+    match decision.target:
+        case QueueTarget(queue=queue, overflow=overflow):
+            wanted.append(("ELDER_QUEUE", queue))
+            if overflow is not None:
+                wanted.append(("ELDER_OVERFLOW_S", str(overflow.after_s)))
+                wanted.append(("ELDER_OVERFLOW_QUEUE", overflow.queue))
+        case ContextTarget(context=context):
+            wanted.append(("ELDER_QUEUE", people_queue))
+            wanted.append(("ELDER_CONTEXT", context))
+    if decision.head_start_s:
+        wanted.append(("ELDER_HEAD_START", str(decision.head_start_s)))
+    if decision.speech.digit_timeout_s != STANDARD_DIGIT_TIMEOUT_S:
+        wanted.append(("ELDER_DIGIT_TIMEOUT", f"{decision.speech.digit_timeout_s:g}"))
+    if decision.agent_label:
+        wanted.append(("ELDER_LABEL", decision.agent_label))
+    wanted.append((TARGET, decision.target.name))
+    return wanted
+
+
+def set_on_channel(channel: str, wanted: Iterable[Variable]) -> list[SimpleAction]:
+    """The AMI actions that set variables on one channel."""
+    return [SimpleAction("Setvar", Channel=channel, Variable=name, Value=value) for name, value in wanted]
+
+
+def set_globally(name: str, value: str) -> SimpleAction:
+    """The AMI action that sets a global variable."""
+    return SimpleAction("Setvar", Variable=name, Value=value)

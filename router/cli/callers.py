@@ -1,0 +1,243 @@
+"""`elder-router callers`: fill the registry of callers, and look after single entries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from functools import wraps
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from router.callers.bands import AgeBands
+from router.callers.importing import CallerFile, ImportReport, read_callers
+from router.callers.number import NoNumber, PhoneNumber, is_home_region, masked, parse_caller
+from router.callers.registry import Registry, open_registry
+from router.errors import ConfigurationError, RouterError
+
+# A progress bar is drawn ten times a second; telling it of every line would cost more than reading the line.
+_PROGRESS_STEP_BYTES = 64 * 1024
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the registry is, and where numbers without a country code belong."""
+
+    redis_url: str
+    password_file: Path | None
+    home_region: str
+
+    def run(self, work: Callable[[Registry], Awaitable[_Answer]]) -> _Answer:
+        """Do something with the registry and close it again."""
+
+        async def opened() -> _Answer:
+            password = self.password_file.read_text().strip() if self.password_file else None
+            async with open_registry(self.redis_url, password=password) as registry:
+                return await work(registry)
+
+        return asyncio.run(opened())
+
+    def number(self, text: str) -> PhoneNumber:
+        """A number from the command line."""
+        caller = parse_caller(text, self.home_region)
+        if isinstance(caller, NoNumber):
+            raise click.BadParameter(f"this is no caller's number ({caller.reason})", param_hint="NUMBER")
+        return caller
+
+
+class _CouldNotRun(click.ClickException):
+    exit_code = 2  # 1 says that some rows were left out, or that there is no such entry
+
+
+def _region(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not is_home_region(value):
+        raise click.BadParameter("give a two-letter code in capitals, such as CN or GB")
+    return value
+
+
+_rules_option = click.option(
+    "--rules",
+    "rules_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("config/routing.yaml"),
+    envvar="ELDER_RULES",
+    show_default=True,
+    help="The routing rules, which name the age bands.",
+)
+
+
+def _registry_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say where the registry is, gathered into one argument `place`."""
+
+    @click.option(
+        "--redis",
+        "redis_url",
+        envvar="ELDER_REDIS_URL",
+        default="redis://127.0.0.1:6379/0",
+        show_default=True,
+        help="Where the registry is.",
+    )
+    @click.option(
+        "--redis-password-file",
+        "password_file",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        envvar="ELDER_REDIS_PASSWORD_FILE",
+        help="A file whose content is the password of Redis.",
+    )
+    @click.option(
+        "--home-region",
+        envvar="ELDER_HOME_REGION",
+        default="CN",
+        show_default=True,
+        callback=_region,
+        help="The region of numbers that come without a country code.",
+    )
+    @wraps(command)
+    def with_place(
+        *args: object, redis_url: str, password_file: Path | None, home_region: str, **others: object
+    ) -> None:
+        command(*args, place=_Place(redis_url, password_file, home_region), **others)
+
+    return with_place
+
+
+@click.group()
+def callers() -> None:
+    """Fill the registry of callers, and look after single entries."""
+
+
+@callers.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_rules_option
+@click.option("--dry-run", is_flag=True, help="Read and check the file, store nothing.")
+@_registry_options
+def import_file(file: Path, rules_path: Path, dry_run: bool, place: _Place) -> None:
+    """Read callers from FILE, a CSV file, and store their age bands.
+
+    Its columns are `number`, and `birth_date` (YYYY-MM-DD) or `age_band`. Ends with 0 when every row was
+    taken, with 1 when some were left out, with 2 when nothing could be done.
+    """
+    try:
+        with _read(file, _bands(rules_path), place.home_region) as caller_file:
+            if not dry_run:
+                place.run(lambda registry: _store(caller_file, registry))
+            _print_report(caller_file.report, dry_run=dry_run)
+            rejected_count = caller_file.report.rejected_count
+    except (RouterError, OSError) as error:
+        raise _could_not_run(error) from error
+    raise SystemExit(1 if rejected_count else 0)
+
+
+@callers.command()
+@click.argument("number")
+@_registry_options
+def get(number: str, place: _Place) -> None:
+    """Show the age band stored for NUMBER. Ends with 1 when there is none."""
+    phone = place.number(number)
+    try:
+        band = place.run(lambda registry: registry.get(phone))
+    except (RouterError, OSError) as error:
+        raise _could_not_run(error) from error
+    click.echo(f"{masked(phone)}: {band or 'not in the registry'}")
+    raise SystemExit(0 if band else 1)
+
+
+@callers.command("set")
+@click.argument("number")
+@click.argument("band")
+@_rules_option
+@_registry_options
+def set_band(number: str, band: str, rules_path: Path, place: _Place) -> None:
+    """Store the age band BAND for NUMBER, over what was there."""
+    phone = place.number(number)
+    try:
+        names = _bands(rules_path).names
+        if band not in names:
+            nearest = get_close_matches(band, names, 1)
+            meant = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise click.BadParameter(f"{band!r} is not one of {', '.join(names)}{meant}", param_hint="BAND")
+        place.run(lambda registry: registry.set(phone, band))
+    except (RouterError, OSError) as error:
+        raise _could_not_run(error) from error
+    click.echo(f"{masked(phone)}: {band}")
+
+
+@callers.command()
+@click.argument("number")
+@_registry_options
+def forget(number: str, place: _Place) -> None:
+    """Remove NUMBER from the registry. Ends with 1 when it was not there."""
+    phone = place.number(number)
+    try:
+        was_there = place.run(lambda registry: registry.forget(phone))
+    except (RouterError, OSError) as error:
+        raise _could_not_run(error) from error
+    click.echo(f"{masked(phone)}: {'forgotten' if was_there else 'was not in the registry'}")
+    raise SystemExit(0 if was_there else 1)
+
+
+def _bands(rules_path: Path) -> AgeBands:
+    # Here, not above: the rules pull in YAML and calendars, which `get` and `forget` need nothing of.
+    from router.rules.book import load_rules  # noqa: PLC0415
+
+    return load_rules(rules_path).bands
+
+
+def _read(file: Path, bands: AgeBands, home_region: str) -> CallerFile:
+    today = datetime.now().astimezone().date()
+    with _progress() as progress:
+        task = progress.add_task("reading", total=file.stat().st_size)
+        pending_bytes = 0
+
+        def advance(line_bytes: int) -> None:
+            nonlocal pending_bytes
+            pending_bytes += line_bytes
+            if pending_bytes >= _PROGRESS_STEP_BYTES:
+                progress.advance(task, pending_bytes)
+                pending_bytes = 0
+
+        return read_callers(file, bands, home_region=home_region, today=today, progress=advance)
+
+
+async def _store(caller_file: CallerFile, registry: Registry) -> None:
+    with _progress() as progress:
+        task = progress.add_task("storing", total=sum(caller_file.report.by_band.values()))
+        await caller_file.store(registry, lambda stored: progress.advance(task, stored))
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
+
+
+def _print_report(report: ImportReport, *, dry_run: bool) -> None:
+    for rejected in report.rejected:
+        click.echo(str(rejected), err=True)
+    if report.rejected_count > len(report.rejected):
+        click.echo(f"… and {report.rejected_count - len(report.rejected):,} more", err=True)
+    click.echo(f"rows read      {report.read:>12,}")
+    click.echo(f"rows left out  {report.rejected_count:>12,}")
+    if report.duplicates:
+        click.echo(
+            f"duplicates     {report.duplicates:>12,}  (a number on several lines has its oldest band)"
+        )
+    click.echo(
+        f"{'would be stored' if dry_run else 'numbers stored ':<15}{sum(report.by_band.values()):>12,}"
+    )
+    for band, count in report.by_band.items():
+        click.echo(f"  {band:<12} {count:>12,}")
+
+
+def _could_not_run(error: Exception) -> _CouldNotRun:
+    message = str(error) if isinstance(error, RouterError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, ConfigurationError) and len(error.problems) > 1:
+        message = "\n" + message
+    return _CouldNotRun(message)

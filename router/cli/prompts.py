@@ -1,0 +1,3 @@
+"""`elder-router prompts`."""
+import click
+prompts = click.Group("prompts")

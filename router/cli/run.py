@@ -1,0 +1,74 @@
+"""`elder-router run`: the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import structlog
+
+from router.daemon import Daemon
+from router.errors import ConfigurationError
+from router.settings import DEFAULT_FILE, load_settings
+
+
+@click.command("run")
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_FILE,
+    envvar="ELDER_ROUTER_CONFIG",
+    show_default=True,
+    show_envvar=True,
+    help="The settings file.",
+)
+def run(file: Path) -> None:
+    """Run the router until SIGTERM or Ctrl-C; SIGHUP reads the rules anew.
+
+    The log goes to standard error: lines for people on a terminal, JSON otherwise. Exits 0 when told to stop,
+    1 when the configuration cannot be used; it then says everything that is wrong with it.
+    """
+    _set_up_logging()
+    try:
+        settings = load_settings(file)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_main(settings_daemon=lambda: Daemon(settings)))
+    except ConfigurationError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        click.echo("elder-router: not started; mend what is said above and start it again", err=True)
+        sys.exit(1)
+
+
+async def _main(settings_daemon: Callable[[], Daemon]) -> None:
+    await settings_daemon().run()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The event loop of uvloop where it is installed; it exists for CPython on Linux only."""
+    try:
+        import uvloop  # noqa: PLC0415 - absent on other platforms
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _set_up_logging() -> None:
+    people = sys.stderr.isatty()
+    renderer = structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(ensure_ascii=False)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if people else [structlog.processors.format_exc_info]),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,211 @@
+"""The daemon: wires links, registry, rules and journal together, and lives until it is told to stop.
+
+SIGTERM, SIGINT   new calls go to people by themselves at once; those asked for are still answered; then it ends
+SIGHUP            the rules are read anew, and taken if they are right; the journal is opened anew
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from functools import lru_cache, partial
+
+import structlog
+from asterisk.ami import Event
+
+from router.ami.link import Link, LinkSettings, LinkState
+from router.callers.number import PhoneNumber
+from router.callers.registry import Registry, open_registry
+from router.calls.desk import CallDesk, DeskSettings
+from router.calls.events import WANTED_EVENTS
+from router.calls.reconcile import greet, reconcile
+from router.calls.verdict import set_globally
+from router.errors import AmiError, ConfigurationError
+from router.journal.hashing import caller_key, load_or_create_secret
+from router.journal.reader import Tail, journal_tail
+from router.journal.writer import JournalWriter
+from router.rules.book import RuleBook, load_rules
+from router.settings import Settings
+
+HEARTBEAT_S = 1.0
+"""The dialplan takes the router for dead when the heartbeat is older than 3 s, `elder-settings`."""
+
+log = structlog.get_logger(__name__)
+
+
+class Daemon:
+    """The whole router.
+
+    Args:
+        settings: What it is told.
+
+    Raises:
+        ConfigurationError: The rules or a secret cannot be used; carries every problem.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.rules = load_rules(settings.rules_file)
+        self._key = load_or_create_secret(settings.journal_secret_file)
+        self._registry = open_registry(
+            settings.registry.url, password=settings.registry.password, deadline_s=settings.registry.deadline_s
+        )
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Route calls until SIGTERM or SIGINT."""
+        settings = self.settings
+        tail = journal_tail(settings.journal_file)
+        journal = JournalWriter(settings.journal_file)
+        loop = asyncio.get_running_loop()
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sig, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, partial(self._reload, journal))
+        log.info("router started", rules=self.rules.version, asterisks=[link.name for link in settings.links])
+        if settings.full_numbers:
+            log.warning("full numbers are written to the journal", file=str(settings.journal_file))
+        try:
+            async with asyncio.TaskGroup() as group:
+                nodes = [
+                    Node(link, self, journal=journal, registry=self._registry, tail=tail, tasks=group)
+                    for link in settings.links
+                ]
+                for node in nodes:
+                    group.create_task(node.run())
+                await self._stop.wait()
+                log.info("router stopping")
+                await asyncio.gather(*(node.close() for node in nodes))
+        finally:
+            await self._registry.close()
+            journal.close()
+            for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                loop.remove_signal_handler(sig)
+        log.info("router stopped", journal_written=journal.written, journal_lost=journal.lost)
+
+    def caller_key(self) -> Callable[[PhoneNumber], str]:
+        """The keyed hash of a number; remembered, as the same people call again."""
+
+        @lru_cache(maxsize=10_000)
+        def of(number: PhoneNumber) -> str:
+            return caller_key(self._key, number.e164)
+
+        return of
+
+    def _reload(self, journal: JournalWriter) -> None:
+        """Take new rules if they are right; otherwise keep the old ones and say so."""
+        journal.reopen()
+        try:
+            rules = load_rules(self.settings.rules_file)
+        except ConfigurationError as error:
+            log.error(  # noqa: TRY400 - the problems say it all
+                "rules refused, the old ones stay",
+                rules=self.rules.version,
+                problems=[str(problem) for problem in error.problems],
+            )
+            return
+        log.info("rules loaded", rules=rules.version, before=self.rules.version)
+        self.rules = rules
+
+
+class Node:
+    """One Asterisk: its link, its desk, its heartbeat."""
+
+    def __init__(
+        self,
+        link: LinkSettings,
+        daemon: Daemon,
+        *,
+        journal: JournalWriter,
+        registry: Registry,
+        tail: Tail,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._daemon = daemon
+        self._log = log.bind(node=link.name)
+        self._beating = False
+        self._reconciled = False
+        self.link = Link(
+            link,
+            wanted_events=WANTED_EVENTS,
+            on_event=self._on_event,
+            on_up=self._on_up,
+            on_state=self._on_state,
+        )
+        settings = DeskSettings(
+            node=link.name,
+            home_region=daemon.settings.registry.home_region,
+            caller_key=daemon.caller_key(),
+            full_numbers=daemon.settings.full_numbers,
+        )
+        self.desk = CallDesk(
+            settings,
+            registry=registry,
+            rules=self._rules,
+            journal=journal,
+            send=self.link.request_all,
+            tasks=tasks,
+        )
+        self.desk.adopt(tail.open_on(link.name), tail.told_of(link.name))
+
+    async def run(self) -> None:
+        """Keep the link and its heartbeat until `close`."""
+        async with asyncio.TaskGroup() as group:
+            heart = group.create_task(self._beat())
+            await self.link.run()
+            heart.cancel()
+
+    async def close(self) -> None:
+        """Have new calls fall back at once, finish those asked for, and log off."""
+        self._beating = False
+        try:
+            await self.link.request_all([set_globally("ELDER_HEARTBEAT", "0")])
+        except AmiError as error:
+            self._log.warning("asterisk not told of the end", reason=str(error))
+        await self.desk.close()
+        self._log.info("node closed", counts=self.desk.counts)
+        await self.link.close()
+
+    def _rules(self) -> RuleBook:
+        return self._daemon.rules
+
+    def _on_event(self, event: Event) -> None:
+        self.desk.on_event(event)
+
+    def _on_state(self, state: LinkState, detail: str) -> None:
+        if state is not LinkState.UP:
+            self._beating = self._reconciled = False
+        self._log.info("link state", state=state.value, detail=detail)
+
+    async def _on_up(self) -> None:
+        """A link is up: from here on calls are answered; then what was missed is made good."""
+        await greet(self.desk, self.link.request_all, self._rules().fallback.queue)
+        self._beating = True
+        await self._heartbeat()
+        await reconcile(self.desk, self.link.request_all, self.link.request_list, self._asterisk_now())
+        self._reconciled = True
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            if not self._beating:
+                continue
+            try:
+                await self._heartbeat()
+            except AmiError as error:
+                self._log.warning("heartbeat not set", reason=str(error))
+
+    async def _heartbeat(self) -> None:
+        """Say that we are well; by Asterisk's clock, because that is what the dialplan compares it with."""
+        actions = [
+            set_globally("ELDER_HEARTBEAT", str(int(self._asterisk_now()))),
+            set_globally("ELDER_FALLBACK_QUEUE", self._rules().fallback.queue),
+        ]
+        if self._reconciled:
+            # Before that it would hide the fallbacks that are still to be read.
+            actions.append(set_globally("ELDER_FALLBACKS_SEEN", str(self.desk.last_slot)))
+        await self.link.request_all(actions)
+
+    def _asterisk_now(self) -> float:
+        return time.time() + (self.link.clock_offset_s or 0.0)

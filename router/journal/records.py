@@ -1,0 +1,154 @@
+"""What is written about a call: one record of each decision, and one of how the call ended.
+
+The fields are a contract with whoever reads the journal, published as `docs/journal.schema.json`: a field
+that is renamed or dropped, or changes its meaning, raises `SCHEMA_VERSION`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+)
+
+from router.errors import JournalError
+
+SCHEMA_VERSION: Final = 1
+
+
+def _utc_to_the_millisecond(time: datetime) -> datetime:
+    utc = time.astimezone(UTC)
+    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+
+
+def _iso(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+_Time: TypeAlias = Annotated[
+    AwareDatetime,
+    AfterValidator(_utc_to_the_millisecond),
+    PlainSerializer(_iso, return_type=Annotated[str, Field(json_schema_extra={"format": "date-time"})]),
+]
+# To the microsecond or the millisecond: more digits are noise and make lines longer.
+_Duration: TypeAlias = Annotated[float, Field(ge=0), AfterValidator(lambda value: round(value, 3))]
+_Count: TypeAlias = Annotated[int, Field(ge=0)]
+
+BandSourceName: TypeAlias = Literal["registry", "choice", "unknown", "no_number", "lookup_failed", "not_asked"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TraceStep(_Model):
+    """How one rule fared; where it did not match, which condition failed, what it wanted and what it saw."""
+
+    rule: str
+    matched: bool
+    failed: str = ""
+    wanted: str = ""
+    saw: str = ""
+
+
+class Ending(StrEnum):
+    """How a call ended, from the caller's point of view."""
+
+    ANSWERED = "answered"  # a person took the call
+    ABANDONED = "abandoned"  # the caller hung up, or was put out, while waiting for a person
+    SELF_SERVED = "self_served"  # the caller met the assistant and asked for nobody else
+    HUNG_UP_EARLY = "hung_up_early"  # before a queue or an assistant was reached
+    UNSEEN = "unseen"  # while the router was away, which can only tell that it is over
+
+
+class DecisionRecord(_Model):
+    """Where a call was sent, why, and how long it took to say so.
+
+    `caller` is masked and `caller_key` a keyed hash, so that one caller's calls can be told to be the same
+    one's. `fallback` holds the dialplan's reason when it went on by itself. Latencies are None where
+    nothing was measured.
+    """
+
+    record: Literal["decision"] = "decision"
+    schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    time: _Time
+    node: str
+    uniqueid: str
+    linkedid: str
+    ask: Annotated[int, Field(ge=1, description="How-manieth request of that call, from 1.")]
+    caller: str
+    caller_key: str
+    called: str
+    language: str
+    age_band: str | None
+    band_source: BandSourceName
+    band_detail: str = ""
+    rule: str
+    trace: tuple[TraceStep, ...] = ()
+    target: str
+    queue: str = ""
+    context: str = ""
+    head_start_s: _Count = 0
+    speech: str = ""
+    channel_language: str = ""
+    agent_label: str = ""
+    rules_version: str
+    lookup_ms: _Duration | None = None
+    decide_ms: _Duration | None = None
+    apply_ms: _Duration | None = None
+    applied: bool
+    not_applied_why: str = ""
+    fallback: str = ""
+    full_caller: str | None = None
+
+
+class OutcomeRecord(_Model):
+    """How a call ended. Times are None where the call never got that far, or nobody saw it."""
+
+    record: Literal["outcome"] = "outcome"
+    schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    time: _Time
+    node: str
+    uniqueid: str
+    linkedid: str
+    ask: Annotated[int, Field(ge=1, description="How many requests that call made.")]
+    ended: Ending
+    answered_by: str = ""
+    queue: str = ""
+    wait_s: _Duration | None = None
+    talk_s: _Duration | None = None
+    touched_assistant: bool = False
+    keys: tuple[str, ...] = ()
+    fallback: str = ""
+    hangup_cause: int | None = None
+    hangup_cause_text: str = ""
+    duration_s: _Duration | None = None
+
+
+Record: TypeAlias = DecisionRecord | OutcomeRecord
+
+_any_record: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="record")])
+
+
+def parse_record(line: bytes) -> Record:
+    """The record of one line of a journal.
+
+    Raises:
+        JournalError: The line is no record of this schema.
+    """
+    try:
+        return _any_record.validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise JournalError(f"{place}: {first['msg']}" if place else first["msg"]) from error

@@ -1,0 +1,359 @@
+"""A YAML file as plain values that know where they stood, for every file that people edit.
+
+Reads the small part of YAML that means the same to every reader, and refuses the rest with what to write
+instead: duplicate keys, words read differently by different programs (see `scalars`), anchors, aliases, merge
+keys, tags, tabs, several documents, keys without a value. Knows nothing of what the values are for: that is
+the pydantic model given to `validate`.
+
+The parser is ruamel.yaml's event parser, which does not recurse; values are built here, so that no YAML
+constructs objects and every size has a limit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from router.errors import Problem
+from router.rules.scalars import printable, quoted, resolve_plain
+from router.rules.wording import say_schema_error, say_syntax_error
+
+# A thousand rules with a comment each are a quarter of this; parsing this much takes about a second and a
+# half.
+MAX_FILE_BYTES: Final = 256 * 1024
+# The deepest field of any file here is the sixth level.
+MAX_DEPTH: Final = 16
+MAX_MESSAGE_CHARACTERS: Final = 600
+
+DocumentPath: TypeAlias = tuple[str | int, ...]
+Place: TypeAlias = tuple[int, int]
+
+# What no text editor shows: controls, other line ends, zero-width and direction marks, and halves of
+# characters.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069"
+    "\ud800-\udfff\ufffe\uffff]"
+)
+_ODD_INDENT = re.compile(r"^ *[^\S \r\n]")
+_LINE_END = re.compile(r"\r\n|\n|\r")
+
+_UNREADABLE: Final[Mapping[type[Exception], str]] = {
+    FileNotFoundError: "there is no such file; check the path",
+    IsADirectoryError: "this is a directory; name a file in it",
+    PermissionError: "you may not read this file; check its owner and mode",
+}
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file as read: its text without a byte-order mark, and the SHA-256 of its bytes, in hex."""
+
+    file: str
+    text: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Plain values (dict with text keys, list, str, int, float, bool) and the place of each.
+
+    `data` is None when nothing could be read; `problems` then says why. Otherwise `problems` holds what must
+    be changed although a value could be read, in the file's order.
+    """
+
+    file: str
+    data: Any
+    problems: tuple[Problem, ...]
+    value_places: Mapping[DocumentPath, Place] = field(repr=False)
+    key_places: Mapping[DocumentPath, Place] = field(repr=False)
+
+    def position(self, path: DocumentPath) -> Place:
+        """Line and column, from 1, of the value at `path`, or of the nearest thing around it that exists."""
+        while path and path not in self.value_places:
+            path = path[:-1]
+        return self.value_places.get(path, (1, 1))
+
+    def key_position(self, path: DocumentPath) -> Place:
+        """Line and column, from 1, of the key at the end of `path`; of its value where it has no key."""
+        return self.key_places.get(path) or self.position(path)
+
+    def problem(self, path: DocumentPath, message: str, *, at_key: bool = False, warning: bool = False) -> Problem:
+        """A problem with the value (or the key) at `path`."""
+        line, column = self.key_position(path) if at_key else self.position(path)
+        return Problem(self.file, line, column, _one_line(message), "warning" if warning else "error")
+
+
+def read_source(path: Path) -> Source | Problem:
+    """Read a file that people edit: UTF-8, with or without a byte-order mark, up to `MAX_FILE_BYTES`.
+
+    Returns:
+        Its text, or the one problem that kept it from being read.
+    """
+    file = str(path)
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        said = _UNREADABLE.get(type(error), f"the file cannot be read: {error}")
+        return Problem(file, 0, 0, said)
+    if len(raw) > MAX_FILE_BYTES:
+        return Problem(file, 0, 0, f"the file is larger than {MAX_FILE_BYTES // 1024} KiB; is it the right one?")
+    if b"\0" in raw:
+        return Problem(file, 0, 0, "this is not a text file in UTF-8; save it as plain text, encoding UTF-8")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+        return Problem(file, line, column, "this character is not UTF-8; save the file with encoding UTF-8")
+    return Source(file, text, hashlib.sha256(raw).hexdigest())
+
+
+def load_document(text: str, file: str) -> Document:
+    """Read YAML text; whatever it holds, the answer is a `Document` and never an exception.
+
+    Args:
+        text: The file's content.
+        file: Its name, for the problems.
+    """
+    if len(text) > MAX_FILE_BYTES:
+        size = f"the file is larger than {MAX_FILE_BYTES // 1024} KiB; is it the right one?"
+        return _unread(file, [Problem(file, 0, 0, size)])
+    if problems := _character_problems(text, file):
+        return _unread(file, problems)
+    builder = _Builder(file)
+    try:
+        for event in YAML(typ="safe", pure=True).parse(text):
+            builder.take(event)
+            if builder.stopped:
+                return _unread(file, builder.problems)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        lines = _LINE_END.split(text)
+        message = say_syntax_error(error, lines[line - 1] if 0 < line <= len(lines) else "")
+        return _unread(file, [*builder.problems, Problem(file, line, column, message)])
+    except (YAMLError, ValueError, OverflowError) as error:
+        # `\U` escapes beyond Unicode and the like: the scanner's own `chr` fails.
+        first_line = str(error).partition("\n")[0]
+        return _unread(file, [*builder.problems, Problem(file, 0, 0, f"this is not YAML: {first_line}")])
+    return builder.document()
+
+
+def validate(document: Document, model: type[ModelT]) -> tuple[ModelT | None, list[Problem]]:
+    """Check a document against a pydantic model.
+
+    Returns:
+        The model, or None when there is any error; and all problems, the document's own among them, in the
+        file's order. Their words come from the fields' descriptions, which complete the sentence "it must be
+        …".
+    """
+    problems = list(document.problems)
+    checked: ModelT | None = None
+    if document.data is not None:
+        try:
+            checked = model.model_validate(document.data)
+        except ValidationError as error:
+            # What the document itself says of a place is the cause; the model's complaint would be its echo.
+            known = {(problem.line, problem.column) for problem in problems}
+            for detail in error.errors(include_url=False):
+                path, at_key, message = say_schema_error(detail, model)
+                problem = document.problem(path, message, at_key=at_key)
+                if (problem.line, problem.column) not in known:
+                    problems.append(problem)
+    problems = sorted(set(problems))
+    return (None if problems else checked), problems
+
+
+def _unread(file: str, problems: list[Problem]) -> Document:
+    return Document(file, None, tuple(sorted(set(problems))), {}, {})
+
+
+def _character_problems(text: str, file: str) -> list[Problem]:
+    """Characters that look like nothing or like something else; at most one a line."""
+    problems = []
+    for number, line in enumerate(_LINE_END.split(text), start=1):
+        if (tab := line.find("\t")) >= 0:
+            problems.append(Problem(file, number, tab + 1, "a tab looks like spaces but is none; use spaces"))
+        elif match := _INVISIBLE.search(line):
+            code = f"U+{ord(match[0]):04X}"
+            problems.append(
+                Problem(file, number, match.start() + 1, f"an invisible character ({code}) stands here; delete it")
+            )
+        elif match := _ODD_INDENT.match(line):
+            message = "a wide or non-breaking space stands here; indent with ordinary spaces"
+            problems.append(Problem(file, number, match.end(), message))
+    return problems
+
+
+@dataclass(slots=True)
+class _Frame:
+    """One mapping or list under construction. `key` is the key that waits for its value."""
+
+    container: dict[str, Any] | list[Any]
+    path: DocumentPath
+    key: str | None = None
+    key_place: Place = (1, 1)
+    is_key: bool = False  # this group stands where a key should; it is read to its end and dropped
+    is_repeated: bool = False  # the waiting key is a duplicate; its value is read and dropped
+
+
+class _Builder:
+    """Puts parser events together to values and places, collecting what must be refused on the way."""
+
+    def __init__(self, file: str) -> None:
+        self.problems: list[Problem] = []
+        self.stopped = False
+        self._file = file
+        self._root: Any = None
+        self._frames: list[_Frame] = []
+        self._value_places: dict[DocumentPath, Place] = {}
+        self._key_places: dict[DocumentPath, Place] = {}
+        self._documents = 0
+
+    def document(self) -> Document:
+        if self._root is None and not self.problems:
+            self.problems.append(Problem(self._file, 0, 0, "the file is empty"))
+        return Document(self._file, self._root, tuple(sorted(set(self.problems))), self._value_places, self._key_places)
+
+    def take(self, event: Event) -> None:
+        match event:
+            case DocumentStartEvent():
+                self._start_document(event)
+            case MappingEndEvent() | SequenceEndEvent():
+                frame = self._frames.pop()
+                if frame.is_key:
+                    # Its value has no place to go either: read and drop it like a duplicate's.
+                    self._frames[-1].key, self._frames[-1].is_repeated = "(a group)", True
+            case NodeEvent():
+                self._take_node(event)
+            case _:
+                pass
+
+    def _refuse(self, place: Place, message: str) -> None:
+        self.problems.append(Problem(self._file, *place, _one_line(message)))
+
+    def _start_document(self, event: DocumentStartEvent) -> None:
+        self._documents += 1
+        place = _place(event)
+        if event.version or event.tags:
+            self._refuse(place, "remove the lines that begin with % before ---")
+        if self._documents > 1:
+            self._refuse(place, "a second document begins here (---); keep one per file")
+            self.stopped = True
+
+    def _take_node(self, event: NodeEvent) -> None:
+        place = _place(event)
+        if isinstance(event, AliasEvent):
+            what = f"*{event.anchor} refers to another place in the file"
+            self._refuse(place, f"{what}; write the value out, or put it in quotes if the * is meant")
+            self._put("", place)
+            return
+        if event.anchor is not None:
+            self._refuse(place, f"&{event.anchor} marks a value for reuse; remove it and write the value out")
+        if getattr(event, "ctag", None) is not None:
+            self._refuse(place, "a value must not begin with !; remove the !… or put the value in quotes")
+        if isinstance(event, ScalarEvent):
+            self._take_scalar(event, place)
+        else:
+            self._open([] if isinstance(event, SequenceStartEvent) else {}, place)
+
+    def _take_scalar(self, event: ScalarEvent, place: Place) -> None:
+        frame = self._frames[-1] if self._frames else None
+        is_plain = not event.style
+        value, surprise = resolve_plain(event.value) if is_plain else (event.value, "")
+        if frame is not None and isinstance(frame.container, dict) and frame.key is None:
+            if is_plain and event.value == "<<":
+                surprise = "<< merges another group into this one; write its keys out"
+            elif not surprise and not isinstance(value, str):
+                surprise = f"a key must be a word; put it in quotes: {quoted(event.value)}"
+            if surprise:
+                self._refuse(place, surprise)
+            self._set_key(event.value, place)
+            return
+        if value is None and not surprise:
+            # An absent value has no place of its own: the parser gives the next thing's.
+            if frame is None:
+                return
+            place = frame.key_place if frame.key is not None and not event.value else place
+            name = f"`{frame.key}` has no value" if frame.key is not None else "this entry is empty"
+            surprise = f"{name}; give it one, or remove the line"
+        if surprise:
+            self._refuse(place, surprise)
+        self._put(value, place)
+
+    def _set_key(self, key: str, place: Place) -> None:
+        frame = self._frames[-1]
+        frame.key, frame.key_place, frame.is_repeated = key, place, False
+        path = (*frame.path, key)
+        if path in self._key_places:
+            frame.is_repeated = True
+            line = self._key_places[path][0]
+            self._refuse(place, f"the key `{key}` stands here a second time (first in line {line}); keep one")
+        else:
+            self._key_places[path] = place
+
+    def _open(self, container: dict[str, Any] | list[Any], place: Place) -> None:
+        if len(self._frames) >= MAX_DEPTH:
+            self._refuse(place, f"more than {MAX_DEPTH} levels of nesting; is a bracket missing?")
+            self.stopped = True
+            return
+        parent = self._frames[-1] if self._frames else None
+        is_key = parent is not None and isinstance(parent.container, dict) and parent.key is None
+        if is_key:
+            self._refuse(place, "a key must be a word, not a group; put text with brackets in quotes")
+            path: DocumentPath = (*parent.path, "(a group)") if parent else ()
+        else:
+            path = self._put(container, place)
+        self._frames.append(_Frame(container, path, is_key=is_key))
+
+    def _put(self, value: object, place: Place) -> DocumentPath:
+        """Attach a value where the parser stands; returns its path."""
+        if not self._frames:
+            self._root = value
+            self._value_places[()] = place
+            return ()
+        frame = self._frames[-1]
+        if isinstance(frame.container, list):
+            path: DocumentPath = (*frame.path, len(frame.container))
+            frame.container.append(value)
+        else:
+            key = frame.key if frame.key is not None else ""
+            # A repeated key's group gets a path that nothing asks for, so that the first one's places stay.
+            path = (*frame.path, f"{key} at {place}" if frame.is_repeated else key)
+            if not frame.is_repeated:
+                frame.container[key] = value
+            frame.key = None
+        self._value_places.setdefault(path, place)
+        return path
+
+
+def _one_line(message: str) -> str:
+    """A word may hold, escaped, what no terminal should be sent, and be as long as the file."""
+    cut = message if len(message) <= MAX_MESSAGE_CHARACTERS else message[: MAX_MESSAGE_CHARACTERS - 1] + "…"
+    return printable(cut)
+
+
+def _place(event: Event) -> Place:
+    return event.start_mark.line + 1, event.start_mark.column + 1

@@ -1,0 +1,56 @@
+"""Durations as people write them: `400ms`, `60s`, `5m`, `1h`.
+
+A bare number is refused: nobody remembers which unit a field wants.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator
+
+from router.rules.scalars import quoted
+
+_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)")
+_BARE = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_EXAMPLES = "a number and its unit, like 400ms, 60s, 5m or 1h"
+
+
+def parse_duration_s(text: object) -> float:
+    """Read one duration.
+
+    Args:
+        text: What stood in the file; only text of the form `60s` is a duration.
+
+    Returns:
+        Seconds, to the millisecond.
+
+    Raises:
+        ValueError: it is not a duration; the message says what to write.
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        text = f"{text}"
+    if not isinstance(text, str) or not (match := _DURATION.fullmatch(text)):
+        shown = quoted(text) if isinstance(text, str) else "this"
+        if isinstance(text, str) and _BARE.fullmatch(text):
+            raise ValueError(f"{text} has no unit; write {text}s for seconds, or ms, m, h")
+        raise ValueError(f"{shown} is not a duration; write {_EXAMPLES}")
+    return round(float(match[1]) * _UNITS_S[match[2]], 3)
+
+
+def parse_whole_seconds(text: object) -> int:
+    """Read one duration that Asterisk takes in whole seconds.
+
+    Raises:
+        ValueError: it is not a duration, or has a part of a second; the message says what to write.
+    """
+    seconds = parse_duration_s(text)
+    if not seconds.is_integer():
+        raise ValueError(f"{text} is not a whole number of seconds; write {max(1, round(seconds))}s")
+    return int(seconds)
+
+
+DurationS = Annotated[float, BeforeValidator(parse_duration_s, json_schema_input_type=str)]
+WholeSeconds = Annotated[int, BeforeValidator(parse_whole_seconds, json_schema_input_type=str)]

@@ -1,0 +1,27 @@
+"""One rule, ready to be asked: its conditions, and everything about its decision that no call changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from router.rules.conditions import Condition
+from router.rules.model import Facts, RuleTrace, SpeechProfile, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule matches when all its conditions accept the facts."""
+
+    name: str
+    conditions: tuple[Condition, ...]
+    target: Target
+    head_start_s: int
+    speech: SpeechProfile
+    agent_label: str
+
+    def failure(self, facts: Facts) -> RuleTrace | None:
+        """The first condition that does not hold, for the trace; None when the rule matches."""
+        for condition in self.conditions:
+            if not condition.accepts(facts):
+                return RuleTrace(self.name, False, condition.field, condition.wanted, condition.saw(facts))
+        return None

@@ -1,0 +1,188 @@
+"""What one part of a rules file means to another: names, order, and where a waiting call can end.
+
+Works on the document's plain values and not on the checked model, so that a misspelt target is reported in
+the same run as a misspelt key. Whatever does not have the expected shape is left to the schema's complaint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from router.errors import Problem
+from router.rules.document import Document, DocumentPath
+from router.rules.schema import STANDARD_SPEECH, UNKNOWN_BAND
+from router.rules.wording import did_you_mean, listed
+
+# Below this, synthetic and stretched speech become harder to understand, not easier.
+SLOWEST_ADVISED_RATE: Final = 0.7
+
+
+def check_semantics(document: Document) -> list[Problem]:
+    """Every cross-check that needs no complete model, in the file's order."""
+    file = _RulesDocument(document)
+    return sorted({*file.bands(), *file.names(), *file.order(), *file.targets(), *file.advice()})
+
+
+def _group(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _entries(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+class _RulesDocument:
+    """A rules document read leniently: what has the wrong shape counts as absent."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        data = _group(document.data)
+        self._bands = [_group(entry) for entry in _entries(data.get("age_bands"))]
+        self._band_names = [band["name"] for band in self._bands if isinstance(band.get("name"), str)]
+        self._protected = _entries(data.get("protected"))
+        self._speech = _group(data.get("speech"))
+        self._targets = {name: _group(entry) for name, entry in _group(data.get("targets")).items()}
+        self._rules = [_group(entry) for entry in _entries(data.get("rules"))]
+        self._fallback = _group(data.get("fallback"))
+
+    def _at(self, path: DocumentPath, message: str, *, at_key: bool = False, warning: bool = False) -> Problem:
+        return self._document.problem(path, message, at_key=at_key, warning=warning)
+
+    def _unknown(self, path: DocumentPath, what: str, name: object, names: Iterable[str]) -> Iterator[Problem]:
+        known = list(names)
+        if isinstance(name, str) and name not in known:
+            near = did_you_mean(name, known)
+            defined = f"defined are {listed(known)}" if known else "none is defined"
+            yield self._at(path, f"there is no {what} `{name[:40]}`; {near}{defined}")
+
+    def bands(self) -> Iterator[Problem]:
+        """Bands begin at 0, rise, and have names of their own."""
+        previous: int | None = None
+        seen: set[str] = set()
+        for index, band in enumerate(self._bands):
+            path = ("age_bands", index)
+            name, start = band.get("name"), band.get("from")
+            if isinstance(start, int) and not isinstance(start, bool):
+                if index == 0 and start != 0:
+                    yield self._at((*path, "from"), f"the first age band must begin at 0; found {start}")
+                if previous is not None and start <= previous:
+                    message = f"age bands must rise: {start} is not above {previous}, where the band before begins"
+                    yield self._at((*path, "from"), message)
+                previous = start
+            if isinstance(name, str):
+                if name == UNKNOWN_BAND:
+                    message = f"`{UNKNOWN_BAND}` is the name for callers whose band is not known; choose another"
+                    yield self._at((*path, "name"), message)
+                if name in seen:
+                    message = f"a second age band is called `{name}`; give each its own name"
+                    yield self._at((*path, "name"), message)
+                seen.add(name)
+        for index, name in enumerate(self._protected):
+            yield from self._unknown(("protected", index), "age band", name, self._band_names)
+
+    def names(self) -> Iterator[Problem]:
+        """Every name that is used is defined, and no two rules share one."""
+        seen: dict[str, int] = {}
+        for index, rule in enumerate(self._rules):
+            path = ("rules", index)
+            name = rule.get("name")
+            if isinstance(name, str):
+                if name in seen:
+                    line, _ = self._document.position(("rules", seen[name], "name"))
+                    message = (
+                        f'a second rule is called "{name[:80]}" (first in line {line}); '
+                        "give each its own name, the log tells them by it"
+                    )
+                    yield self._at((*path, "name"), message)
+                seen.setdefault(name, index)
+            wanted = _group(rule.get("when")).get("age_band")
+            for position, band in enumerate(wanted if isinstance(wanted, list) else [wanted]):
+                where = (*path, "when", "age_band", position)
+                yield from self._unknown(where, "age band", band, [*self._band_names, UNKNOWN_BAND])
+            then = _group(rule.get("then"))
+            yield from self._unknown((*path, "then", "to"), "target", then.get("to"), self._targets)
+            profiles = [*self._speech, *([] if STANDARD_SPEECH in self._speech else [STANDARD_SPEECH])]
+            yield from self._unknown((*path, "then", "speech"), "speech profile", then.get("speech"), profiles)
+
+    def order(self) -> Iterator[Problem]:
+        """The last rule, and only the last, takes every call."""
+        for index, rule in enumerate(self._rules):
+            is_last = index == len(self._rules) - 1
+            path = ("rules", index)
+            if rule.get("when") == {}:
+                yield self._at((*path, "when"), "`when` is empty; name a condition, or remove the line")
+            if is_last and "when" in rule:
+                message = (
+                    "the last rule must have no `when`, so that every call has an answer; add one, like "
+                    "{name: everyone else, then: {to: …}}"
+                )
+                yield self._at((*path, "when"), message, at_key=True)
+            if not is_last and rule and "when" not in rule:
+                message = (
+                    "this rule has no `when` and takes every call, so that no rule after it is reached; move it last"
+                )
+                yield self._at(path, message)
+
+    def targets(self) -> Iterator[Problem]:
+        """A target is a queue or a context, and who falls back or overflows meets people, not a circle."""
+        for name, target in self._targets.items():
+            path = ("targets", name)
+            if target and ("queue" in target) == ("context" in target):
+                has = "both `queue` and `context`; keep one" if "queue" in target else "neither `queue` nor `context`"
+                yield self._at(path, f"the target `{name}` has {has}", at_key=True)
+            if "overflow" in target:
+                if "context" in target:
+                    message = "only a queue can overflow; remove `overflow`"
+                    yield self._at((*path, "overflow"), message, at_key=True)
+                to = _group(target["overflow"]).get("to")
+                yield from self._unknown((*path, "overflow", "to"), "target", to, self._targets)
+                yield from self._needs_queue((*path, "overflow", "to"), to, "an overflow")
+                yield from self._overflow_circle(name)
+        to = self._fallback.get("to")
+        yield from self._unknown(("fallback", "to"), "target", to, self._targets)
+        yield from self._needs_queue(("fallback", "to"), to, "the fallback")
+
+    def _needs_queue(self, path: DocumentPath, to: object, what: str) -> Iterator[Problem]:
+        if isinstance(to, str) and "context" in self._targets.get(to, {}):
+            queues = [name for name, target in self._targets.items() if "queue" in target]
+            known = f"; the queues are {listed(queues)}" if queues else ""
+            yield self._at(path, f"{what} must lead to people, and `{to}` is not a queue{known}")
+
+    def _overflow_circle(self, start: str) -> Iterator[Problem]:
+        """Follow overflows from one target by the queues of Asterisk, which two targets can share."""
+        way = [start]
+        queues = {self._targets[start].get("queue")}
+        while isinstance(to := self._overflow_of(way[-1]), str) and to in self._targets:
+            way.append(to)
+            queue = self._targets[to].get("queue")
+            if to == start or (queue == self._targets[start].get("queue") and queue is not None):
+                circle = " → ".join(way)
+                message = f"calls would overflow in a circle: {circle}; let one of them end"
+                yield self._at(("targets", start, "overflow", "to"), message)
+                return
+            if queue in queues:
+                return  # a circle further on, reported where it begins
+            queues.add(queue)
+
+    def _overflow_of(self, name: str) -> object:
+        return _group(self._targets[name].get("overflow")).get("to")
+
+    def advice(self) -> Iterator[Problem]:
+        """What is allowed and probably not meant."""
+        used = [_group(rule.get("then")).get("to") for rule in self._rules]
+        used += [self._overflow_of(name) for name in self._targets]
+        used.append(self._fallback.get("to"))
+        for name in self._targets:
+            if name not in used:
+                message = f"the target `{name}` is not used; remove it, or name it in a rule"
+                yield self._at(("targets", name), message, at_key=True, warning=True)
+        spoken = [_group(rule.get("then")).get("speech") for rule in self._rules]
+        for name, profile in self._speech.items():
+            if name not in spoken and name != STANDARD_SPEECH:
+                message = f"the speech profile `{name}` is not used; remove it, or name it in a rule"
+                yield self._at(("speech", name), message, at_key=True, warning=True)
+            rate = _group(profile).get("rate")
+            if isinstance(rate, int | float) and not isinstance(rate, bool) and rate < SLOWEST_ADVISED_RATE:
+                message = f"a rate of {rate} is hard to understand; {SLOWEST_ADVISED_RATE} is the slowest advised"
+                yield self._at(("speech", name, "rate"), message, warning=True)

@@ -1,0 +1,224 @@
+"""What is wrong with a file, said to someone who knows neither YAML's parser nor Python.
+
+A schema says what it expects in its fields' descriptions, each a phrase that completes "it must be …"; so
+that one sentence serves every kind of mistake, and no wording of pydantic's ever reaches the reader.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from ruamel.yaml.error import MarkedYAMLError
+
+from router.rules.scalars import quoted
+
+Path: TypeAlias = tuple[str | int, ...]
+
+_MAX_LISTED: Final = 12
+
+_INDENT = "the indentation does not fit: start this line in the same column as the entries it belongs with"
+_UNEXPECTED = "this does not fit here: check the line above for a missing quote, comma or dash, and the indentation"
+_COLON = (
+    "this `:` does not fit here: check that the line starts in the same column as its neighbours and that "
+    "the line above is complete; text that holds a `:` goes in quotes"
+)
+_SYNTAX: Final = (
+    ("mapping values are not allowed here", _COLON),
+    ("sequence entries are not allowed here", "a list cannot begin here: put the dash on a line of its own"),
+    ("mapping keys are not allowed here", "a `?` cannot stand here: put the text in quotes"),
+    ("expected ',' or ']'", "a list that began with [ is not finished: a comma or the closing ] is missing"),
+    ("expected ',' or '}'", "a group that began with { is not finished: a comma or the closing } is missing"),
+    ("found unexpected end of stream", "a quote is opened here and never closed"),
+    ("found unexpected document separator", "a quote is opened here and never closed"),
+    ("cannot start any token", "text must not begin with this character: put it in quotes"),
+    ("could not find expected ':'", "a `:` is missing after this line's first word"),
+    (
+        "expected alphabetic or numeric",
+        "a word that begins with * or & has a meaning of its own: put it in quotes",
+    ),
+    ("unknown escape character", "a backslash means something in double quotes: use 'single quotes' instead"),
+    (
+        "expected chomping or indentation",
+        "text that begins with | or > has a meaning of its own: put it in quotes",
+    ),
+    ("expected the node content", "a bracket is closed here that was never opened"),
+    (
+        "expected <block end>, but found '<scalar>'",
+        "text follows a closing quote: quote the whole value, or nothing",
+    ),
+    ("expected <block end>, but found ','", _UNEXPECTED),
+    ("expected <block end>", _INDENT),
+    ("expected '<document start>'", _INDENT),
+)
+# Chinese input methods type these; to YAML they are letters.
+_FULL_WIDTH = re.compile("[：，［］｛｝“”‘’＂－]")
+_GLUED_COLON = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]*(?::\S|：)")
+
+
+def listed(names: Iterable[str]) -> str:
+    """`a, b, c` for a message, cut after a dozen."""
+    every = list(names)
+    cut = every[:_MAX_LISTED]
+    return ", ".join(cut) + (f" and {len(every) - len(cut)} more" if len(every) > len(cut) else "")
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """`did you mean x? ` when one of `names` is close to `word`, else nothing."""
+    by_lower = {name.lower(): name for name in names}
+    close = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f"did you mean `{by_lower[close[0]]}`? " if close else ""
+
+
+def say_syntax_error(error: MarkedYAMLError, line: str) -> str:
+    """A sentence for an error of the YAML parser in `line`."""
+    problem = error.problem or ""
+    unforeseen = f"this cannot be read as YAML ({problem})"
+    sentence = next((said for sign, said in _SYNTAX if sign in problem), unforeseen)
+    if error.context_mark and error.problem_mark and "never closed" in sentence:
+        sentence += f", or a quote in line {error.context_mark.line + 1} is one too many"
+    if match := _FULL_WIDTH.search(line):
+        sentence += f"; the line holds a full-width {match[0]}, which must be typed as an ASCII character"
+    return sentence
+
+
+def say_schema_error(detail: ErrorDetails, model: type[BaseModel]) -> tuple[Path, bool, str]:
+    """One entry of a pydantic `ValidationError` as a sentence.
+
+    Returns:
+        The path of the value at fault in the document, whether its key and not its value is at fault, and
+        what to say of it.
+    """
+    loc = detail["loc"]
+    is_name = bool(loc) and loc[-1] == "[key]"
+    spot = _find(model, loc)
+    path: Path = loc[: spot.depth]
+    sentence = _sentence(detail, path, spot)
+    match detail["type"]:
+        case "extra_forbidden":
+            return path, True, sentence
+        case "missing":
+            return path[:-1], False, sentence
+        case _:
+            return path, is_name, sentence
+
+
+def _sentence(detail: ErrorDetails, path: Path, spot: _Spot) -> str:
+    key = next((f"`{step}`" for step in reversed(path) if isinstance(step, str)), "the file")
+    found = detail["input"]
+    shown = "a secret" if spot.is_secret else _shown(found)
+    match detail["type"]:
+        case "extra_forbidden":
+            near = did_you_mean(str(path[-1]), spot.siblings)
+            sentence = f"unknown key {key}; {near}the keys here are {listed(spot.siblings)}"
+        case "missing":
+            sentence = f"{key} is missing; it is {spot.description}"
+        case "literal_error" | "enum":
+            near = did_you_mean(str(found), spot.choices)
+            sentence = f"{key} must be one of {listed(spot.choices)}; found {shown}; {near}".rstrip("; ")
+        case "value_error":
+            said = str(detail["ctx"]["error"])
+            sentence = f"{key} {said}" if said.startswith("must ") else f"{key}: {said}"
+        case "too_long":
+            most, actual = detail["ctx"]["max_length"], detail["ctx"]["actual_length"]
+            sentence = f"{key} may hold at most {most} entries; found {actual}"
+        case "model_type" | "model_attributes_type":
+            each = f"each entry of {key}" if path and isinstance(path[-1], int) else key
+            is_glued = isinstance(found, str) and _GLUED_COLON.match(found)
+            hint = "; a colon must be an ASCII one and have a space after it" if is_glued else ""
+            sentence = f"{each} must be a group of keys ({listed(spot.siblings)}); found {shown}{hint}"
+        case _:
+            sentence = f"{key} must be {spot.description or 'something else'}; found {shown}"
+    return sentence
+
+
+def _shown(found: object) -> str:
+    match found:
+        case bool():
+            return str(found).lower()
+        case str():
+            return quoted(found)
+        case dict():
+            return "a group of keys"
+        case list():
+            return "an empty list" if not found else "a list"
+        case None:
+            return "nothing"
+        case _:
+            return str(found)[:40]
+
+
+@dataclass(slots=True)
+class _Spot:
+    """What a schema says of one place: how many steps of the path lead there, and what is expected."""
+
+    depth: int = 0
+    description: str = ""
+    siblings: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    is_secret: bool = False
+
+
+def _find(model: type[BaseModel], loc: Path) -> _Spot:
+    """Follow a pydantic error's location through the schema's types."""
+    spot = _Spot()
+    here: Any = model
+    for step in loc:
+        here, described = _unwrap(here)
+        spot.description = described or spot.description
+        origin = get_origin(here)
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            fields = {info.alias or name: info for name, info in here.model_fields.items()}
+            spot.siblings = tuple(fields)
+            spot.depth += 1
+            if step not in fields:
+                return spot
+            here = fields[str(step)].annotation
+            spot.description = fields[str(step)].description or ""
+        elif origin is dict and step == "[key]":
+            here = get_args(here)[0]
+        elif origin is dict:
+            here = get_args(here)[1]
+            spot.depth += 1
+        elif origin in {list, tuple}:
+            here = get_args(here)[0]
+            spot.depth += 1
+        else:
+            break
+    here, described = _unwrap(here)
+    spot.description = described or spot.description
+    if isinstance(here, type) and issubclass(here, BaseModel):
+        spot.siblings = tuple(info.alias or name for name, info in here.model_fields.items())
+    if get_origin(here) is Literal:
+        spot.choices = tuple(str(choice) for choice in get_args(here))
+    elif isinstance(here, type) and issubclass(here, Enum):
+        spot.choices = tuple(str(member.value) for member in here)
+    spot.is_secret = here in {SecretStr, SecretBytes}
+    return spot
+
+
+def _unwrap(annotation: Any) -> tuple[Any, str]:  # noqa: ANN401 - a type expression has no narrower type
+    """A type without `Annotated` and `| None`, and the description found on the way."""
+    description = ""
+    while True:
+        origin = get_origin(annotation)
+        if origin is Annotated:
+            annotation, *metadata = get_args(annotation)
+            for entry in metadata:
+                if isinstance(entry, FieldInfo) and entry.description:
+                    description = entry.description
+        elif origin in {Union, UnionType}:
+            present = [part for part in get_args(annotation) if part is not type(None)]
+            if len(present) != 1:
+                return annotation, description
+            annotation = present[0]
+        else:
+            return annotation, description

@@ -1,0 +1,220 @@
+"""The daemon's own settings file: where Asterisk, Redis, the rules and the journal are.
+
+It is read by the same YAML reader as the rules, so that its mistakes are told the same way, all at once and by
+line. Secrets are never in it: it names the files or environment variables that hold them. Relative paths are
+relative to the settings file.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from router.ami.settings import LinkSettings, TlsSettings
+from router.callers.number import is_home_region
+from router.errors import ConfigurationError, Problem
+from router.rules.document import Document, load_document, read_source, validate
+from router.rules.durations import DurationS
+
+DEFAULT_FILE: Final = Path("/etc/elder-router/elder-router.yaml")
+MAX_SECRET_BYTES: Final = 4096
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _region(value: str) -> str:
+    if not is_home_region(value):
+        raise ValueError(f"no region is called {value[:20]!r}; write two capital letters, like CN or GB")
+    return value
+
+
+Port = Annotated[int, Field(ge=1, le=65535, description="a port number from 1 to 65535")]
+Text = Annotated[str, Field(min_length=1, max_length=4096, description="a text that is not empty")]
+EnvironmentName = Annotated[
+    str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable")
+]
+NodeName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,30}$", description="a name of letters, digits, - and _, like pbx1"),
+]
+
+
+class TlsEntry(_Model):
+    """TLS towards one Asterisk."""
+
+    ca_file: Text | None = None
+    verify: bool = True
+    server_name: Text | None = None
+
+
+class AsteriskEntry(_Model):
+    """One Asterisk. Exactly one of `secret_file` and `secret_env` says where the AMI secret is."""
+
+    name: NodeName
+    host: Text = "127.0.0.1"
+    port: Port = 5038
+    username: Text = "elder-router"
+    secret_file: Text | None = None
+    secret_env: EnvironmentName | None = None
+    auth: Annotated[Literal["md5", "plain"], Field(description="md5 or plain")] = "md5"
+    tls: TlsEntry | None = None
+
+
+class CallersEntry(_Model):
+    """The registry of callers."""
+
+    redis: Text = "redis://127.0.0.1:6379/0"
+    password_file: Text | None = None
+    password_env: EnvironmentName | None = None
+    lookup_deadline: DurationS = 0.05
+    home_region: Annotated[
+        str, AfterValidator(_region), Field(description="a region's two capital letters, like CN or GB")
+    ] = "CN"
+
+
+class JournalEntry(_Model):
+    """The journal. `secret_file` holds the key of the callers' hashes and is made at the first start."""
+
+    file: Text
+    secret_file: Text
+    full_numbers: bool = False
+
+
+class SettingsFile(_Model):
+    """The whole file."""
+
+    asterisk: Annotated[list[AsteriskEntry], Field(min_length=1, max_length=64, description="a list of one or more")]
+    callers: CallersEntry = CallersEntry()
+    rules: Text
+    journal: JournalEntry
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """Where age bands are looked up; `password` is None when Redis asks for none."""
+
+    url: str
+    password: str | None
+    deadline_s: float
+    home_region: str
+
+    def __repr__(self) -> str:
+        """Without the password, and without the URL, which may hold one."""
+        return f"RegistrySettings(deadline_s={self.deadline_s}, home_region={self.home_region!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that the daemon is told, with secrets read and paths made absolute."""
+
+    links: tuple[LinkSettings, ...]
+    registry: RegistrySettings
+    rules_file: Path
+    journal_file: Path
+    journal_secret_file: Path
+    full_numbers: bool
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the settings file and the secrets it names.
+
+    Raises:
+        ConfigurationError: Carries everything that is wrong with it.
+    """
+    source = read_source(path)
+    if isinstance(source, Problem):
+        raise ConfigurationError([source])
+    document = load_document(source.text, source.file)
+    file, problems = validate(document, SettingsFile)
+    if file is None:
+        raise ConfigurationError(problems)
+    reader = _Secrets(document, path.resolve().parent)
+    links = tuple(reader.link(number, entry) for number, entry in enumerate(file.asterisk))
+    registry = reader.registry(file.callers)
+    reader.check_unique_names(file.asterisk)
+    if reader.problems:
+        raise ConfigurationError(sorted(reader.problems))
+    return Settings(
+        links=links,
+        registry=registry,
+        rules_file=reader.base / file.rules,
+        journal_file=reader.base / file.journal.file,
+        journal_secret_file=reader.base / file.journal.secret_file,
+        full_numbers=file.journal.full_numbers,
+    )
+
+
+class _Secrets:
+    """Reads what the settings point at, and gathers what is wrong with it."""
+
+    def __init__(self, document: Document, base: Path) -> None:
+        self.document = document
+        self.base = base
+        self.problems: list[Problem] = []
+
+    def link(self, number: int, entry: AsteriskEntry) -> LinkSettings:
+        place = ("asterisk", number)
+        secret = self._secret(place, "secret", entry.secret_file, entry.secret_env)
+        if secret is None:
+            self._wrong(place, "the AMI secret is missing: add `secret_file: FILE` or `secret_env: VARIABLE`")
+        tls = entry.tls and TlsSettings(
+            ca_file=self.base / entry.tls.ca_file if entry.tls.ca_file else None,
+            verify=entry.tls.verify,
+            server_name=entry.tls.server_name,
+        )
+        return LinkSettings(
+            name=entry.name,
+            host=entry.host,
+            port=entry.port,
+            username=entry.username,
+            secret=secret or "",
+            auth=entry.auth,
+            tls=tls,
+        )
+
+    def registry(self, entry: CallersEntry) -> RegistrySettings:
+        password = self._secret(("callers",), "password", entry.password_file, entry.password_env)
+        return RegistrySettings(entry.redis, password, entry.lookup_deadline, entry.home_region)
+
+    def check_unique_names(self, entries: list[AsteriskEntry]) -> None:
+        seen: set[str] = set()
+        for number, entry in enumerate(entries):
+            if entry.name in seen:
+                self._wrong(("asterisk", number, "name"), f"`{entry.name}` is named twice; each needs its own name")
+            seen.add(entry.name)
+
+    def _secret(self, place: tuple[str | int, ...], word: str, file: str | None, env: str | None) -> str | None:
+        if file is not None and env is not None:
+            self._wrong(place, f"both `{word}_file` and `{word}_env` are given; keep one")
+        if file is not None:
+            return self._from_file((*place, f"{word}_file"), self.base / file)
+        if env is not None:
+            value = os.environ.get(env)
+            if not value:
+                self._wrong((*place, f"{word}_env"), f"the environment variable {env} is not set, or is empty")
+            return value or ""
+        return None
+
+    def _from_file(self, place: tuple[str | int, ...], file: Path) -> str:
+        try:
+            with file.open("rb") as stream:
+                raw = stream.read(MAX_SECRET_BYTES + 1)
+            secret = raw.decode().strip()
+        except OSError as error:
+            self._wrong(place, f"the secret cannot be read from {file}: {error.strerror}")
+            return ""
+        except UnicodeDecodeError:
+            self._wrong(place, f"{file} holds no text; write the secret into it as one line")
+            return ""
+        if not secret or "\n" in secret or len(raw) > MAX_SECRET_BYTES:
+            self._wrong(place, f"{file} must hold the secret as one line, and nothing else")
+        return secret
+
+    def _wrong(self, place: tuple[str | int, ...], message: str) -> None:
+        self.problems.append(self.document.problem(place, message))

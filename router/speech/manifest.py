@@ -1,0 +1,132 @@
+"""What this program made in a directory of sounds, so that it never touches what it did not make.
+
+`<sounds>/.elder-prompts.json` lists each file made: the key of what it was made from, and the digest of what
+was written. A file that is not listed, or whose content is not what was written, is somebody else's.
+
+Files about to be written are listed first, without a digest: after a crash they are known as ours, and made
+again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from router.errors import SpeechError
+
+MANIFEST_NAME: Final = ".elder-prompts.json"
+
+
+def _inside(path: str) -> str:
+    """Refuse what would lead out of the directory of sounds: listed files may be removed."""
+    parts = PurePosixPath(path).parts
+    if not parts or ".." in parts or parts[0] == "/":
+        raise ValueError("leads out of the directory of sounds")
+    return path
+
+
+class Made(BaseModel):
+    """One file that was made, or is about to be.
+
+    Attributes:
+        language: Its base language, such as `en`.
+        key: The digest of all that decides its content.
+        sha256: The digest of its content; empty until it is written.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    language: str
+    key: str
+    sha256: str = ""
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    version: Literal[1] = 1
+    files: dict[Annotated[str, AfterValidator(_inside)], Made]
+
+
+def load_manifest(sounds_dir: Path) -> dict[str, Made]:
+    """Read which files are ours, by their path relative to `sounds_dir`.
+
+    A listed file that is gone, or that somebody replaced, is no longer ours. An empty file is: it is what a
+    power cut leaves, not a recording.
+
+    Raises:
+        SpeechError: the manifest cannot be read.
+    """
+    path = sounds_dir / MANIFEST_NAME
+    try:
+        listed = _File.model_validate_json(path.read_bytes()).files
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SpeechError(f"{path} cannot be read: {error.strerror}; let this user read it") from error
+    except ValidationError as error:
+        raise SpeechError(
+            f"{path} is damaged, so it is not known which sounds were made here: restore it from a backup, "
+            f"or remove it together with the prompts that were built ({error.error_count()} mistakes)"
+        ) from error
+    found = {name: _as_found(sounds_dir / name, made) for name, made in listed.items()}
+    return {name: made for name, made in found.items() if made is not None}
+
+
+def _as_found(path: Path, made: Made) -> Made | None:
+    """`made`, without its digest where it must be made again; None where the file is no longer ours."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if not content:
+        return made.model_copy(update={"sha256": ""})
+    return made if not made.sha256 or digest(content) == made.sha256 else None
+
+
+def save_manifest(sounds_dir: Path, files: Mapping[str, Made]) -> None:
+    """Write the manifest in one step.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    ordered = _File(files=dict(sorted(files.items())))
+    replace_file(sounds_dir / MANIFEST_NAME, ordered.model_dump_json(indent=0).encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that a reader meets the old one or the new one, whole, and make its directory.
+
+    Everybody may read it: Asterisk runs as a user of its own, whatever the umask of whoever builds.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    _make_directory(path.parent)
+    # Always the same name, so that one left by a crash is written over; a lock keeps a second build away.
+    temporary = path.with_name(f".{path.name}.elder-tmp")
+    try:
+        with temporary.open("wb") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(content)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _make_directory(path: Path) -> None:
+    if not path.is_dir():
+        _make_directory(path.parent)
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,152 @@
+"""The registry beside a real Redis that is stopped, killed, locked and restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from itertools import repeat
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from lab.redis import RedisServer
+from router.callers.breaker import Breaker, BreakerState
+from router.callers.number import PhoneNumber
+from router.callers.registry import BandSource, LookupFailure, Registry, open_registry
+
+pytestmark = pytest.mark.integration
+
+BANDS = ("minor", "adult", "senior", "elder")
+CALLERS = [PhoneNumber(f"+861390000{index:04d}") for index in range(400)]
+PATIENCE_S = 20.0
+
+
+def band_of(index: int) -> str:
+    return BANDS[index % len(BANDS)]
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    async with RedisServer(tmp_path / "redis") as server:
+        yield server
+
+
+def registry_at(server: RedisServer, *, password: str | None = None, deadline_s: float = 0.05) -> Registry:
+    breaker = Breaker(failures_to_open=3, open_s=0.1)
+    # Connecting is given up early too: a stopped Redis accepts connections and then says nothing.
+    return open_registry(
+        server.url, password=password, deadline_s=deadline_s, connect_s=max(0.1, deadline_s), breaker=breaker
+    )
+
+
+async def fill(registry: Registry) -> None:
+    await registry.set_many((caller, band_of(index)) for index, caller in enumerate(CALLERS))
+
+
+async def found_again(registry: Registry) -> None:
+    """Look up until Redis answers; time out if it never does."""
+    async with asyncio.timeout(PATIENCE_S):
+        for pause_s in repeat(0.01):
+            if (await registry.lookup(CALLERS[0])).source is not BandSource.LOOKUP_FAILED:
+                return
+            await asyncio.sleep(pause_s)
+
+
+async def test_many_at_once_get_each_their_own_band(server: RedisServer) -> None:
+    async with registry_at(server, deadline_s=2.0) as registry:
+        await fill(registry)
+        found = await asyncio.gather(*(registry.lookup(caller) for caller in CALLERS))
+        assert [lookup.band for lookup in found] == [band_of(index) for index in range(len(CALLERS))]
+        assert registry.stats.batches <= 3
+
+
+async def test_a_stopped_redis_costs_each_lookup_its_deadline_at_most_and_nothing_afterwards(
+    server: RedisServer,
+) -> None:
+    async with registry_at(server) as registry:
+        await fill(registry)
+        await found_again(registry)
+        before = asyncio.all_tasks()
+        assert server.child
+        server.child.send(signal.SIGSTOP)
+        loop = asyncio.get_running_loop()
+        for _ in range(10):
+            began_s = loop.time()
+            found = await asyncio.gather(*(registry.lookup(caller) for caller in CALLERS))
+            assert {lookup.source for lookup in found} == {BandSource.LOOKUP_FAILED}
+            # The deadline, and room for a machine that is busy with other things.
+            assert loop.time() - began_s < 0.05 + 0.25
+        assert registry.stats.failures[LookupFailure.BREAKER_OPEN] > 0
+        assert {task.get_name() for task in asyncio.all_tasks() - before} <= {"registry-lookups"}
+        server.child.send(signal.SIGCONT)
+        await found_again(registry)
+        for index, caller in enumerate(CALLERS):
+            lookup = await registry.lookup(caller)
+            if lookup.source is not BandSource.LOOKUP_FAILED:
+                assert lookup.band == band_of(index)
+        assert registry.breaker_state is BreakerState.CLOSED
+    assert asyncio.all_tasks() == before
+
+
+async def test_answers_stay_with_their_questions_while_redis_stops_and_goes_on(server: RedisServer) -> None:
+    async with registry_at(server, deadline_s=0.02) as registry:
+        await fill(registry)
+        assert server.child
+        for _ in range(5):
+            server.child.send(signal.SIGSTOP)
+            await asyncio.gather(*(registry.lookup(caller) for caller in CALLERS))
+            server.child.send(signal.SIGCONT)
+            await found_again(registry)
+            found = await asyncio.gather(*(registry.lookup(caller) for caller in CALLERS))
+            for index, lookup in enumerate(found):
+                assert lookup.band in {band_of(index), None}
+                assert lookup.source is not BandSource.NOT_FOUND
+
+
+async def test_a_redis_that_is_killed_and_restarted_is_found_again(server: RedisServer) -> None:
+    async with registry_at(server) as registry:
+        await fill(registry)
+        await found_again(registry)
+        assert server.child
+        await server.child.stop(signal.SIGKILL)
+        async with asyncio.timeout(PATIENCE_S):
+            while (await registry.lookup(CALLERS[0])).detail != "breaker open":
+                pass
+        await server.start()
+        await found_again(registry)
+        await fill(registry)
+        assert (await registry.lookup(CALLERS[3])).band == "elder"
+
+
+async def test_a_password_is_used_and_a_wrong_one_is_a_failed_lookup_that_does_not_show_it(
+    server: RedisServer,
+) -> None:
+    async with Redis.from_url(server.url) as admin:
+        await admin.config_set("requirepass", "correct horse")
+    async with registry_at(server, password="correct horse") as registry:
+        await registry.set(CALLERS[0], "elder")
+        assert (await registry.lookup(CALLERS[0])).band == "elder"
+    for password, detail in ((None, "NOAUTH"), ("battery staple", "WRONGPASS")):
+        async with registry_at(server, password=password) as registry:
+            lookup = await registry.lookup(CALLERS[0])
+            assert lookup.source is BandSource.LOOKUP_FAILED
+            assert detail in lookup.detail
+            assert "staple" not in lookup.detail
+
+
+async def test_cancelled_lookups_disturb_nobody(server: RedisServer) -> None:
+    async with registry_at(server, deadline_s=2.0) as registry:
+        await fill(registry)
+        tasks = [asyncio.create_task(registry.lookup(caller)) for caller in CALLERS]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        for index, lookup in enumerate(found):
+            if index % 2:
+                assert not isinstance(lookup, BaseException)
+                assert lookup.band == band_of(index)
+            else:
+                assert isinstance(lookup, asyncio.CancelledError)

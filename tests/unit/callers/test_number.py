@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.callers.number import (
+    MAX_KEPT_CHARACTERS,
+    NoNumber,
+    NoNumberReason,
+    PhoneNumber,
+    masked,
+    parse_caller,
+)
+
+ONE_CALLER = "+8613900000001"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "13900000001",
+        "8613900000001",
+        "+8613900000001",
+        "008613900000001",
+        "013900000001",
+        " 139 0000 0001 ",
+        "(+86) 139-0000-0001",
+        "+86.139.0000.0001",
+        "１３９０００００００１",
+        "＋８６１３９０００００００１",
+        "tel:+86-139-0000-0001",
+        "tel:13900000001;phone-context=+86",
+        "sip:+8613900000001@192.0.2.1;user=phone",
+        "sips:%2B8613900000001@pbx.example",
+        "<sip:13900000001@pbx.example>",
+        "13900000001;user=phone",
+        "+8613900000001;ext=12",
+        "+8613900000001 ext. 5",
+        "13900000001#12",
+    ],
+)
+def test_one_caller_is_one_number_however_it_is_spelt(raw: str) -> None:
+    assert parse_caller(raw, "CN") == PhoneNumber(ONE_CALLER)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        " ",
+        "anonymous",
+        "Anonymous",
+        "<unknown>",
+        "unavailable",
+        "PRIVATE",
+        "Restricted",
+        "0",
+        "000000000",
+        "sip:anonymous@anonymous.invalid",
+        "anonymous.invalid",
+    ],
+)
+def test_a_number_that_is_kept_back_is_withheld(raw: str) -> None:
+    assert parse_caller(raw, "CN") == NoNumber(NoNumberReason.WITHHELD, raw)
+
+
+@pytest.mark.parametrize(
+    "raw", ["10086", "95500", "110", "12345", "1008611", "+8610086", "88886666", "sip:8001@pbx.example", "7"]
+)
+def test_service_codes_and_local_numbers_never_become_a_person(raw: str) -> None:
+    caller = parse_caller(raw, "CN")
+    assert isinstance(caller, NoNumber)
+    assert caller.reason is NoNumberReason.SHORT
+
+
+@pytest.mark.parametrize("raw", ["alice", "sip:alice@pbx.example", "asterisk", "1-800-FLOWERS", "agent.7"])
+def test_words_are_alphanumeric(raw: str) -> None:
+    caller = parse_caller(raw, "CN")
+    assert isinstance(caller, NoNumber)
+    assert caller.reason is NoNumberReason.ALPHANUMERIC
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "1" * 300,
+        "139\r\n00000001",
+        "13900000001\n",
+        "139\x0000000001",
+        "😀",
+        "�",
+        "++86",
+        "+",
+        "①③⑨",
+        "٠٥٥١٢٣٤٥٦٧",
+        "*67",
+        "+99912345678",
+        "9999999999999999",
+        "a" * 100000,
+    ],
+)
+def test_what_no_network_sends_is_malformed_and_no_error(raw: str) -> None:
+    caller = parse_caller(raw, "CN")
+    assert isinstance(caller, NoNumber)
+    assert caller.reason is NoNumberReason.MALFORMED
+    assert caller.raw.isprintable()
+    assert len(caller.raw) <= MAX_KEPT_CHARACTERS
+
+
+def test_numbers_of_other_countries_keep_their_country_code() -> None:
+    assert parse_caller("+442079460000", "CN") == PhoneNumber("+442079460000")
+    assert parse_caller("0012025550101", "CN") == PhoneNumber("+12025550101")
+
+
+def test_the_home_region_decides_about_national_numbers() -> None:
+    assert parse_caller("020 7946 0000", "GB") == PhoneNumber("+442079460000")
+    assert parse_caller("(202) 555-0101", "US") == PhoneNumber("+12025550101")
+
+
+def test_a_range_that_the_library_does_not_know_yet_is_still_a_person() -> None:
+    assert parse_caller("07700 900123", "GB") == PhoneNumber("+447700900123")
+
+
+def test_an_unknown_home_region_is_an_error_of_the_program() -> None:
+    with pytest.raises(ValueError, match="two-letter code such as CN or GB"):
+        parse_caller("13900000001", "China")
+
+
+@given(st.one_of(st.text(), st.text(alphabet="0123456789+-()#*;,. exttelsip:@%<>=\r\n", max_size=40)))
+def test_any_text_gives_a_caller_and_a_number_parses_to_itself(raw: str) -> None:
+    caller = parse_caller(raw, "CN")
+    masked(caller)
+    if isinstance(caller, PhoneNumber):
+        assert parse_caller(caller.e164, "CN") == caller
+
+
+@given(st.from_regex(r"\A\+[1-9][0-9]{4,14}\Z"))
+def test_a_mask_hides_four_digits_and_shows_at_most_seven_and_the_country_code(e164: str) -> None:
+    shown = masked(PhoneNumber(e164))
+    before, stars, after = shown.partition("****")
+    assert stars
+    assert e164.startswith(before)
+    assert e164.endswith(after)
+    assert len(before) <= 1 + 3 + 3
+    assert len(after) <= 4
+    assert len(e164) - len(before) - len(after) >= min(4, len(e164) - 4)
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("13900000001", "+86139****0001"),
+        ("+12025550101", "+120****0101"),
+        ("+85291234567", "+852****4567"),
+        ("+3545551234", "+354****234"),
+        ("anonymous", "anonymous"),
+        ("10086", "short"),
+        ("alice", "alphanumeric"),
+        ("139\r\n", "malformed"),
+    ],
+)
+def test_masks(raw: str, shown: str) -> None:
+    assert masked(parse_caller(raw, "CN")) == shown
+
+
+def test_a_repr_shows_no_number() -> None:
+    assert repr(PhoneNumber(ONE_CALLER)) == "PhoneNumber(+86139****0001)"
+    assert "13900000001" not in repr(parse_caller("*13900000001*", "CN"))
+
+
+@pytest.mark.parametrize("e164", ["13900000001", "+0139000000", "+86139000000012345", "+86 139", "+８６１３９"])
+def test_a_phone_number_is_e164_or_an_error(e164: str) -> None:
+    with pytest.raises(ValueError, match=r"E\.164"):
+        PhoneNumber(e164)

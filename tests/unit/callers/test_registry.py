@@ -1,0 +1,298 @@
+"""The registry against servers that misbehave on purpose; against a real Redis in tests/integration."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from lab.redis import RedisServer
+from router.callers.breaker import Breaker, BreakerState
+from router.callers.number import NoNumber, NoNumberReason, PhoneNumber
+from router.callers.registry import BandLookup, BandSource, LookupFailure, Registry, open_registry
+from router.errors import ConfigurationError, RegistryError
+
+CALLER = PhoneNumber("+8613900000001")
+Answer = Callable[[bytes], Awaitable[bytes]]
+
+
+class Server:
+    """Answers whatever it reads by `answer`; an empty answer hangs up."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.serving: set[asyncio.Task[None]] = set()
+
+    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self.serve(reader, writer))
+        self.serving.add(task)
+        task.add_done_callback(self.serving.discard)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while asked := await reader.read(65536):
+                reply = b"+OK\r\n" * asked.count(b"SETINFO") or await self.answer(asked)
+                if not reply:
+                    break
+                writer.write(reply)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+@asynccontextmanager
+async def answering(answer: Answer, port: int = 0) -> AsyncIterator[str]:
+    here = Server(answer)
+    server = await asyncio.start_server(here.connected, "127.0.0.1", port)
+    async with server:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+        for task in here.serving:
+            task.cancel()
+        await asyncio.gather(*here.serving)
+
+
+def always(reply: bytes) -> Answer:
+    async def answer(_asked: bytes) -> bytes:
+        return reply
+
+    return answer
+
+
+ELDER = always(b"*1\r\n$5\r\nelder\r\n")
+
+
+async def lookup_of(reply: bytes) -> BandLookup:
+    async with answering(always(reply)) as url, open_registry(url, deadline_s=1.0) as registry:
+        return await registry.lookup(CALLER)
+
+
+async def test_a_band_that_is_stored_is_found() -> None:
+    found = await lookup_of(b"*1\r\n$5\r\nelder\r\n")
+    assert (found.band, found.source, found.detail) == ("elder", BandSource.REGISTRY, "")
+
+
+async def test_a_number_that_is_not_stored_is_unknown_and_no_failure() -> None:
+    found = await lookup_of(b"*1\r\n$-1\r\n")
+    assert (found.band, found.source, found.detail) == (None, BandSource.NOT_FOUND, "")
+
+
+async def test_a_caller_without_a_number_is_not_looked_up() -> None:
+    async with open_registry("redis://127.0.0.1:1/0") as registry:
+        found = await registry.lookup(NoNumber(NoNumberReason.WITHHELD, ""))
+        assert (found.source, found.detail) == (BandSource.NO_NUMBER, "withheld")
+        assert registry.stats.batches == 0
+
+
+@pytest.mark.parametrize(
+    ("reply", "detail"),
+    [
+        (b"-LOADING Redis is loading the dataset in memory\r\n", "LOADING Redis is loading"),
+        (b"-NOAUTH Authentication required.\r\n", "NOAUTH Authentication required."),
+        (b"-READONLY You can't write\r\n", "READONLY You can't"),
+        (b"-OOM command not allowed\r\n", "OOM command"),
+        (b"-WRONGTYPE Operation against a key\r\n", "WRONGTYPE Operation"),
+        (b"-ERR \x1b[31mred\x07\r\n", "?[31mred?"),
+        (b"*2\r\n$1\r\na\r\n$1\r\nb\r\n", "asked for 1 values"),
+        (b"+OK\r\n", "asked for 1 values"),
+    ],
+)
+async def test_an_error_reply_is_a_failed_lookup_that_says_why(reply: bytes, detail: str) -> None:
+    found = await lookup_of(reply)
+    assert found.source is BandSource.LOOKUP_FAILED
+    assert found.detail.startswith("Redis answered with an error: ")
+    assert detail in found.detail
+
+
+@pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff\xfe\r\n", b""])
+async def test_a_server_that_is_no_redis_is_a_failed_lookup(reply: bytes) -> None:
+    assert (await lookup_of(reply)).source is BandSource.LOOKUP_FAILED
+
+
+@pytest.mark.parametrize("value", [b"", b"x" * 65, b"\xff\xfe", b"el\nder"])
+async def test_a_value_that_cannot_be_a_band_is_a_failed_lookup(value: bytes) -> None:
+    found = await lookup_of(b"*1\r\n$%d\r\n%s\r\n" % (len(value), value))
+    assert (found.source, found.detail) == (BandSource.LOOKUP_FAILED, LookupFailure.BAD_VALUE.value)
+
+
+async def test_silence_ends_at_the_deadline_and_leaves_no_task_behind() -> None:
+    async def never(_asked: bytes) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async with answering(never) as url, open_registry(url, deadline_s=0.02) as registry:
+        found = await registry.lookup(CALLER)
+        assert (found.source, found.detail) == (BandSource.LOOKUP_FAILED, LookupFailure.DEADLINE.value)
+        assert found.took_s < 0.2
+        await registry.close()
+        assert "registry-lookups" not in {task.get_name() for task in asyncio.all_tasks()}
+
+
+async def test_a_late_answer_is_never_given_to_the_next_question() -> None:
+    asked = 0
+
+    async def first_late(_request: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await asyncio.sleep(0.1)
+            return b"*1\r\n$5\r\nwrong\r\n"
+        return b"*1\r\n$5\r\nelder\r\n"
+
+    async with answering(first_late) as url, open_registry(url, deadline_s=0.05) as registry:
+        assert (await registry.lookup(CALLER)).source is BandSource.LOOKUP_FAILED
+        for _ in range(3):
+            await asyncio.sleep(0.03)  # let the late answer arrive where it could do harm
+            assert (await registry.lookup(CALLER)).band == "elder"
+
+
+async def test_a_connection_that_redis_closed_meanwhile_costs_no_lookup() -> None:
+    asked = 0
+
+    async def hang_up_on_the_second(_request: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        return b"" if asked == 2 else b"*1\r\n$5\r\nelder\r\n"
+
+    async with answering(hang_up_on_the_second) as url, open_registry(url, deadline_s=1.0) as registry:
+        assert (await registry.lookup(CALLER)).band == "elder"
+        assert (await registry.lookup(CALLER)).band == "elder"
+        assert asked == 3
+
+
+async def test_lookups_of_one_turn_share_one_round_trip_and_later_ones_the_next() -> None:
+    requests: list[bytes] = []
+
+    async def count(request: bytes) -> bytes:
+        requests.append(request)
+        number = request.count(b"elder:caller:")
+        return b"*%d\r\n" % number + b"$-1\r\n" * number
+
+    async with answering(count) as url, open_registry(url, deadline_s=1.0, max_batch=10) as registry:
+        await asyncio.gather(*(registry.lookup(CALLER) for _ in range(25)))
+        assert [request.count(b"elder:caller:") for request in requests] == [10, 10, 5]
+        assert registry.stats.batches == 3
+
+
+async def test_more_lookups_than_may_wait_are_turned_away_at_once() -> None:
+    two_unknown = always(b"*2\r\n$-1\r\n$-1\r\n")
+    async with answering(two_unknown) as url, open_registry(url, deadline_s=1.0, max_waiting=2) as registry:
+        found = await asyncio.gather(*(registry.lookup(CALLER) for _ in range(3)))
+    assert [lookup.source for lookup in found] == [BandSource.NOT_FOUND] * 2 + [BandSource.LOOKUP_FAILED]
+    assert found[2].detail == "too many lookups waiting"
+
+
+async def test_a_redis_that_is_gone_is_asked_no_more_until_the_breaker_lets_one_through() -> None:
+    now_s = 0.0
+    breaker = Breaker(failures_to_open=2, open_s=1.0, clock=lambda: now_s)
+    async with answering(ELDER) as url:
+        port = int(url.split(":")[2].removesuffix("/0"))
+    async with open_registry(url, breaker=breaker, deadline_s=1.0) as registry:
+        for _ in range(2):
+            assert (await registry.lookup(CALLER)).detail.startswith("Redis cannot be reached: ")
+        assert (await registry.lookup(CALLER)).detail == "breaker open"
+        assert registry.stats.batches == 2
+        assert registry.stats.failures == {LookupFailure.UNREACHABLE: 2, LookupFailure.BREAKER_OPEN: 1}
+        now_s = 1.0
+        async with answering(ELDER, port):
+            assert (await registry.lookup(CALLER)).band == "elder"
+            assert registry.breaker_state is BreakerState.CLOSED
+
+
+async def test_a_probe_whose_caller_hung_up_still_tells_the_breaker() -> None:
+    now_s = 0.0
+    breaker = Breaker(failures_to_open=1, open_s=1.0, clock=lambda: now_s)
+    async with answering(ELDER) as url, open_registry(url, breaker=breaker, deadline_s=1.0) as registry:
+        breaker.failed()
+        now_s = 1.0
+        probe = asyncio.create_task(registry.lookup(CALLER))
+        await asyncio.sleep(0)
+        probe.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await probe
+        assert registry._drainer
+        await asyncio.wait([registry._drainer], timeout=5)
+        assert breaker.state is BreakerState.CLOSED
+        assert (await registry.lookup(CALLER)).band == "elder"
+
+
+async def test_an_error_of_ours_fails_its_batch_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with answering(ELDER) as url, open_registry(url, deadline_s=1.0) as registry:
+
+        async def broken(_keys: list[str]) -> list[bytes | None]:
+            raise ZeroDivisionError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(registry._link, "mget", broken)
+            assert (await registry.lookup(CALLER)).detail == LookupFailure.INTERNAL.value
+        assert (await registry.lookup(CALLER)).band == "elder"
+
+
+async def test_closing_answers_those_who_wait() -> None:
+    async def never(_asked: bytes) -> bytes:
+        await asyncio.sleep(0.2)
+        return b""
+
+    async with answering(never) as url:
+        registry = open_registry(url, deadline_s=5.0, max_batch=1)
+        waiting = [asyncio.create_task(registry.lookup(CALLER)) for _ in range(3)]
+        await asyncio.sleep(0.02)
+        await registry.close()
+        async with asyncio.timeout(1):
+            found = await asyncio.gather(*waiting)
+        assert {lookup.detail for lookup in found} == {LookupFailure.CLOSED.value}
+        assert (await registry.lookup(CALLER)).detail == LookupFailure.CLOSED.value
+        with pytest.raises(RegistryError, match="closed"):
+            await registry.get(CALLER)
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "http://h/", "redis://h:port/", "redis://h/?nonsense=1", ""])
+def test_a_url_of_another_form_says_which_forms_there_are(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="write redis://HOST:PORT/DB"):
+        open_registry(url)
+
+
+def test_no_repr_or_error_shows_the_password() -> None:
+    registry = open_registry("redis://user:hunter2@127.0.0.1:6379/3", password="hunter2")
+    assert repr(registry) == "<Registry redis host=127.0.0.1 port=6379 db=3 breaker=closed>"
+    with pytest.raises(ConfigurationError) as raised:
+        open_registry("redis://user:hunter2@127.0.0.1:nonsense/0")
+    assert "hunter2" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+@pytest.fixture
+async def registry(tmp_path: Path) -> AsyncIterator[Registry]:
+    async with RedisServer(tmp_path / "redis") as server, open_registry(server.url, deadline_s=1.0) as registry:
+        yield registry
+
+
+async def test_what_is_set_is_got_looked_up_and_forgotten(registry: Registry) -> None:
+    assert await registry.get(CALLER) is None
+    await registry.set(CALLER, "senior")
+    assert await registry.get(CALLER) == "senior"
+    assert (await registry.lookup(CALLER)).band == "senior"
+    assert await registry.forget(CALLER) is True
+    assert await registry.forget(CALLER) is False
+    assert (await registry.lookup(CALLER)).source is BandSource.NOT_FOUND
+
+
+async def test_a_list_under_a_callers_key_is_unknown_to_lookups_and_an_error_to_get(registry: Registry) -> None:
+    await registry._admin_client().lpush("elder:caller:+8613900000001", "elder")
+    assert (await registry.lookup(CALLER)).source is BandSource.NOT_FOUND
+    with pytest.raises(RegistryError, match="WRONGTYPE"):
+        await registry.get(CALLER)
+    await registry.set(CALLER, "elder")
+    assert (await registry.lookup(CALLER)).band == "elder"
+
+
+async def test_writing_to_a_redis_that_is_gone_raises_and_says_where() -> None:
+    async with open_registry("redis://127.0.0.1:1/0") as registry:
+        for attempt in (registry.set(CALLER, "elder"), registry.get(CALLER), registry.forget(CALLER)):
+            with pytest.raises(RegistryError, match=r"cannot be reached.*host=127\.0\.0\.1 port=1"):
+                await attempt

@@ -1,0 +1,72 @@
+"""One decision and one outcome with every field filled in, all of it made up."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from router.journal.records import DecisionRecord, Ending, OutcomeRecord, TraceStep
+
+TESTDATA = Path(__file__).parent / "testdata"
+
+DECISION = DecisionRecord(
+    time=datetime(2025, 11, 23, 17, 4, 5, 678_901, tzinfo=timezone(timedelta(hours=8))),
+    node="pbx1",
+    uniqueid="1763888645.42",
+    linkedid="1763888645.42",
+    ask=1,
+    caller="+86139****0001",
+    caller_key="0123456789abcdef",
+    called="95500",
+    language="zh",
+    age_band="elder",
+    band_source="registry",
+    band_detail="",
+    rule="seniors reach a person",
+    trace=(
+        TraceStep(rule="closed", matched=False, failed="calendar", wanted="not open", saw="open"),
+        TraceStep(rule="seniors reach a person", matched=True),
+    ),
+    target="senior-care",
+    queue="senior-care",
+    context="",
+    head_start_s=300,
+    speech="unhurried",
+    channel_language="zh_unhurried",
+    agent_label="60+",
+    rules_version="5f3a9c01d2e4",
+    lookup_ms=0.2641,
+    decide_ms=0.031,
+    apply_ms=None,
+    applied=True,
+    not_applied_why="",
+    fallback="",
+    full_caller=None,
+)
+
+OUTCOME = OutcomeRecord(
+    time=datetime(2025, 11, 23, 17, 9, 0, tzinfo=timezone(timedelta(hours=8))),
+    node="pbx1",
+    uniqueid="1763888645.42",
+    linkedid="1763888645.42",
+    ask=1,
+    ended=Ending.ANSWERED,
+    answered_by="PJSIP/agent-7",
+    queue="senior-care",
+    wait_s=11.5,
+    talk_s=280.25,
+    touched_assistant=False,
+    keys=("slower", "person"),
+    fallback="",
+    hangup_cause=16,
+    hangup_cause_text="Normal Clearing",
+    duration_s=295.0,
+)
+
+
+def decision(uniqueid: str, node: str = "pbx1", ask: int = 1) -> DecisionRecord:
+    return DECISION.model_copy(update={"uniqueid": uniqueid, "node": node, "ask": ask})
+
+
+def outcome(uniqueid: str, node: str = "pbx1") -> OutcomeRecord:
+    return OUTCOME.model_copy(update={"uniqueid": uniqueid, "node": node})

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from router.errors import JournalError
+from router.journal.reader import MAX_LINE_BYTES, BadLine, journal_tail, read_records
+from router.journal.records import Record
+from tests.unit.journal.samples import decision, outcome
+
+
+def lines(*records: Record) -> bytes:
+    return b"".join(record.model_dump_json().encode() + b"\n" for record in records)
+
+
+def journal(tmp_path: Path, content: bytes, name: str = "journal.jsonl") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content)
+    return path
+
+
+def open_ids(path: Path, max_bytes: int | None = None) -> list[str]:
+    tail = journal_tail(path) if max_bytes is None else journal_tail(path, max_bytes)
+    return sorted(uniqueid for _, uniqueid in tail.open)
+
+
+def test_every_line_is_read_in_order(tmp_path: Path) -> None:
+    records = [decision("1.1"), outcome("1.1"), decision("1.2")]
+    assert list(read_records(journal(tmp_path, lines(*records)))) == records
+
+
+def test_bad_lines_are_told_by_their_number_and_cost_no_other(tmp_path: Path) -> None:
+    good = lines(decision("1.1"))
+    overlong = b'"' + b"x" * (2 * MAX_LINE_BYTES) + b'"\n'
+    path = journal(tmp_path, good + b"{half a li\n" + b"\n" + good + overlong + good + b'{"record":"deci')
+    read = list(read_records(path))
+    assert [line.line for line in read if isinstance(line, BadLine)] == [2, 5, 7]
+    assert len([line for line in read if not isinstance(line, BadLine)]) == 3
+    assert str(read[1]).startswith(f"{path}:2: Invalid JSON")
+
+
+def test_a_journal_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="No such file"):
+        list(read_records(tmp_path / "missing"))
+
+
+def test_decisions_stay_open_until_their_outcome(tmp_path: Path) -> None:
+    content = lines(decision("1.1"), decision("1.2"), outcome("1.1"), decision("1.3"), outcome("1.3"))
+    path = journal(tmp_path, content)
+    assert open_ids(path) == ["1.2"]
+    assert journal_tail(path).told_of("pbx1") == {"1.1", "1.2", "1.3"}
+    assert [record.uniqueid for record in journal_tail(path).open_on("pbx1")] == ["1.2"]
+
+
+def test_the_same_uniqueid_on_two_nodes_is_two_calls(tmp_path: Path) -> None:
+    path = journal(tmp_path, lines(decision("1.1", "pbx1"), decision("1.1", "pbx2"), outcome("1.1", "pbx1")))
+    tail = journal_tail(path)
+    assert tail.open_on("pbx1") == []
+    assert [record.node for record in tail.open_on("pbx2")] == ["pbx2"]
+
+
+def test_of_several_decisions_for_a_call_the_last_one_is_open(tmp_path: Path) -> None:
+    path = journal(tmp_path, lines(decision("1.1", ask=1), decision("1.1", ask=2)))
+    assert [record.ask for record in journal_tail(path).open.values()] == [2]
+
+
+def test_a_decision_in_the_file_rotated_last_is_closed_by_the_new_one(tmp_path: Path) -> None:
+    journal(tmp_path, lines(decision("1.1"), decision("1.2")), "journal.jsonl.1")
+    path = journal(tmp_path, lines(outcome("1.1"), decision("1.3")))
+    assert open_ids(path) == ["1.2", "1.3"]
+
+
+def test_nothing_there_is_nothing_open(tmp_path: Path) -> None:
+    assert journal_tail(tmp_path / "missing").open == {}
+    assert journal_tail(tmp_path).open == {}
+    assert open_ids(journal(tmp_path, b"")) == []
+
+
+def test_only_the_tail_is_read_and_from_the_first_whole_line(tmp_path: Path) -> None:
+    one = lines(decision("1.1"))
+    path = journal(tmp_path, lines(*(decision(f"1.{index}") for index in range(1, 5))))
+    journal(tmp_path, lines(decision("0.1")), "journal.jsonl.1")
+    assert open_ids(path, 2 * len(one)) == ["1.3", "1.4"]
+    assert open_ids(path, 2 * len(one) + 1) == ["1.3", "1.4"]
+    assert open_ids(path, 2 * len(one) - 1) == ["1.4"]
+    assert open_ids(path, 4 * len(one)) == ["1.1", "1.2", "1.3", "1.4"]
+    assert open_ids(path, 5 * len(one)) == ["0.1", "1.1", "1.2", "1.3", "1.4"]
+    assert open_ids(path, 0) == []
+
+
+def test_lines_that_are_no_records_are_passed_over(tmp_path: Path) -> None:
+    odd = b'null\n[1]\n{"record":"decision","node":"pbx1","uniqueid":"1.9"}\n{"node":1}\n\xff\n'
+    assert open_ids(journal(tmp_path, odd + lines(decision("1.1")) + b'{"record":"outcome"')) == ["1.1"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@given(st.binary())
+def test_any_bytes_can_be_read(tmp_path: Path, content: bytes) -> None:
+    path = journal(tmp_path, content)
+    list(read_records(path))
+    journal_tail(path)
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    def peak_bytes(read: Iterable[object]) -> int:
+        tracemalloc.start()
+        try:
+            for _ in read:
+                pass
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    small = journal(tmp_path, lines(decision("1.1")) * 50, "small.jsonl")
+    large = journal(tmp_path, lines(decision("1.1")) * 1000, "large.jsonl")
+    peak_bytes(read_records(small))
+    assert peak_bytes(read_records(large)) < 1.5 * peak_bytes(read_records(small))
