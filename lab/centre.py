@@ -54,6 +54,11 @@ class Router:
         self.child = await Child.start("elder-router", command, self.log)
         await self.wait_for_log('"reconciled"', times=reconciled)
 
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 when it was never started."""
+        return self.child.pid if self.child else 0
+
     async def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
         """Stop it; returns its exit status."""
         return await self.child.stop(sig) if self.child else 0
@@ -99,6 +104,7 @@ class Centre:
         agents: The agents' phones, by name → talk time in ms.
         members: Queue → agents in it; all of them in `agents` and `senior-care` unless given.
         extra_dialplan: Text appended to extensions.conf.
+        one_phone: All agents answer on one phone, which takes any number of calls.
         router: Whether to start the router.
     """
 
@@ -111,18 +117,21 @@ class Centre:
         agents: Mapping[str, int] | None = None,
         members: Mapping[str, list[str]] | None = None,
         extra_dialplan: str = "",
+        one_phone: bool = False,
         router: bool = True,
     ) -> None:
         self.directory = directory
+        talk_ms = dict(agents or {"agent1": 2000, "agent2": 2000})
+        names = list(talk_ms)
         self.phones = [
-            AgentPhone(directory / "phones", name, talk_ms=talk_ms)
-            for name, talk_ms in (agents or {"agent1": 2000, "agent2": 2000}).items()
+            AgentPhone(directory / "phones", name, talk_ms=talk_ms[name])
+            for name in (names[:1] if one_phone else names)
         ]
-        names = [phone.name for phone in self.phones]
+        ports = [phone.port for phone in self.phones] * (len(names) if one_phone else 1)
         self.redis = RedisServer(directory / "redis")
         self.asterisk = AsteriskServer(
             directory / "asterisk",
-            agents={phone.name: phone.port for phone in self.phones},
+            agents=dict(zip(names, ports, strict=True)),
             members=members or {"agents": names, "senior-care": names},
             extra_dialplan=extra_dialplan,
         )

@@ -82,7 +82,7 @@ async def main() -> int:
 async def _calls(centre: Centre, console: Console) -> int:
     began = time.monotonic()
     async with asyncio.TaskGroup() as group:
-        table = group.create_task(_follow(centre.router.journal, centre, console))
+        table = group.create_task(_follow(centre, console))
         placed = [group.create_task(_place(centre, number, call)) for number, call in enumerate(CALLS)]
     took_s = time.monotonic() - began
     log = read_queue_log(centre.asterisk.directory / "log" / "queue_log")
@@ -116,7 +116,7 @@ async def _place(centre: Centre, number: int, call: Expected) -> Placed:
 Story = tuple[Record, Record]
 
 
-async def _follow(journal: Path, centre: Centre, console: Console) -> dict[str, Story]:
+async def _follow(centre: Centre, console: Console) -> dict[str, Story]:
     """Print a line for each call that ends; return (decision, outcome) by the number called."""
     stories: dict[str, Story] = {}
     deadline = time.monotonic() + PATIENCE_S
@@ -136,9 +136,8 @@ async def _follow(journal: Path, centre: Centre, console: Console) -> dict[str, 
 
 def _row(decision: Record, outcome: Record) -> str:
     wait = outcome["wait_s"]
-    answered = outcome["answered_by"] or {"self_served": "assistant", "hung_up_early": "–"}.get(
-        outcome["ended"], outcome["ended"]
-    )
+    by_nobody = {"self_served": "assistant", "hung_up_early": "–"}.get(outcome["ended"], outcome["ended"])
+    answered = str(outcome["answered_by"] or by_nobody)
     decided = sum(decision[step] or 0.0 for step in ("lookup_ms", "decide_ms", "apply_ms"))
     return _row_text(
         (

@@ -163,11 +163,10 @@ class _Secrets:
         secret = self._secret(place, "secret", entry.secret_file, entry.secret_env)
         if secret is None:
             self._wrong(place, "the AMI secret is missing: add `secret_file: FILE` or `secret_env: VARIABLE`")
-        tls = entry.tls and TlsSettings(
-            ca_file=self.base / entry.tls.ca_file if entry.tls.ca_file else None,
-            verify=entry.tls.verify,
-            server_name=entry.tls.server_name,
-        )
+        tls = None
+        if entry.tls is not None:
+            ca_file = self.base / entry.tls.ca_file if entry.tls.ca_file else None
+            tls = TlsSettings(ca_file, entry.tls.verify, entry.tls.server_name)
         return LinkSettings(
             name=entry.name,
             host=entry.host,

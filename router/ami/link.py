@@ -288,8 +288,7 @@ class Link:
     def _take_event(self, event: Event) -> None:
         if event.name == _BOOTED:
             log.info("asterisk fully booted", link=self.settings.name)
-            if self.state is LinkState.UP:
-                self._reconcile_due.set()
+            self._reconcile_due.set()  # before the link is up this adds nothing: it will be due then anyway
         elif event.name == _SHUTDOWN:
             # The connection ends by itself next, which is told then.
             log.warning("asterisk is shutting down", link=self.settings.name, restart=for_log(one(event, "Restart")))

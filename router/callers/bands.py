@@ -35,9 +35,7 @@ class AgeBands:
         if not starts or starts[0] != 0:
             raise ValueError("the first age band must begin at 0, so that every age has a band")
         if any(later <= earlier for earlier, later in pairwise(starts)):
-            raise ValueError(
-                "age bands must be listed from the youngest to the oldest, each beginning above the last"
-            )
+            raise ValueError("age bands must be listed from the youngest to the oldest, each beginning above the last")
         if len(set(self.names)) != len(self.bands):
             raise ValueError("two age bands have the same name; give each its own")
 

@@ -143,9 +143,7 @@ def read_callers(
 
 
 class _Reader:
-    def __init__(
-        self, name: str, bands: AgeBands, home_region: str, today: date, gathered: sqlite3.Connection
-    ) -> None:
+    def __init__(self, name: str, bands: AgeBands, home_region: str, today: date, gathered: sqlite3.Connection) -> None:
         self._name = name
         self._bands = bands
         self._home_region = home_region
@@ -241,9 +239,7 @@ class _Reader:
             raise ValueError("birth_date is not a day of the calendar; check its month and day") from None
         band = self._bands.of_birth(birth, self._today)
         if age_band and age_band != band:
-            raise ValueError(
-                f"birth_date makes the caller {band}, age_band says {age_band}; correct one of them"
-            )
+            raise ValueError(f"birth_date makes the caller {band}, age_band says {age_band}; correct one of them")
         return names.index(band)
 
     def _wrong(self, message: str) -> ConfigurationError:

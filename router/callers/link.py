@@ -47,14 +47,10 @@ class RegistryAddress:
         except (ValueError, TypeError, RedisError):
             # Without the cause: its text may quote the URL, and with it the password.
             wanted = "redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH?db=DB"
-            raise ConfigurationError(
-                [Problem("Redis URL", 0, 0, f"cannot be used; write {wanted}")]
-            ) from None
+            raise ConfigurationError([Problem("Redis URL", 0, 0, f"cannot be used; write {wanted}")]) from None
 
     def __repr__(self) -> str:
-        return "redis " + " ".join(
-            f"{name}={self._options[name]}" for name in _SHOWN if name in self._options
-        )
+        return "redis " + " ".join(f"{name}={self._options[name]}" for name in _SHOWN if name in self._options)
 
     def connection(self, *, connect_s: float) -> AbstractConnection:
         """A connection that is not connected yet, tries nothing twice and has no deadline for answers."""

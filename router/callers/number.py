@@ -67,9 +67,7 @@ class PhoneNumber:
 
     def __post_init__(self) -> None:
         if not _E164.fullmatch(self.e164):
-            raise ValueError(
-                "an E.164 number is + and 5 to 15 digits; use parse_caller() for other spellings"
-            )
+            raise ValueError("an E.164 number is + and 5 to 15 digits; use parse_caller() for other spellings")
 
     def __repr__(self) -> str:
         return f"PhoneNumber({masked(self)})"

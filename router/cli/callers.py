@@ -226,12 +226,8 @@ def _print_report(report: ImportReport, *, dry_run: bool) -> None:
     click.echo(f"rows read      {report.read:>12,}")
     click.echo(f"rows left out  {report.rejected_count:>12,}")
     if report.duplicates:
-        click.echo(
-            f"duplicates     {report.duplicates:>12,}  (a number on several lines has its oldest band)"
-        )
-    click.echo(
-        f"{'would be stored' if dry_run else 'numbers stored ':<15}{sum(report.by_band.values()):>12,}"
-    )
+        click.echo(f"duplicates     {report.duplicates:>12,}  (a number on several lines has its oldest band)")
+    click.echo(f"{'would be stored' if dry_run else 'numbers stored ':<15}{sum(report.by_band.values()):>12,}")
     for band, count in report.by_band.items():
         click.echo(f"  {band:<12} {count:>12,}")
 

@@ -83,7 +83,7 @@ def build_prompts(
     for language, directory in cores.items():
         require_directory(directory, what=f"the directory of {language} recordings")
     sox, engine = Sox(), engine or EspeakNg()
-    with _alone(root):
+    with _explained(root), _alone(root):
         ours = load_manifest(root)
         planner = Planner(catalogue, profiles, root, ours.keys(), sox, engine)
         for language in dict.fromkeys(languages):
@@ -130,17 +130,16 @@ def _carry_out(
     wanted = {task.path for task in plan.tasks} | {failure.path for failure in plan.failures}
     unwanted = sorted(path for path, made in ours.items() if made.language in languages and path not in wanted)
 
-    with _explained(root):
-        if todo or unwanted:
-            # Written ahead: whatever stops the build, its files are known as ours.
-            about_to_be = {task.path: Made(language=task.language, key="") for task in todo}
-            save_manifest(root, ours | about_to_be)
-        made, failures = _make_all(todo, root, ours, on_progress, already=len(kept))
-        for path in unwanted:
-            _remove(root, path)
-            del ours[path]
-        if todo or unwanted:
-            save_manifest(root, ours)
+    if todo or unwanted:
+        # Written ahead: whatever stops the build, its files are known as ours.
+        about_to_be = {task.path: Made(language=task.language, key="") for task in todo}
+        save_manifest(root, ours | about_to_be)
+    made, failures = _make_all(todo, root, ours, on_progress, already=len(kept))
+    for path in unwanted:
+        _remove(root, path)
+        del ours[path]
+    if todo or unwanted:
+        save_manifest(root, ours)
     return BuildReport(
         made=tuple(sorted(made)),
         kept=tuple(sorted(kept)),
@@ -213,7 +212,7 @@ def _remove(root: Path, path: str) -> None:
 
 @contextmanager
 def _explained(root: Path) -> Iterator[None]:
-    """Say what to do about a disk that cannot be written to."""
+    """Say what to do about a directory that cannot be read or written."""
     try:
         yield
     except OSError as error:
@@ -225,6 +224,6 @@ def _explained(root: Path) -> Iterator[None]:
             case _:
                 advice = "run this as the user that owns the directory of sounds, or as root"
         raise SpeechError(
-            f"{error.filename or root} cannot be written: {error.strerror}; {advice}, and build again; "
-            "prompts that were already there are as they were"
+            f"{error.filename or root}: {error.strerror}; {advice}, and build again (prompts that were there before "
+            "can be played as ever)"
         ) from error

@@ -2,6 +2,8 @@
 from collections.abc import Callable
 from typing import Any
 
+class ManagerException(Exception): ...
+
 class ManagerMsg:
     headers: dict[str, str]
     data: str

@@ -107,6 +107,12 @@ def test_a_message_of_the_largest_size_is_taken_and_one_byte_more_is_not(chunk: 
                 fed(chunks)
 
 
+def test_a_message_of_the_largest_size_may_be_cut_within_its_end() -> None:
+    largest = sized(MAX_MESSAGE_BYTES)
+    framer = greeted()
+    assert [framer.feed(piece) for piece in (largest, b"\r", b"\n", b"\r", b"\n")] == [[], [], [], [], [largest]]
+
+
 def test_a_line_of_the_largest_size_is_taken_and_one_byte_more_is_not() -> None:
     longest = b"Variable: ".ljust(MAX_LINE_BYTES, b"x")
     framed = b"Event: VarSet\r\n" + longest

@@ -151,6 +151,19 @@ async def test_a_late_answer_is_never_given_to_the_next_question() -> None:
             assert (await registry.lookup(CALLER)).band == "elder"
 
 
+async def test_what_is_left_over_from_a_strange_reply_is_never_given_to_the_next_question() -> None:
+    asked = 0
+
+    async def first_twice(_request: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        return b"+OK\r\n*1\r\n$5\r\nwrong\r\n" if asked == 1 else b"*1\r\n$5\r\nelder\r\n"
+
+    async with answering(first_twice) as url, open_registry(url, deadline_s=1.0) as registry:
+        assert (await registry.lookup(CALLER)).source is BandSource.LOOKUP_FAILED
+        assert (await registry.lookup(CALLER)).band == "elder"
+
+
 async def test_a_connection_that_redis_closed_meanwhile_costs_no_lookup() -> None:
     asked = 0
 

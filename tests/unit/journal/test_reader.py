@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from router.errors import JournalError
 from router.journal.reader import MAX_LINE_BYTES, BadLine, journal_tail, read_records
 from router.journal.records import Record
-from tests.unit.journal.samples import decision, outcome
+
+from .samples import decision, outcome
 
 
 def lines(*records: Record) -> bytes:
@@ -30,7 +31,7 @@ def open_ids(path: Path, max_bytes: int | None = None) -> list[str]:
 
 
 def test_every_line_is_read_in_order(tmp_path: Path) -> None:
-    records = [decision("1.1"), outcome("1.1"), decision("1.2")]
+    records: list[Record] = [decision("1.1"), outcome("1.1"), decision("1.2")]
     assert list(read_records(journal(tmp_path, lines(*records)))) == records
 
 

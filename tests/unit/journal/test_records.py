@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from router.errors import JournalError
 from router.journal.records import DecisionRecord, OutcomeRecord, Record, parse_record
-from tests.unit.journal.samples import DECISION, OUTCOME, TESTDATA
+
+from .samples import DECISION, OUTCOME, TESTDATA
 
 
 @pytest.mark.parametrize(("name", "record"), [("decision", DECISION), ("outcome", OUTCOME)])

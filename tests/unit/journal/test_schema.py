@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it comes without types
 import pytest
 
 from router.journal.schema import journal_schema, schema_text, write_schema
-from tests.unit.journal.samples import TESTDATA
+
+from .samples import TESTDATA
 
 PUBLISHED = Path(__file__).parents[3] / "docs" / "journal.schema.json"
 
