@@ -22,7 +22,7 @@ from router.calls.desk import CallDesk, DeskSettings
 from router.calls.events import WANTED_EVENTS
 from router.calls.reconcile import greet, reconcile
 from router.calls.verdict import set_globally
-from router.errors import AmiError, ConfigurationError
+from router.errors import AmiError, AmiLinkLost, ConfigurationError
 from router.journal.hashing import caller_key, load_or_create_secret
 from router.journal.reader import Tail, journal_tail
 from router.journal.writer import JournalWriter
@@ -31,6 +31,8 @@ from router.settings import Settings
 
 HEARTBEAT_S = 1.0
 """The dialplan takes the router for dead when the heartbeat is older than 3 s, `elder-settings`."""
+
+_TAKE_UP_AGAIN_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -179,7 +181,19 @@ class Node:
         self._log.info("link state", state=state.value, detail=detail)
 
     async def _on_up(self) -> None:
-        """A link is up: from here on calls are answered; then what was missed is made good."""
+        """A link is up: make it of use; if Asterisk is too slow for that or refuses, again and again."""
+        while True:
+            try:
+                return await self._take_up()
+            except AmiLinkLost:
+                raise
+            except AmiError as error:
+                # Nobody else would try again before the link is lost, and until then every call falls back.
+                self._log.warning("asterisk not taken up", reason=str(error), retry_in_s=_TAKE_UP_AGAIN_S)
+            await asyncio.sleep(_TAKE_UP_AGAIN_S)
+
+    async def _take_up(self) -> None:
+        """From here on calls are answered; then what was missed is made good."""
         await greet(self.desk, self.link.request_all, self._rules().fallback.queue)
         self._beating = True
         await self._heartbeat()

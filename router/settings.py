@@ -72,7 +72,9 @@ class CallersEntry(_Model):
     redis: Text = "redis://127.0.0.1:6379/0"
     password_file: Text | None = None
     password_env: EnvironmentName | None = None
-    lookup_deadline: DurationS = 0.05
+    lookup_deadline: Annotated[
+        DurationS, Field(ge=0.001, le=1.5, description="a time from 1ms to 1500ms, as the dialplan waits 2s")
+    ] = 0.05
     home_region: Annotated[
         str, AfterValidator(_region), Field(description="a region's two capital letters, like CN or GB")
     ] = "CN"
@@ -167,6 +169,10 @@ class _Secrets:
         if entry.tls is not None:
             ca_file = self.base / entry.tls.ca_file if entry.tls.ca_file else None
             tls = TlsSettings(ca_file, entry.tls.verify, entry.tls.server_name)
+            try:
+                tls.context()
+            except ConfigurationError as error:
+                self._wrong((*place, "tls", "ca_file"), f"{ca_file}: {error.problems[0].message}")
         return LinkSettings(
             name=entry.name,
             host=entry.host,

@@ -10,6 +10,9 @@ from router.journal.records import Ending, OutcomeRecord
 MOST_KEYS = 50
 """Keys kept of one call. A caller leaning on the phone must not fill the journal."""
 
+ASKED_FOR_A_PERSON = "person"
+"""The key 0: whoever hangs up after it, though before a queue was joined, has given up on a person."""
+
 NO_SERVICE = frozenset({"silence", "invalid"})
 """What is noted among the keys though the caller chose nothing by it."""
 
@@ -92,7 +95,7 @@ class Call:
             return Ending.ANSWERED
         if not seen:
             return Ending.UNSEEN
-        if self.joined_at is not None:
+        if self.joined_at is not None or ASKED_FOR_A_PERSON in self.keys:
             return Ending.ABANDONED
         served = self.touched_assistant and any(key not in NO_SERVICE for key in self.keys)
         return Ending.SELF_SERVED if served else Ending.HUNG_UP_EARLY

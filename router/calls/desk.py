@@ -163,7 +163,7 @@ class CallDesk:
                 self.fell_back(request, reason, queue)
             case Ended(uniqueid, cause):
                 if (call := self.calls.pop(uniqueid, None)) is not None:
-                    self.end(call, cause)
+                    self.end(call, cause or None)
             case _:
                 if (call := self.calls.get(happened.uniqueid)) is not None:
                     _note(call, happened, now)
@@ -198,7 +198,7 @@ class CallDesk:
             call.fallback, call.queue = reason, queue
             return
         call = self._in_hand(request, self.now())
-        call.fallback = reason
+        call.fallback, call.queue = reason, queue
         handled = Handled(self._caller(request), not_applied_why="the router was not asked", queue=queue)
         self._write_decision(call, request, handled)
 
@@ -245,7 +245,7 @@ class CallDesk:
         if call is None:
             call = Call(self.settings.node, request.uniqueid, request.linkedid, request.ask, now)
             self.calls[request.uniqueid] = call
-        call.ask = request.ask
+        call.ask, call.fallback = request.ask, ""  # an earlier request's fallback is not this one's
         return call
 
     async def _route(self, call: Call, request: Request, asked_at: float) -> None:
@@ -258,13 +258,18 @@ class CallDesk:
         except Exception:  # noqa: BLE001 - the boundary of one call, logged with its traceback
             self._log.exception("call not routed", call=request.uniqueid)
             handled.not_applied_why = "an error in the router; see its log"
+        if call.fallback:
+            handled.applied = False
+            handled.not_applied_why = handled.not_applied_why or f"the dialplan went on by itself: {call.fallback}"
         if handled.applied:
             self.counts.applied += 1
-            call.queue = handled.queue
         else:
             self.counts.not_applied += 1
             self._log.warning("decision not applied", call=request.uniqueid, reason=handled.not_applied_why)
-        self._write_decision(call, request, handled)
+        try:
+            self._write_decision(call, request, handled)
+        except Exception:  # noqa: BLE001 - the boundary of one call again: beyond it, the daemon would end
+            self._log.exception("decision not recorded", call=request.uniqueid)
 
     async def _decide_and_apply(self, request: Request, asked_at: float, handled: Handled) -> None:
         book = self._rules()

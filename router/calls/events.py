@@ -170,7 +170,7 @@ def _request(event: Event, uniqueid: str) -> Request:
 
 def decoded(value: str) -> str:
     """Undo the dialplan's URIENCODE; bytes that are no UTF-8 become U+FFFD."""
-    return unquote(value)[:_LONGEST] if "%" in value else value
+    return (unquote(value) if "%" in value else value)[:_LONGEST]
 
 
 def _last(event: Event, name: str) -> str:

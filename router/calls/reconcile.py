@@ -20,6 +20,7 @@ from asterisk.ami import Event, SimpleAction
 from router.calls.desk import ANSWER_WITHIN_S, RING_SIZE, CallDesk, Send
 from router.calls.events import Request, decoded
 from router.calls.verdict import set_globally
+from router.errors import AmiRefused
 
 _SLOTS_AT_ONCE = 200
 _OURS = (
@@ -39,7 +40,11 @@ async def greet(desk: CallDesk, send: Send, people_queue: str) -> None:
         AmiError: Asterisk could not be told.
     """
     desk.token = secrets.token_hex(8)
-    await send([set_globally("ELDER_TOKEN", desk.token), set_globally("ELDER_FALLBACK_QUEUE", people_queue)])
+    actions = [set_globally("ELDER_TOKEN", desk.token), set_globally("ELDER_FALLBACK_QUEUE", people_queue)]
+    for answer in await send(actions):
+        if answer.is_error():
+            said = answer.keys.get("Message", "no reason given")
+            raise AmiRefused(f"Asterisk refused a global variable ({said}): does the manager user have write=call?")
 
 
 async def reconcile(desk: CallDesk, send: Send, send_for_list: SendForList, asterisk_now: float) -> None:
@@ -62,13 +67,13 @@ async def reconcile(desk: CallDesk, send: Send, send_for_list: SendForList, aste
     answered_by = _agents(present)
 
     lost = [call for uniqueid, call in before.items() if uniqueid not in present]
-    for call in lost:
-        if desk.calls.pop(call.uniqueid, None) is not None:
-            desk.end(call, None, seen=False)
     for uniqueid, ours in mine.items():
         _take_up(desk, present[uniqueid], ours, asterisk_now)
     _follow_again(desk, waiting, answered_by)
     missed = await _read_ring(desk, send)
+    for call in lost:  # only now, or the ring's word of them would make a second set of records
+        if desk.calls.pop(call.uniqueid, None) is not None:
+            desk.end(call, None, seen=False)
     log.info(
         "reconciled", node=desk.settings.node, channels=len(present), followed=len(desk.calls), ended_unseen=len(lost),
         fell_back_unseen=missed,
@@ -88,12 +93,14 @@ def _take_up(desk: CallDesk, event: Event, ours: Mapping[str, str], asterisk_now
         language=ours.get("CHANNEL(language)", ""),
     )
     known = desk.calls.get(request.uniqueid)
-    if known is not None and known.ask >= request.ask:
+    if known is not None and known.ask >= request.ask and (known.fallback or ours["ELDER_STATE"] != "fallback"):
         return
     waited_s = asterisk_now - _number(ours.get("ELDER_ASKED", ""))
     match ours["ELDER_STATE"]:
         case "asking" if waited_s < ANSWER_WITHIN_S:
             desk.route(request, desk.now() - max(0.0, waited_s))
+        case "asking":
+            pass  # too late to answer: in a moment it falls back, tells so, and has its record from that
         case "fallback":
             desk.fell_back(request, ours.get("ELDER_WHY", ""), ours.get("ELDER_QUEUE", ""))
         case state:
@@ -149,6 +156,9 @@ async def _read_ring(desk: CallDesk, send: Send) -> int:
 
 def _record_missed(desk: CallDesk, slot: str) -> bool:
     match slot.split("|"):
+        case [uniqueid, ask, _, _, why, *_] if (known := desk.calls.get(uniqueid)) is not None:
+            if known.ask == _number(ask):
+                known.fallback = known.fallback or why
         case [uniqueid, ask, linkedid, _, why, caller, called, language] if not desk.knows(uniqueid):
             request = Request(
                 uniqueid, linkedid, _number(ask) or 1, "", decoded(caller), False, decoded(called), language

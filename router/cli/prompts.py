@@ -19,6 +19,8 @@ from router.speech.profile import SpokenProfile, is_language
 _ALL_BUILT, _SOME_FAILED, _NOTHING_BUILT = 0, 1, 2
 # Without a terminal, how often to say how far it has come.
 _TENTHS = 10
+# When everything fails it fails for one reason, which must not scroll away.
+_MOST_FAILURES_SHOWN = 20
 
 
 class _CouldNotRun(click.ClickException):
@@ -153,8 +155,10 @@ def _print_tenths() -> Callable[[int, int], None]:
 
 
 def _print_report(report: BuildReport) -> None:
-    for failure in report.failed:
+    for failure in report.failed[:_MOST_FAILURES_SHOWN]:
         click.echo(f"failed: {failure.path}: {failure.reason}", err=True)
+    if (more := len(report.failed) - _MOST_FAILURES_SHOWN) > 0:
+        click.echo(f"failed: and {more} more", err=True)
     for path in report.left_alone:
         click.echo(f"left alone: {path} was not made here")
     counts = f"made {len(report.made)}, kept {len(report.kept)}, removed {len(report.removed)}"

@@ -37,7 +37,7 @@ from router.rules.schema import (
     SpeechEntry,
     TargetEntry,
 )
-from router.rules.semantics import check_semantics
+from router.rules.semantics import check_semantics, check_unused
 from router.rules.wording import listed
 
 # Enough of a SHA-256 to tell apart every rules file a centre will ever have, and to be read out on the phone.
@@ -132,7 +132,7 @@ def rules_from(source: Source) -> tuple[RuleBook | None, list[Problem]]:
     if checked is None or _has_errors(problems):
         return None, sorted(problems)
     book = _make(checked, source.sha256[:VERSION_LENGTH])
-    problems = sorted([*problems, *_proof_problems(book, document)])
+    problems = sorted([*problems, *check_unused(document), *_proof_problems(book, document)])
     return (None if _has_errors(problems) else book), problems
 
 
@@ -212,9 +212,9 @@ def _proof_problems(book: RuleBook, document: Document) -> list[Problem]:
     for gap in unprotected:
         rule = rules[gap.rule]
         example = f" (for example: {gap.example})" if gap.example else ""
-        bands = listed(f"`{band}`" for band in gap.bands)
+        bands = f"age band{'s' if len(gap.bands) > 1 else ''} " + listed(f"`{band}`" for band in gap.bands)
         message = (
-            f"callers of the protected age band {bands} do not reach a person here{example}: the rule "
+            f"callers of the protected {bands} do not reach a person here{example}: the rule "
             f'"{rule.name}" takes them to `{rule.target.name}`, which is not a queue; put a rule before it '
             "that sends them to one"
         )

@@ -149,14 +149,11 @@ def load_document(text: str, file: str) -> Document:
             if builder.stopped:
                 return _unread(file, builder.problems)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        lines = _LINE_END.split(text)
-        message = say_syntax_error(error, lines[line - 1] if 0 < line <= len(lines) else "")
-        return _unread(file, [*builder.problems, Problem(file, line, column, message)])
+        line, column, message = say_syntax_error(error, _LINE_END.split(text))
+        return _unread(file, [*builder.problems, Problem(file, line, column, _one_line(message))])
     except (YAMLError, ValueError, OverflowError) as error:
         # `\U` escapes beyond Unicode and the like: the scanner's own `chr` fails.
-        first_line = str(error).partition("\n")[0]
+        first_line = _one_line(str(error).partition("\n")[0])
         return _unread(file, [*builder.problems, Problem(file, 0, 0, f"this is not YAML: {first_line}")])
     return builder.document()
 
@@ -283,6 +280,8 @@ class _Builder:
         frame = self._frames[-1] if self._frames else None
         is_plain = not event.style
         value, surprise = resolve_plain(event.value) if is_plain else (event.value, "")
+        if not is_plain and (match := _INVISIBLE.search(event.value)):
+            surprise = f"the escape for U+{ord(match[0]):04X} makes an invisible character; remove it"
         if frame is not None and isinstance(frame.container, dict) and frame.key is None:
             if is_plain and event.value == "<<":
                 surprise = "<< merges another group into this one; write its keys out"

@@ -142,6 +142,8 @@ class _Space:
                 index for index, conditions in choosy if all(c.accepts(example.facts) for c in conditions)
             )
             classes.setdefault(indifferent | accepting, example)
+        if len(classes) == 1:  # no rule asks for this fact: an example need not speak of it
+            return {accepting: replace(example, said="") for accepting, example in classes.items()}
         return classes
 
     def winners_by_band(self) -> dict[str | None, Winners]:

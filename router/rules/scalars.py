@@ -31,11 +31,11 @@ _ODD_NUMBER = re.compile(
 )
 # The first that fits.
 _SURPRISES: Final = (
-    (_BASE_60, "without quotes this is a number to some programs and a time to others"),
-    (_DATE, "without quotes this is a date to some programs and text to others"),
-    (_LEADING_ZERO, "a number would lose its leading zero"),
-    (_PLUS, "a number would lose its plus sign"),
-    (_ODD_NUMBER, "a number is written in plain digits, like 1000 or 0.5; if this is none"),
+    (_BASE_60, "without quotes this is a number to some programs and a time to others; put it in quotes"),
+    (_DATE, "without quotes this is a date to some programs and text to others; put it in quotes"),
+    (_LEADING_ZERO, "a number would lose its leading zero; put it in quotes"),
+    (_PLUS, "a number would lose its plus sign; put it in quotes"),
+    (_ODD_NUMBER, "write numbers in plain digits, like 1000 or 0.5, and what is no number in quotes"),
 )
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
@@ -85,4 +85,4 @@ def _surprise(text: str) -> str:
         too_long = len(text) > MAX_DIGITS
         return f"a number of more than {MAX_DIGITS} digits; if it is a code, put it in quotes" if too_long else ""
     why = next((why for pattern, why in _SURPRISES if pattern.fullmatch(text)), "")
-    return f"{why}; put it in quotes: {quoted(text)}" if why else ""
+    return f"{why}: {quoted(text)}" if why else ""

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from router.callers.bands import MAX_AGE_YEARS
 from router.rules.durations import DurationS, WholeSeconds
+from router.rules.scalars import quoted
 from router.rules.wording import did_you_mean
 
 # The proof that protected callers reach a person looks at combinations of these; see `proof`.
@@ -66,7 +67,7 @@ def _known_timezone(name: str) -> str:
         else:
             return name
     near = did_you_mean(name, available_timezones())
-    raise ValueError(f"no time zone is called {name[:60]!r}; {near}write a city's, like Asia/Shanghai")
+    raise ValueError(f"no time zone is called {quoted(name)}; {near}write a city's, like Asia/Shanghai")
 
 
 def _rule_text(text: str) -> str:

@@ -21,7 +21,12 @@ SLOWEST_ADVISED_RATE: Final = 0.7
 def check_semantics(document: Document) -> list[Problem]:
     """Every cross-check that needs no complete model, in the file's order."""
     file = _RulesDocument(document)
-    return sorted({*file.bands(), *file.names(), *file.order(), *file.targets(), *file.advice()})
+    return sorted({*file.bands(), *file.names(), *file.order(), *file.targets(), *file.rates()})
+
+
+def check_unused(document: Document) -> list[Problem]:
+    """Warnings about names that nothing uses. Of use once there are no errors: a misspelt use is none either."""
+    return sorted(_RulesDocument(document).unused())
 
 
 def _group(value: object) -> dict[str, Any]:
@@ -39,10 +44,13 @@ class _RulesDocument:
         self._document = document
         data = _group(document.data)
         self._bands = [_group(entry) for entry in _entries(data.get("age_bands"))]
-        self._band_names = [band["name"] for band in self._bands if isinstance(band.get("name"), str)]
+        names = (band.get("name") for band in self._bands)
+        self._band_names = list(dict.fromkeys(name for name in names if isinstance(name, str)))
         self._protected = _entries(data.get("protected"))
         self._speech = _group(data.get("speech"))
-        self._targets = {name: _group(entry) for name, entry in _group(data.get("targets")).items()}
+        targets = _group(data.get("targets"))
+        self._targets = {name: _group(entry) for name, entry in targets.items()}
+        self._groups = {name for name, entry in targets.items() if isinstance(entry, dict)}
         self._rules = [_group(entry) for entry in _entries(data.get("rules"))]
         self._fallback = _group(data.get("fallback"))
 
@@ -126,9 +134,11 @@ class _RulesDocument:
 
     def targets(self) -> Iterator[Problem]:
         """A target is a queue or a context, and who falls back or overflows meets people, not a circle."""
+        in_circles: set[str] = set()
         for name, target in self._targets.items():
             path = ("targets", name)
-            if target and ("queue" in target) == ("context" in target):
+            is_misspelt = not target.keys() <= {"queue", "overflow", "context"}
+            if name in self._groups and not is_misspelt and ("queue" in target) == ("context" in target):
                 has = "both `queue` and `context`; keep one" if "queue" in target else "neither `queue` nor `context`"
                 yield self._at(path, f"the target `{name}` has {has}", at_key=True)
             if "overflow" in target:
@@ -138,38 +148,48 @@ class _RulesDocument:
                 to = _group(target["overflow"]).get("to")
                 yield from self._unknown((*path, "overflow", "to"), "target", to, self._targets)
                 yield from self._needs_queue((*path, "overflow", "to"), to, "an overflow")
-                yield from self._overflow_circle(name)
+                if name not in in_circles and (circle := self._overflow_circle(name)):
+                    in_circles.update(circle)
+                    message = f"calls would overflow in a circle: {' → '.join(circle)}; let one of them end"
+                    yield self._at((*path, "overflow", "to"), message)
         to = self._fallback.get("to")
         yield from self._unknown(("fallback", "to"), "target", to, self._targets)
         yield from self._needs_queue(("fallback", "to"), to, "the fallback")
 
     def _needs_queue(self, path: DocumentPath, to: object, what: str) -> Iterator[Problem]:
-        if isinstance(to, str) and "context" in self._targets.get(to, {}):
+        target = self._targets.get(to, {}) if isinstance(to, str) else {}
+        if "context" in target and "queue" not in target:
             queues = [name for name, target in self._targets.items() if "queue" in target]
             known = f"; the queues are {listed(queues)}" if queues else ""
             yield self._at(path, f"{what} must lead to people, and `{to}` is not a queue{known}")
 
-    def _overflow_circle(self, start: str) -> Iterator[Problem]:
-        """Follow overflows from one target by the queues of Asterisk, which two targets can share."""
+    def _overflow_circle(self, start: str) -> list[str]:
+        """The targets on the way from `start` back to its queue, which two targets can share; empty if it ends."""
         way = [start]
         queues = {self._targets[start].get("queue")}
         while isinstance(to := self._overflow_of(way[-1]), str) and to in self._targets:
             way.append(to)
             queue = self._targets[to].get("queue")
             if to == start or (queue == self._targets[start].get("queue") and queue is not None):
-                circle = " → ".join(way)
-                message = f"calls would overflow in a circle: {circle}; let one of them end"
-                yield self._at(("targets", start, "overflow", "to"), message)
-                return
+                return way
             if queue in queues:
-                return  # a circle further on, reported where it begins
+                break  # a circle further on, found from where it begins
             queues.add(queue)
+        return []
 
     def _overflow_of(self, name: str) -> object:
         return _group(self._targets[name].get("overflow")).get("to")
 
-    def advice(self) -> Iterator[Problem]:
-        """What is allowed and probably not meant."""
+    def rates(self) -> Iterator[Problem]:
+        """A rate that is allowed and does more harm than good."""
+        for name, profile in self._speech.items():
+            rate = _group(profile).get("rate")
+            if isinstance(rate, int | float) and not isinstance(rate, bool) and rate < SLOWEST_ADVISED_RATE:
+                message = f"a rate of {rate} is hard to understand; {SLOWEST_ADVISED_RATE} is the slowest advised"
+                yield self._at(("speech", name, "rate"), message, warning=True)
+
+    def unused(self) -> Iterator[Problem]:
+        """Targets and profiles that no rule names."""
         used = [_group(rule.get("then")).get("to") for rule in self._rules]
         used += [self._overflow_of(name) for name in self._targets]
         used.append(self._fallback.get("to"))
@@ -178,11 +198,7 @@ class _RulesDocument:
                 message = f"the target `{name}` is not used; remove it, or name it in a rule"
                 yield self._at(("targets", name), message, at_key=True, warning=True)
         spoken = [_group(rule.get("then")).get("speech") for rule in self._rules]
-        for name, profile in self._speech.items():
+        for name in self._speech:
             if name not in spoken and name != STANDARD_SPEECH:
                 message = f"the speech profile `{name}` is not used; remove it, or name it in a rule"
                 yield self._at(("speech", name), message, at_key=True, warning=True)
-            rate = _group(profile).get("rate")
-            if isinstance(rate, int | float) and not isinstance(rate, bool) and rate < SLOWEST_ADVISED_RATE:
-                message = f"a rate of {rate} is hard to understand; {SLOWEST_ADVISED_RATE} is the slowest advised"
-                yield self._at(("speech", name, "rate"), message, warning=True)

@@ -7,7 +7,7 @@ that one sentence serves every kind of mistake, and no wording of pydantic's eve
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
@@ -31,14 +31,15 @@ _COLON = (
     "this `:` does not fit here: check that the line starts in the same column as its neighbours and that "
     "the line above is complete; text that holds a `:` goes in quotes"
 )
+_QUOTE = "a quote is opened here and never closed"
 _SYNTAX: Final = (
     ("mapping values are not allowed here", _COLON),
     ("sequence entries are not allowed here", "a list cannot begin here: put the dash on a line of its own"),
     ("mapping keys are not allowed here", "a `?` cannot stand here: put the text in quotes"),
     ("expected ',' or ']'", "a list that began with [ is not finished: a comma or the closing ] is missing"),
     ("expected ',' or '}'", "a group that began with { is not finished: a comma or the closing } is missing"),
-    ("found unexpected end of stream", "a quote is opened here and never closed"),
-    ("found unexpected document separator", "a quote is opened here and never closed"),
+    ("found unexpected end of stream", _QUOTE),
+    ("found unexpected document separator", _QUOTE),
     ("cannot start any token", "text must not begin with this character: put it in quotes"),
     ("could not find expected ':'", "a `:` is missing after this line's first word"),
     (
@@ -61,6 +62,7 @@ _SYNTAX: Final = (
 )
 # Chinese input methods type these; to YAML they are letters.
 _FULL_WIDTH = re.compile("[：，［］｛｝“”‘’＂－]")
+_FULL_WIDTH_KEY = re.compile(r" *(?:- +)?[A-Za-z_][A-Za-z0-9_-]* *：")
 _GLUED_COLON = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]*(?::\S|：)")
 
 
@@ -78,16 +80,32 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
     return f"did you mean `{by_lower[close[0]]}`? " if close else ""
 
 
-def say_syntax_error(error: MarkedYAMLError, line: str) -> str:
-    """A sentence for an error of the YAML parser in `line`."""
+def say_syntax_error(error: MarkedYAMLError, lines: Sequence[str]) -> tuple[int, int, str]:
+    """An error of the YAML parser.
+
+    Args:
+        error: What the parser raised.
+        lines: The text it read.
+
+    Returns:
+        Line and column, from 1 (0 where the parser gives none), and what to say.
+    """
     problem = error.problem or ""
     unforeseen = f"this cannot be read as YAML ({problem})"
     sentence = next((said for sign, said in _SYNTAX if sign in problem), unforeseen)
-    if error.context_mark and error.problem_mark and "never closed" in sentence:
-        sentence += f", or a quote in line {error.context_mark.line + 1} is one too many"
-    if match := _FULL_WIDTH.search(line):
-        sentence += f"; the line holds a full-width {match[0]}, which must be typed as an ASCII character"
-    return sentence
+    mark = error.problem_mark or error.context_mark
+    if sentence is _QUOTE and error.context_mark:
+        mark = error.context_mark  # where the quote is opened; the parser gave up at the end of the file
+    if mark is None:
+        return 0, 0, sentence
+    line, column = mark.line + 1, mark.column + 1
+    # A colon that is none shows only when the next line's is read.
+    for number in (line, line - 1):
+        if 0 < number <= len(lines) and (match := _FULL_WIDTH_KEY.match(lines[number - 1])):
+            return number, match.end(), "this ： is full-width; type the ASCII character : and a space instead"
+    if line <= len(lines) and (match := _FULL_WIDTH.search(lines[line - 1])):
+        sentence += f"; if the full-width {match[0]} is meant for more than text, type the ASCII character"
+    return line, column, sentence
 
 
 def say_schema_error(detail: ErrorDetails, model: type[BaseModel]) -> tuple[Path, bool, str]:
@@ -171,7 +189,9 @@ def _find(model: type[BaseModel], loc: Path) -> _Spot:
     """Follow a pydantic error's location through the schema's types."""
     spot = _Spot()
     here: Any = model
-    for step in loc:
+    # A name that is wrong comes as (…, the name, "[key]").
+    is_name = bool(loc) and loc[-1] == "[key]"
+    for step in loc[:-2] if is_name else loc:
         here, described = _unwrap(here)
         spot.description = described or spot.description
         origin = get_origin(here)
@@ -183,8 +203,6 @@ def _find(model: type[BaseModel], loc: Path) -> _Spot:
                 return spot
             here = fields[str(step)].annotation
             spot.description = fields[str(step)].description or ""
-        elif origin is dict and step == "[key]":
-            here = get_args(here)[0]
         elif origin is dict:
             here = get_args(here)[1]
             spot.depth += 1
@@ -194,6 +212,9 @@ def _find(model: type[BaseModel], loc: Path) -> _Spot:
         else:
             break
     here, described = _unwrap(here)
+    if is_name and get_origin(here) is dict:
+        spot.depth += 1
+        here, described = _unwrap(get_args(here)[0])
     spot.description = described or spot.description
     if isinstance(here, type) and issubclass(here, BaseModel):
         spot.siblings = tuple(info.alias or name for name, info in here.model_fields.items())

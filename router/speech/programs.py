@@ -60,5 +60,5 @@ def run(program: Path, arguments: Sequence[str], *, stdin: bytes = b"") -> bytes
 def _complaint(stderr: bytes) -> str:
     """The last line a program wrote, fit for a message."""
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
-    last = lines[-1] if lines else ""
+    last = lines[-1].partition(" FAIL ")[2] or lines[-1] if lines else ""
     return "".join(c if c.isprintable() else " " for c in last)[:_LONGEST_COMPLAINT_CHARACTERS]

@@ -84,7 +84,7 @@ class Sox:
         Raises:
             SpeechError: it is not a WAV that sox can read.
         """
-        return self._effects(("-t", "wav", "--ignore-length"), wav)
+        return self._converted(("-t", "wav", "--ignore-length"), wav)
 
     def stretched(self, sound: bytes, suffix: str, *, rate: float, gain_db: float = 0.0) -> bytes:
         """Change a recording's speed, keeping its pitch.
@@ -101,33 +101,34 @@ class Sox:
         Raises:
             SpeechError: sox cannot read it, or there is no sound in it.
         """
-        made = self._effects(SOX_INPUT[suffix], sound, *_tempo(rate), *_gain(gain_db))
+        made = self._converted(SOX_INPUT[suffix], sound, *_tempo(rate))
         if not made:
             raise SpeechError("there is no sound in it: restore it from where it was installed from")
-        return made
+        return self.louder(made, gain_db)
 
     def at_rate(self, samples: bytes, rate: float) -> bytes:
         """Change the speed of samples, keeping their pitch; `rate` as for `stretched`."""
-        return samples if rate == 1.0 else self._effects(SOX_INPUT[".sln"], samples, *_tempo(rate))
+        return samples if rate == 1.0 else self._converted(SOX_INPUT[".sln"], samples, *_tempo(rate))
 
     def louder(self, samples: bytes, gain_db: float) -> bytes:
         """Change the loudness of samples, never clipping them."""
-        return samples if gain_db == 0.0 else self._effects(SOX_INPUT[".sln"], samples, *_gain(gain_db))
+        if gain_db == 0.0:
+            return samples
+        limited = ("-l",) if gain_db > 0 else ()
+        return self._run(*SOX_INPUT[".sln"], "-", *_OUTPUT, "gain", *limited, f"{gain_db:.2f}", stdin=samples)
 
-    def _effects(self, reading: Sequence[str], sound: bytes, *effects: str) -> bytes:
-        # -D: no dither, so that the same input always gives the same file. -G: converting from a higher
-        # sample rate may overshoot full scale, and is given room to.
-        return run(self._program, ["-D", "-G", *reading, "-", *_OUTPUT, *effects], stdin=sound)
+    def _converted(self, reading: Sequence[str], sound: bytes, *effects: str) -> bytes:
+        # -G: converting from a higher sample rate may overshoot full scale, and is given room to. sox refuses it
+        # together with `gain -l`, which is why gain is a run of its own.
+        return self._run("-G", *reading, "-", *_OUTPUT, *effects, stdin=sound)
+
+    def _run(self, *arguments: str, stdin: bytes) -> bytes:
+        # -D: no dither, so that the same input always gives the same file.
+        return run(self._program, ["-D", *arguments], stdin=stdin)
 
 
 def _tempo(rate: float) -> tuple[str, ...]:
     return () if rate == 1.0 else ("tempo", "-s", f"{rate:.6f}")
-
-
-def _gain(gain_db: float) -> tuple[str, ...]:
-    if gain_db == 0.0:
-        return ()
-    return ("gain", "-l", f"{gain_db:.2f}") if gain_db > 0 else ("gain", f"{gain_db:.2f}")
 
 
 def seconds(samples: bytes) -> float:

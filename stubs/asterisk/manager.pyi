@@ -7,6 +7,7 @@ class ManagerException(Exception): ...
 class ManagerMsg:
     headers: dict[str, str]
     data: str
+    response: list[str]
     def get_header(self, hname: str, defval: str | None = ...) -> str: ...
 
 class Event:

@@ -55,10 +55,8 @@ class Witness:
         self._manager.login(WITNESS_USER, self._asterisk.witness_secret)
         for name in ("Newchannel", "QueueCallerJoin", "AgentConnect", "Hangup"):
             self._manager.register_event(name, self._note)
-        for name in ("QueueEntry", "CoreShowChannel"):
-            self._manager.register_event(name, self._list)
-        for name in ("QueueStatusComplete", "CoreShowChannelsComplete"):
-            self._manager.register_event(name, self._end_list)
+        self._manager.register_event("CoreShowChannel", self._list)
+        self._manager.register_event("CoreShowChannelsComplete", self._end_list)
 
     def _note(self, event: Event, _manager: Manager) -> None:
         headers = event.headers
@@ -72,22 +70,33 @@ class Witness:
     def _end_list(self, _event: Event, _manager: Manager) -> None:
         self._complete.set()
 
-    def _ask(self, action: dict[str, str]) -> list[dict[str, str]]:
+    def _show_channels(self) -> list[dict[str, str]]:
         self._listed = []
         self._complete.clear()
-        self._manager.send_action(action)
-        assert self._complete.wait(PATIENCE_S), f"no end of the list that {action} asks for"
-        listed, self._listed = self._listed, []
-        return listed
+        self._manager.send_action({"Action": "CoreShowChannels"})
+        assert self._complete.wait(PATIENCE_S), "no end of the list of channels"
+        return self._listed
+
+    def _queue_entries(self, queue: str) -> list[dict[str, str]]:
+        # pyst2 takes «Queue status will follow» for the Status action, and returns all of the list as one message.
+        lines = self._manager.send_action({"Action": "QueueStatus", "Queue": queue}).response
+        blocks = "".join(lines).split("\r\n\r\n")
+        events = [dict(line.split(": ", 1) for line in block.splitlines() if ": " in line) for block in blocks]
+        return [event for event in events if event.get("Event") == "QueueEntry"]
 
     async def waiting(self, queue: str) -> list[str]:
         """Uniqueids of the callers waiting in a queue, first the one who is next."""
-        entries = await asyncio.to_thread(self._ask, {"Action": "QueueStatus", "Queue": queue})
+        entries = await asyncio.to_thread(self._queue_entries, queue)
         return [entry["Uniqueid"] for entry in sorted(entries, key=lambda entry: int(entry["Position"]))]
 
     async def channels(self) -> list[dict[str, str]]:
         """All channels there are."""
-        return await asyncio.to_thread(self._ask, {"Action": "CoreShowChannels"})
+        return await asyncio.to_thread(self._show_channels)
+
+    async def hang_up(self, uniqueid: str) -> None:
+        """End a call from Asterisk's side."""
+        (channel,) = [entry["Channel"] for entry in await self.channels() if entry["Uniqueid"] == uniqueid]
+        assert "Success" in await self.action(Action="Hangup", Channel=channel)
 
     async def action(self, **headers: str) -> str:
         """Send any action; returns the response's Response header and message."""

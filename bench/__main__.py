@@ -1,0 +1,75 @@
+"""`python -m bench`: measure everything and write docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.added_latency import measure_latency
+from bench.machine import Machine
+from bench.plan import FULL, QUICK, Plan
+from bench.readers import measure_readers
+from bench.recording import record_calls
+from bench.replay import measure_memory, measure_replay, profile_replay
+from bench.report import Results, write_report
+from lab.places import PROJECT
+from lab.processes import LabError
+
+REPORT = PROJECT / "docs" / "benchmarks.md"
+PARTS = ("latency", "replay", "readers", "memory", "profile")
+
+
+async def measure(plan: Plan, parts: frozenset[str], console: Console) -> Results:
+    """Measure the parts asked for, one after the other."""
+    results = Results(Machine.look(), plan)
+    if (load := results.machine.load_1m) > 0.5:
+        console.print(f"[yellow]the machine is not idle (load {load:.2f}): expect noise[/]")
+    with tempfile.TemporaryDirectory(prefix="elder-bench-") as name:
+        scratch = Path(name)
+        if "latency" in parts:
+            results.latency = await measure_latency(scratch / "latency", plan, console)
+        if parts != {"latency"}:
+            console.print("[bold]==>[/] recording real calls")
+            recorded = await record_calls(scratch / "recording")
+            results.recorded = recorded
+            if "replay" in parts:
+                results.replay = await measure_replay(scratch / "replay", recorded, plan, console)
+            if "readers" in parts:
+                results.readers = await measure_readers(recorded, plan, console)
+            if "memory" in parts:
+                results.memory = await measure_memory(scratch / "memory", recorded, plan, console)
+            if "profile" in parts:
+                await profile_replay(scratch / "profile", recorded, plan, console)
+    return results
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, and write docs/benchmarks.md.")
+    parser.add_argument("--quick", action="store_true", help="much shorter runs, for work on the bench itself")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=PARTS,
+        help="measure only this part (may be repeated) and leave docs/benchmarks.md as it is",
+    )
+    words = parser.parse_args()
+    console = Console(soft_wrap=True, highlight=False)
+    parts = frozenset(words.only or PARTS[:-1])
+    try:
+        results = asyncio.run(measure(QUICK if words.quick else FULL, parts, console))
+    except LabError as error:
+        console.print(f"[red]stopped:[/] {error}")
+        return 1
+    if not words.only and not words.quick:
+        write_report(results, REPORT)
+        console.print(f"[bold]==>[/] written: {REPORT.relative_to(PROJECT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

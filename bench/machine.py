@@ -1,0 +1,80 @@
+"""The machine and the versions of what runs on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from lab.asterisk_server import asterisk_root
+
+PACKAGES = ("elder-router", "uvloop", "hiredis", "redis", "pydantic", "asterisk-ami", "pyst2", "panoramisk")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the numbers were measured on. `load_1m` is the load average of the minute before."""
+
+    when: str
+    cpu: str
+    cores: int
+    memory_gib: float
+    kernel: str
+    load_1m: float
+    versions: dict[str, str]
+
+    @classmethod
+    def look(cls) -> Machine:
+        """Look at this machine."""
+        versions = {"CPython": platform.python_version()}
+        versions |= {package: version(package) for package in PACKAGES}
+        root = [] if asterisk_root() == Path("/") else ["chroot", str(asterisk_root())]
+        versions["Asterisk"] = _first_line([*root, "asterisk", "-V"]).removeprefix("Asterisk ")
+        versions["Redis"] = _word(_first_line(["redis-server", "--version"]), "v=")
+        versions["SIPp"] = _first_line(["sipp", "-v"]).strip(" .").removeprefix("SIPp ")
+        return cls(
+            when=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            cpu=_cpu_model(),
+            cores=psutil.cpu_count() or 1,
+            memory_gib=psutil.virtual_memory().total / 2**30,
+            kernel=f"{platform.system()} {platform.release()}",
+            load_1m=os.getloadavg()[0],
+            versions=versions,
+        )
+
+
+def pin(process: psutil.Process, core: int) -> None:
+    """Keep a process on one core, where there is more than one."""
+    if (psutil.cpu_count() or 1) > 1:
+        process.cpu_affinity([core])
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """Seconds of processor time that a process has used; the kernel counts them in steps of 10 ms."""
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _first_line(command: list[str]) -> str:
+    if command[0] != "chroot" and shutil.which(command[0]) is None:
+        return "not found"
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return said.splitlines()[0] if said else "unknown"
+
+
+def _word(text: str, beginning: str) -> str:
+    return next((word.removeprefix(beginning) for word in text.split() if word.startswith(beginning)), text)

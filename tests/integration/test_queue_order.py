@@ -1,0 +1,107 @@
+"""Who is answered first: a head start counts as time already waited, and nobody is overtaken for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from lab.places import PROJECT
+from tests.integration.conftest import Callers
+from tests.integration.rules import ALL_TO_PEOPLE
+from tests.integration.witness import Witness
+
+SAMPLE = PROJECT / "config" / "callers.sample.csv"
+OLDER, YOUNGER = "13900000001", ("13900000008", "13900000009", "13900000010")
+
+# A caller who joined six minutes ago, by the shipped dialplan's own arithmetic in elder-people.
+SIX_MINUTES_AGO = """
+[from-callers]
+exten => 6666,1,Set(ELDER_PRIO=$[2000000000 - (${EPOCH} - 360)])
+ same => n,Set(ELDER_QUEUE=agents)
+ same => n,Set(ELDER_STATE=fallback)
+ same => n,Set(ELDER_GREETED=yes)
+ same => n,Goto(elder-people,s,1)
+"""
+
+
+async def _nobody_answers(witness: Witness) -> None:
+    assert "Success" in await witness.action(Action="QueuePause", Interface="PJSIP/agent1", Paused="true")
+
+
+async def _answer(witness: Witness) -> None:
+    assert "Success" in await witness.action(Action="QueuePause", Interface="PJSIP/agent1", Paused="false")
+
+
+async def _joined(witness: Witness, count: int) -> list[str]:
+    return [seen.uniqueid for seen in await witness.wait_for("QueueCallerJoin", count, patience_s=40)]
+
+
+async def test_an_older_caller_who_joins_after_three_younger_is_answered_first(centre_of: Callable[..., Any]) -> None:
+    centre = await centre_of(
+        rules=ALL_TO_PEOPLE.replace("HEAD_START", "5m"), callers=SAMPLE, agents={"agent1": 300}
+    )
+    callers = Callers(centre)
+    async with Witness(centre.asterisk) as witness:
+        await _nobody_answers(witness)
+        for number, caller in enumerate(YOUNGER, 1):
+            callers.call(caller, hold_ms=60_000)
+            await _joined(witness, number)
+        callers.call(OLDER, hold_ms=60_000)
+        *younger, older = await _joined(witness, 4)
+        assert await witness.waiting("agents") == [older, *younger]
+        await _answer(witness)
+        answered = [seen.uniqueid for seen in await witness.wait_for("AgentConnect", 4)]
+    assert answered == [older, *younger]
+    bands = {record["uniqueid"]: record["age_band"] for record in centre.router.records("decision")}
+    assert [bands[uniqueid] for uniqueid in answered] == ["elder", "adult", "adult", "adult"]
+
+
+async def test_a_younger_caller_who_has_waited_longer_than_the_head_start_stays_ahead(
+    centre_of: Callable[..., Any],
+) -> None:
+    centre = await centre_of(
+        rules=ALL_TO_PEOPLE.replace("HEAD_START", "3s"), callers=SAMPLE, agents={"agent1": 300}
+    )
+    callers = Callers(centre)
+    async with Witness(centre.asterisk) as witness:
+        await _nobody_answers(witness)
+        callers.call(YOUNGER[0], hold_ms=60_000)
+        (first,) = await _joined(witness, 1)
+        arrived_at = next(seen.at for seen in witness.events("Newchannel") if seen.uniqueid == first)
+        await _at_asterisk_time(witness, arrived_at + 5)
+        callers.call(YOUNGER[1], hold_ms=60_000)
+        await _joined(witness, 2)
+        callers.call(OLDER, hold_ms=60_000)
+        _, late, older = await _joined(witness, 3)
+        order = await witness.waiting("agents")
+        await _answer(witness)
+        answered = [seen.uniqueid for seen in await witness.wait_for("AgentConnect", 3)]
+    assert order == answered == [first, older, late]
+
+
+async def test_a_head_start_of_5_minutes_is_behind_a_wait_of_6(centre_of: Callable[..., Any]) -> None:
+    centre = await centre_of(
+        rules=ALL_TO_PEOPLE.replace("HEAD_START", "5m"),
+        callers=SAMPLE,
+        agents={"agent1": 300},
+        extra_dialplan=SIX_MINUTES_AGO,
+    )
+    callers = Callers(centre)
+    async with Witness(centre.asterisk) as witness:
+        await _nobody_answers(witness)
+        callers.call(YOUNGER[0], "6666", hold_ms=60_000)
+        callers.call(YOUNGER[1], hold_ms=60_000)
+        await _joined(witness, 2)
+        callers.call(OLDER, hold_ms=60_000)
+        waited_6_min, just_joined, older = await _joined(witness, 3)
+        assert await witness.waiting("agents") == [waited_6_min, older, just_joined]
+    await callers.hang_up()
+
+
+async def _at_asterisk_time(witness: Witness, epoch_s: float) -> None:
+    """Wait until Asterisk's clock has come so far; it is this machine's."""
+    while time.time() < epoch_s:
+        await asyncio.sleep(0.05)
+    assert witness.seen

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import wave
+
+import numpy as np
+import pytest
+
+from router.errors import SpeechError
+from router.speech.sound import SAMPLE_RATE_HZ, SOX_INPUT, Sox, seconds, silence, trimmed, wav_of
+from tests.unit.speech.voice_like import full_scale_samples, loudness_db, pitch_hz, voice_like, voice_like_wav
+
+
+@pytest.fixture(scope="module")
+def sox() -> Sox:
+    return Sox()
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.7, 0.85, 1.3])
+@pytest.mark.parametrize("duration_s", [0.2, 0.9, 4.0])
+def test_stretching_takes_one_over_the_rate_and_keeps_the_pitch(sox: Sox, duration_s: float, rate: float) -> None:
+    stretched = sox.stretched(voice_like_wav(duration_s), ".wav", rate=rate)
+    assert seconds(stretched) == pytest.approx(duration_s / rate, abs=0.001)
+    if duration_s > 0.5:
+        assert pitch_hz(stretched) == pytest.approx(190.0, rel=0.03)
+
+
+def test_stretching_keeps_the_end_of_the_sound(sox: Sox) -> None:
+    voice = voice_like(0.5)
+    stretched = sox.stretched(wav_of(trimmed(voice)), ".wav", rate=0.7)
+    end = stretched[-2 * SAMPLE_RATE_HZ // 10 :]
+    assert loudness_db(end) > loudness_db(trimmed(voice)[-2 * SAMPLE_RATE_HZ // 10 :]) - 3
+
+
+def test_the_same_sound_gives_the_same_bytes(sox: Sox) -> None:
+    wav = voice_like_wav(1.0)
+    assert sox.stretched(wav, ".wav", rate=0.85, gain_db=3) == sox.stretched(wav, ".wav", rate=0.85, gain_db=3)
+
+
+def test_gain_raises_speech_and_never_clips_it(sox: Sox) -> None:
+    loud = voice_like(2.0, peak=0.97)
+    for gain_db in (3.0, 12.0):
+        louder = sox.louder(loud, gain_db)
+        assert loudness_db(louder) > loudness_db(loud) + gain_db * 0.5
+        assert full_scale_samples(louder) == 0
+
+
+def test_gain_below_zero_lowers_by_that_much(sox: Sox) -> None:
+    voice = voice_like(1.0)
+    assert loudness_db(sox.louder(voice, -6.0)) == pytest.approx(loudness_db(voice) - 6.0, abs=0.05)
+
+
+def test_no_change_runs_no_program_and_changes_nothing(sox: Sox) -> None:
+    voice = voice_like(0.5)
+    assert sox.louder(voice, 0.0) is voice
+    assert sox.at_rate(voice, 1.0) is voice
+
+
+@pytest.mark.parametrize("suffix", sorted(SOX_INPUT))
+def test_every_format_of_asterisks_is_read_at_its_own_speed(sox: Sox, suffix: str) -> None:
+    reading = SOX_INPUT[suffix]
+    rate = ["-r", "16000"] if suffix == ".wav16" else []
+    encoding = ["-e", "gsm-full-rate"] if suffix in {".WAV", ".wav49"} else []
+    source = subprocess.run(
+        ["sox", "-D", "-t", "wav", "-", *reading, *rate, *encoding, "-"],
+        input=voice_like_wav(1.0),
+        capture_output=True,
+        check=True,
+    ).stdout
+    stretched = sox.stretched(source, suffix, rate=0.85, gain_db=3.0)
+    assert seconds(stretched) == pytest.approx(1 / 0.85, rel=0.05)
+    assert pitch_hz(stretched) == pytest.approx(190.0, rel=0.03)
+
+
+def test_a_loud_wideband_recording_is_not_clipped_by_conversion(sox: Sox) -> None:
+    time_s = np.arange(22050) / 22050
+    square = (np.sign(np.sin(2 * np.pi * 220 * time_s)) * 32000).astype(np.int16)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as wav:
+        wav.setparams((1, 2, 22050, 0, "NONE", ""))
+        wav.writeframes(square.tobytes())
+    assert full_scale_samples(sox.samples(file.getvalue())) <= 1
+
+
+@pytest.mark.parametrize("content", [b"", b"not a sound", b"RIFF\x00\x00\x00\x00WAVE"])
+def test_what_is_no_sound_is_refused_in_a_sentence(sox: Sox, content: bytes) -> None:
+    with pytest.raises(SpeechError, match="sox failed|no sound"):
+        sox.stretched(content, ".wav", rate=0.85)
+
+
+def test_an_empty_recording_is_refused(sox: Sox) -> None:
+    with pytest.raises(SpeechError, match="there is no sound in it"):
+        sox.stretched(wav_of(b""), ".wav", rate=0.85)
+
+
+def test_silence_around_speech_is_cut_but_for_ten_milliseconds() -> None:
+    loud = np.full(800, 5000, np.int16).tobytes()
+    assert seconds(trimmed(silence(0.5) + loud + silence(0.7))) == pytest.approx(0.1 + 2 * 0.01)
+    assert trimmed(loud) == loud
+    assert trimmed(silence(1.0)) == b""
+    assert trimmed(b"") == b""
+
+
+def test_the_file_is_what_asterisk_plays() -> None:
+    with wave.open(io.BytesIO(wav_of(voice_like(0.25)))) as wav:
+        assert (wav.getframerate(), wav.getsampwidth(), wav.getnchannels()) == (8000, 2, 1)
+        assert wav.getnframes() == 2000

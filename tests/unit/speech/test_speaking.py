@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from router.errors import SpeechError
+from router.speech.catalogue import load_catalogue
+from router.speech.engine import EspeakNg
+from router.speech.profile import SpokenProfile
+from router.speech.sound import Sox, seconds, wav_of
+from router.speech.speaking import BASE_SENTENCE_PAUSE_S, speak
+from tests.unit.speech.voice_like import full_scale_samples, loudness_db, pitch_hz, voice_like
+
+SHIPPED = Path(__file__).parents[3] / "config" / "prompts.yaml"
+STANDARD = SpokenProfile("standard")
+
+
+@pytest.fixture(scope="module")
+def sox() -> Sox:
+    return Sox()
+
+
+@pytest.fixture(scope="module")
+def espeak() -> EspeakNg:
+    return EspeakNg()
+
+
+class StubbornEngine:
+    """Speaks in steps of a quarter of its speed only, as no calibration can even out."""
+
+    def identity(self, language: str) -> str:
+        return f"stubborn {language}"
+
+    def synthesise(self, text: str, language: str, rate: float) -> bytes:  # noqa: ARG002 - the protocol's
+        return wav_of(voice_like(1.0 / (max(1, round(rate * 4)) / 4)))
+
+
+class MuteEngine(StubbornEngine):
+    def synthesise(self, text: str, language: str, rate: float) -> bytes:  # noqa: ARG002 - the protocol's
+        return wav_of(bytes(16000))
+
+
+@pytest.mark.parametrize("rate", [0.85, 0.7, 1.2])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_shipped_prompt_lasts_one_over_the_rate_at_the_same_pitch(
+    espeak: EspeakNg, sox: Sox, language: str, rate: float
+) -> None:
+    prompts = {prompt.id: prompt.text[language] for prompt in load_catalogue(SHIPPED).prompts}
+    for name in ("greeting", "menu", "goodbye"):
+        pauses = len(prompts[name]) - 1
+        usual = speak(espeak, sox, prompts[name], language, STANDARD)
+        slowed = speak(espeak, sox, prompts[name], language, SpokenProfile("slow", rate, sentence_pause_s=0.4))
+        usual_s = seconds(usual) - pauses * BASE_SENTENCE_PAUSE_S
+        slowed_s = seconds(slowed) - pauses * (BASE_SENTENCE_PAUSE_S + 0.4)
+        assert slowed_s == pytest.approx(usual_s / rate, rel=0.015), name
+        assert pitch_hz(slowed) == pytest.approx(pitch_hz(usual), rel=0.03), name
+
+
+def test_a_pause_is_added_between_sentences_only(espeak: EspeakNg, sox: Sox) -> None:
+    def spoken_s(*sentences: str, pause_s: float) -> float:
+        return seconds(speak(espeak, sox, sentences, "en", SpokenProfile("p", sentence_pause_s=pause_s)))
+
+    assert spoken_s("One.", pause_s=0.0) == spoken_s("One.", pause_s=2.0)
+    apart_s = spoken_s("One.", "Two.", "Three.", pause_s=0.5) - spoken_s("One.", "Two.", "Three.", pause_s=0.0)
+    assert apart_s == pytest.approx(2 * 0.5)
+
+
+def test_a_louder_profile_is_louder_and_not_clipped(espeak: EspeakNg, sox: Sox) -> None:
+    sentence = ("Please stay on the line.",)
+    usual = speak(espeak, sox, sentence, "en", STANDARD)
+    louder = speak(espeak, sox, sentence, "en", SpokenProfile("loud", gain_db=6.0))
+    assert loudness_db(louder) > loudness_db(usual) + 3
+    assert full_scale_samples(louder) == 0
+
+
+def test_what_an_engine_cannot_meet_is_stretched_away(sox: Sox) -> None:
+    usual = speak(StubbornEngine(), sox, ["x"], "en", STANDARD)
+    slowed = speak(StubbornEngine(), sox, ["x"], "en", SpokenProfile("slow", rate=0.85))
+    assert seconds(slowed) == pytest.approx(seconds(usual) / 0.85, rel=0.005)
+    assert pitch_hz(slowed) == pytest.approx(190.0, rel=0.03)
+
+
+def test_a_sentence_of_which_nothing_is_heard_is_refused(sox: Sox) -> None:
+    with pytest.raises(SpeechError, match=r"nothing is heard of '\.\.\.': write words"):
+        speak(MuteEngine(), sox, ["..."], "en", STANDARD)
