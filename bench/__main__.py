@@ -36,11 +36,10 @@ async def measure(plan: Plan, parts: frozenset[str], console: Console) -> Result
         if parts != {"latency"}:
             console.print("[bold]==>[/] recording real calls")
             recorded = await record_calls(scratch / "recording")
-            results.recorded = recorded
             if "replay" in parts:
                 results.replay = await measure_replay(scratch / "replay", recorded, plan, console)
             if "readers" in parts:
-                results.readers = await measure_readers(recorded, plan, console)
+                results.readings = await measure_readers(recorded, plan, console)
             if "memory" in parts:
                 results.memory = await measure_memory(scratch / "memory", recorded, plan, console)
             if "profile" in parts:

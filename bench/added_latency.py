@@ -12,7 +12,6 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 from rich.console import Console
 
 from bench.journal_tally import JournalTally
@@ -70,10 +69,15 @@ fallback: {to: people}
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block of calls of one way. Processor time is that of the whole block, start and end included."""
+    """One block of calls of one way.
+
+    `times_ms` are sorted, from INVITE to 200 OK; `answer_ms` is the router's own part of them, by its journal.
+    Processor time is that of the whole block, start and end included.
+    """
 
     calls: int
     times_ms: list[float]
+    answer_ms: list[float]
     failed: int
     fell_back: int
     router_cpu_s: float
@@ -104,6 +108,10 @@ class Way:
         return sorted(itertools.chain.from_iterable(block.times_ms for block in self.blocks))
 
     @property
+    def answer_ms(self) -> list[float]:
+        return sorted(itertools.chain.from_iterable(block.answer_ms for block in self.blocks))
+
+    @property
     def router_us_per_call(self) -> float:
         return sum(block.router_cpu_s for block in self.blocks) / self.calls * 1e6
 
@@ -115,11 +123,6 @@ class Way:
     def router_core_share(self) -> float:
         """The part of one core that the router took."""
         return sum(block.router_cpu_s for block in self.blocks) / sum(block.took_s for block in self.blocks)
-
-    def spread_ms(self, share: float) -> tuple[float, float]:
-        """The lowest and the highest of the blocks' quantiles."""
-        each = [quantile(block.times_ms, share) for block in self.blocks]
-        return min(each), max(each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +143,10 @@ def quantile(ordered: list[float], share: float) -> float:
 
 async def measure_latency(directory: Path, plan: Plan, console: Console) -> list[AtRate]:
     """Place all blocks of calls at all rates."""
-    directory.mkdir(parents=True)
     rules = directory / "routing.yaml"
-    rules.write_text(RULES)
     residents = population()
     callers = write_csv(residents, directory / "callers.csv")
+    rules.write_text(RULES)
     found = []
     async with Centre(directory / "centre", rules=rules, callers=callers, extra_dialplan=DIALPLAN) as centre:
         meter = _Meter(centre, itertools.cycle(residents), directory)
@@ -168,8 +170,8 @@ class _Meter:
         self._centre = centre
         self._callers = callers
         self._directory = directory
-        self._router = psutil.Process(centre.router.child.pid)
-        self._asterisk = psutil.Process(centre.asterisk.child.pid)
+        self._router = centre.router.child.pid
+        self._asterisk = centre.asterisk.child.pid
         self._tally = JournalTally(centre.router.journal)
         self._blocks = 0
 
@@ -180,6 +182,7 @@ class _Meter:
         expected = self._tally.outcomes + (len(calls) if way == "r" else 0)
         fallbacks_before = await self._fallbacks()
         cpu_before = cpu_s(self._router), cpu_s(self._asterisk)
+        answered_before = len(self._tally.answer_ms)
         began = time.monotonic()
         with WireClock(self._centre.asterisk.sip_port) as clock:
             placed = await place(
@@ -193,6 +196,7 @@ class _Meter:
         return Block(
             calls=len(calls),
             times_ms=clock.response_times_ms(),
+            answer_ms=self._tally.answer_ms[answered_before:],
             failed=_failed(placed, len(calls)),
             fell_back=await self._fallbacks() - fallbacks_before,
             router_cpu_s=cpu_s(self._router) - cpu_before[0],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
@@ -11,7 +11,10 @@ import orjson
 
 @dataclass(slots=True)
 class JournalTally:
-    """Counts of the records in one journal; `read` takes in what has been added."""
+    """Counts of the records in one journal; `read` takes in what has been added.
+
+    `answer_ms` is the router's own time from each request to Asterisk's last answer, of the decisions applied.
+    """
 
     file: Path
     decisions: int = 0
@@ -20,6 +23,7 @@ class JournalTally:
     lookups_failed: int = 0
     outcomes: int = 0
     size_bytes: int = 0
+    answer_ms: list[float] = field(default_factory=list)
 
     def read(self) -> None:
         """Count what has been added since the last time."""
@@ -39,7 +43,9 @@ class JournalTally:
             return
         record = orjson.loads(line)
         self.decisions += 1
-        self.applied += record["applied"]
+        if record["applied"]:
+            self.applied += 1
+            self.answer_ms.append(record["lookup_ms"] + record["decide_ms"] + record["apply_ms"])
         self.fell_back += bool(record["fallback"])
         self.lookups_failed += record["band_source"] == "lookup_failed"
 

@@ -13,9 +13,9 @@ class Plan:
         rates: Calls a second → seconds of one block of calls at that rate.
         order: The order of the blocks at each rate: `d`irect or through the `r`outer. Interleaved, so that a
             machine that grows slower meanwhile slows both.
-        replay_calls: Calls of one replay.
-        replay_runs: How often it is repeated.
-        outstanding: Requests that wait for their answer at once during a replay.
+        replays: Requests that wait for their answer at once during a replay → calls of that replay.
+        replay_runs: How often each is repeated.
+        extra_calls: Calls of the replays with few and with many calls in hand, and under the profiler.
         memory_calls: Numbers of calls in hand at which memory is looked at.
         stream_calls: Calls in the stream that the clients read.
         reader_limit_s: After so long a client's reading is cut off.
@@ -23,9 +23,9 @@ class Plan:
 
     rates: dict[int, float]
     order: str
-    replay_calls: int
+    replays: dict[int, int]
     replay_runs: int
-    outstanding: tuple[int, ...]
+    extra_calls: int
     memory_calls: tuple[int, ...]
     stream_calls: int
     reader_limit_s: float
@@ -34,9 +34,9 @@ class Plan:
 FULL = Plan(
     rates={25: 12.0, 100: 8.0, 245: 8.0},
     order="drrddr",
-    replay_calls=30_000,
+    replays={1: 6_000, 16: 30_000, 64: 30_000, 200: 30_000},
     replay_runs=3,
-    outstanding=(16, 64, 200),
+    extra_calls=10_000,
     memory_calls=(10, 1_000, 10_000),
     stream_calls=20_000,
     reader_limit_s=8.0,
@@ -44,9 +44,9 @@ FULL = Plan(
 QUICK = Plan(
     rates={25: 2.0, 245: 2.0},
     order="dr",
-    replay_calls=5_000,
+    replays={1: 1_000, 64: 5_000},
     replay_runs=1,
-    outstanding=(64,),
+    extra_calls=2_000,
     memory_calls=(10, 1_000),
     stream_calls=2_000,
     reader_limit_s=2.0,

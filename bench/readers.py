@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-import psutil
+import structlog
+import uvloop
 from rich.console import Console
 
 from bench.machine import pin
@@ -27,8 +28,12 @@ from bench.plan import Plan
 from bench.population import population
 from bench.replay_server import GREETING
 from bench.stream import END, RecordedCalls
+from lab.processes import LabError
+from router.ami.link import Link, LinkSettings
+from router.calls.events import WANTED_EVENTS
 
 READER_CORE, WRITER_CORE = 0, 1
+USER, SECRET = "elder-router", "the writer takes any"
 _START_S = 15.0
 
 
@@ -84,7 +89,7 @@ def read_with_asterisk_ami(port: int, counter: Counter, limit_s: float) -> None:
     # Not a typed import: the project's stub of this package has only what the router uses of it.
     client = importlib.import_module("asterisk.ami").AMIClient(address="127.0.0.1", port=port)
     client.add_event_listener(counter)
-    client.login("elder-router", "whatever")
+    client.login(USER, SECRET)
     counter.done.wait(limit_s)
 
 
@@ -92,14 +97,14 @@ def read_with_pyst2(port: int, counter: Counter, limit_s: float) -> None:
     manager = importlib.import_module("asterisk.manager").Manager()
     manager.register_event("*", counter)
     manager.connect("127.0.0.1", port)
-    manager.login("elder-router", "whatever")
+    manager.login(USER, SECRET)
     counter.done.wait(limit_s)
 
 
 def read_with_panoramisk(port: int, counter: Counter, limit_s: float) -> None:
     async def read() -> None:
         manager = importlib.import_module("panoramisk").Manager(
-            host="127.0.0.1", port=port, username="elder-router", secret="whatever", loop=asyncio.get_running_loop()
+            host="127.0.0.1", port=port, username=USER, secret=SECRET, loop=asyncio.get_running_loop()
         )
         manager.register_event("*", counter)
         await manager.connect()
@@ -110,25 +115,19 @@ def read_with_panoramisk(port: int, counter: Counter, limit_s: float) -> None:
 
 
 def read_with_own_link(port: int, counter: Counter, limit_s: float) -> None:
-    import uvloop  # noqa: PLC0415 - only this client runs on it
-
-    from router.ami.link import Link, LinkSettings  # noqa: PLC0415
-    from router.calls.events import WANTED_EVENTS  # noqa: PLC0415
-
     async def read() -> None:
-        settings = LinkSettings("pbx1", "127.0.0.1", "elder-router", "whatever", port, auth="plain")
+        settings = LinkSettings("pbx1", "127.0.0.1", USER, SECRET, port, auth="plain")
         link = Link(settings, wanted_events=WANTED_EVENTS, on_event=counter)
         running = asyncio.create_task(link.run())
         await _until(counter, limit_s)
         running.cancel()
 
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
     uvloop.run(read())
 
 
 async def _until(counter: Counter, limit_s: float) -> None:
-    deadline = time.monotonic() + limit_s
-    while not counter.done.is_set() and time.monotonic() < deadline:
-        await asyncio.sleep(0.05)
+    await asyncio.to_thread(counter.done.wait, limit_s)
 
 
 CLIENTS: dict[str, Callable[[int, Counter, float], None]] = {
@@ -140,7 +139,7 @@ CLIENTS: dict[str, Callable[[int, Counter, float], None]] = {
 
 
 def _read(client: str, port: int, expected: int, limit_s: float, results: Connection[Any, Any]) -> None:
-    pin(psutil.Process(), READER_CORE)
+    pin(os.getpid(), READER_CORE)
     counter = Counter(expected)
     CLIENTS[client](port, counter, limit_s)
     results.send(counter.result())
@@ -150,7 +149,7 @@ def _read(client: str, port: int, expected: int, limit_s: float, results: Connec
 
 def write_stream(ports: Connection[Any, Any], recorded: RecordedCalls, calls: int) -> None:
     """Send the stream to each that connects and logs in, one after the other, for ever."""
-    pin(psutil.Process(), WRITER_CORE)
+    pin(os.getpid(), WRITER_CORE)
     stream = b"".join(recorded.stream(population(), calls))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ports.send((listener.getsockname()[1], stream.count(END)))
@@ -198,7 +197,7 @@ def _measure(recorded: RecordedCalls, plan: Plan, console: Console) -> list[Read
     readings = []
     try:
         if not ports.poll(_START_S):
-            raise TimeoutError("the stream was not ready in time")
+            raise LabError("the stream was not ready in time")
         port, expected = ports.recv()
         for client in CLIENTS:
             results, sender = spawn.Pipe()
@@ -206,8 +205,9 @@ def _measure(recorded: RecordedCalls, plan: Plan, console: Console) -> list[Read
             reader = spawn.Process(target=_read, args=args, daemon=True)
             reader.start()
             if not results.poll(_START_S + plan.reader_limit_s):
-                raise TimeoutError(f"{client} did not end in time")
-            readings.append(Reading(client, *results.recv(), expected / plan.stream_calls))
+                raise LabError(f"{client} did not end in time")
+            messages, took_s, used_s = results.recv()
+            readings.append(Reading(client, messages, took_s, used_s, expected / plan.stream_calls))
             reader.join()
             last = readings[-1]
             console.print(f"    {client}: {last.per_s:.0f} messages/s, as in {last.calls_per_s:.0f} calls/s")

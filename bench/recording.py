@@ -38,9 +38,7 @@ async def _record(
 ) -> RecordedCall:
     async with asyncio.timeout(_PATIENCE_S):
         placed, messages = await asyncio.gather(
-            place(
-                centre.directory / who.e164, centre.asterisk.sip_port, [Call(who.e164)], keys=keys, hold_ms=hold_ms
-            ),
+            place(centre.directory / who.e164, centre.asterisk.sip_port, [Call(who.e164)], keys=keys, hold_ms=hold_ms),
             _until_ended(reader),
         )
     if not placed.succeeded:

@@ -13,19 +13,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-import psutil
 from rich.console import Console
 
 from bench.journal_tally import JournalTally
-from bench.machine import cpu_s, pin
+from bench.machine import cpu_s, pin, rss_bytes
 from bench.plan import Plan
 from bench.population import OLDER, population, store
 from bench.replay_server import Replay, Replayed, serve
 from bench.replayed_router import ReplayedRouter
 from bench.stream import RecordedCalls
 from lab.places import PROJECT
+from lab.processes import LabError
 from lab.redis import RedisServer
 
 RULES = PROJECT / "config" / "routing.yaml"
@@ -111,26 +110,26 @@ class Bench:
         await store(self.residents, self._redis.url)
         self._stack.callback(self._server.kill)
         self._server.start()
-        port = await self._answer()
-        self.router = ReplayedRouter(
-            self._directory / "router", RULES, self._redis.url, port, profile=self._profile
-        )
+        port = await asyncio.to_thread(self._answer)
+        assert isinstance(port, int)
+        self.router = ReplayedRouter(self._directory / "router", RULES, self._redis.url, port, profile=self._profile)
         self._stack.push_async_callback(self.router.stop)
         await self.router.start()
         assert self._redis.child is not None
-        self._redis_process = psutil.Process(self._redis.child.pid)
-        pin(self.router.process, DAEMON_CORE)
-        pin(self._redis_process, OTHER_CORE)
-        pin(psutil.Process(self._server.pid), OTHER_CORE)
+        assert self._server.pid is not None
+        self._redis_pid = self._redis.child.pid
+        pin(self.router.pid, DAEMON_CORE)
+        pin(self._redis_pid, OTHER_CORE)
+        pin(self._server.pid, OTHER_CORE)
         self._tally = JournalTally(self.router.journal)
 
     async def run(self, calls: int, outstanding: int) -> Run:
         """Replay calls from beginning to end, and wait until the journal has all their records."""
         before = replace(self._tally)
-        daemon_before_s, redis_before_s = cpu_s(self.router.process), cpu_s(self._redis_process)
+        daemon_before_s, redis_before_s = cpu_s(self.router.pid), cpu_s(self._redis_pid)
         replayed = await self._order(Replay(self.residents, calls, outstanding))
-        daemon_cpu_s = cpu_s(self.router.process) - daemon_before_s
-        redis_cpu_s = cpu_s(self._redis_process) - redis_before_s
+        daemon_cpu_s = cpu_s(self.router.pid) - daemon_before_s
+        redis_cpu_s = cpu_s(self._redis_pid) - redis_before_s
         await self._tally.wait_for(decisions=before.decisions + calls, outcomes=before.outcomes + calls)
         return Run(
             calls=calls,
@@ -154,14 +153,16 @@ class Bench:
 
     async def _order(self, replay: Replay) -> Replayed:
         self._orders.send(replay)
-        return await self._answer()
+        replayed = await asyncio.to_thread(self._answer)
+        assert isinstance(replayed, Replayed)
+        return replayed
 
-    async def _answer(self) -> Any:
-        """What the stand-in says next; not waited for longer than any replay takes."""
-        async with asyncio.timeout(_PATIENCE_S):
-            while not self._orders.poll():
-                await asyncio.sleep(0.02)
-        return self._orders.recv()
+    def _answer(self) -> object:
+        """What the stand-in says next."""
+        if not self._orders.poll(_PATIENCE_S):
+            raise LabError(f"the stand-in for Asterisk did not answer within {_PATIENCE_S:.0f} s")
+        answer: object = self._orders.recv()
+        return answer
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -176,8 +177,8 @@ async def measure_replay(directory: Path, recorded: RecordedCalls, plan: Plan, c
     async with Bench(directory, recorded) as bench:
         await bench.run(WARM_UP_CALLS, OUTSTANDING)
         for _ in range(plan.replay_runs):
-            for outstanding in plan.outstanding:
-                runs.append(await bench.run(plan.replay_calls, outstanding))
+            for outstanding, calls in plan.replays.items():
+                runs.append(await bench.run(calls, outstanding))
                 console.print(f"    {runs[-1]}")
     return runs
 
@@ -185,20 +186,20 @@ async def measure_replay(directory: Path, recorded: RecordedCalls, plan: Plan, c
 async def measure_memory(directory: Path, recorded: RecordedCalls, plan: Plan, console: Console) -> Memory:
     """Look at the daemon's memory as calls in hand grow, and whether deciding grows slower with them."""
     console.print("[bold]==>[/] memory")
-    rss_bytes = {}
+    rss = {}
     async with Bench(directory, recorded) as bench:
         # Every caller once, so that what is remembered of callers is not taken for memory of calls.
         await bench.run(len(bench.residents), OUTSTANDING)
-        empty = await bench.run(plan.replay_calls // 3, OUTSTANDING)
-        rss_bytes[0] = bench.router.process.memory_info().rss
+        empty = await bench.run(plan.extra_calls, OUTSTANDING)
+        rss[0] = rss_bytes(bench.router.pid)
         for calls in plan.memory_calls:
-            await bench.hold(calls - max(rss_bytes))
-            rss_bytes[calls] = bench.router.process.memory_info().rss
-            console.print(f"    {calls} calls in hand: {rss_bytes[calls] / 2**20:.1f} MiB resident")
-        full = await bench.run(plan.replay_calls // 3, OUTSTANDING)
+            await bench.hold(calls - max(rss))
+            rss[calls] = rss_bytes(bench.router.pid)
+            console.print(f"    {calls} calls in hand: {rss[calls] / 2**20:.1f} MiB resident")
+        full = await bench.run(plan.extra_calls, OUTSTANDING)
         for run in (empty, full):
             console.print(f"    {run}")
-    return Memory(rss_bytes, empty, full)
+    return Memory(rss, empty, full)
 
 
 async def profile_replay(directory: Path, recorded: RecordedCalls, plan: Plan, console: Console) -> None:
@@ -206,6 +207,6 @@ async def profile_replay(directory: Path, recorded: RecordedCalls, plan: Plan, c
     console.print("[bold]==>[/] profile")
     file = directory / "daemon.profile"
     async with Bench(directory, recorded, profile=file) as bench:
-        console.print(f"    {await bench.run(plan.replay_calls // 3, OUTSTANDING)}")
+        console.print(f"    {await bench.run(plan.extra_calls, OUTSTANDING)}")
     for order in ("tottime", "cumulative"):
         pstats.Stats(str(file)).sort_stats(order).print_stats(PROFILED_LINES)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import psutil
-
 from lab.centre import ELDER_ROUTER, Router
 from lab.processes import Child
 
@@ -22,10 +20,10 @@ class ReplayedRouter(Router):
         self._profile = profile
 
     @property
-    def process(self) -> psutil.Process:
-        """The running process."""
+    def pid(self) -> int:
+        """The running daemon's process id."""
         assert self.child is not None
-        return psutil.Process(self.child.pid)
+        return self.child.pid
 
     def write_settings(self) -> Path:
         file = super().write_settings()

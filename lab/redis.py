@@ -20,14 +20,15 @@ class RedisServer:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.child: Child | None = None
 
-    async def start(self) -> None:
-        """Start it and wait until it accepts connections. May be called again after `stop`."""
+    async def start(self, *options: str) -> None:
+        """Start it, with further options, and wait until it accepts connections. May be called again after `stop`."""
         program = shutil.which("redis-server")
         if program is None:
             raise LabError("redis-server is not installed: run `make setup`")
         self.directory.mkdir(parents=True, exist_ok=True)
         command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         command += ["--dir", str(self.directory), "--daemonize", "no"]
+        command += options
         self.child = await Child.start("redis", command, self.directory / "redis.log")
         await wait_for_port(self.port, self.child)
 

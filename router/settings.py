@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from router.ami.settings import LinkSettings, TlsSettings
+from router.callers.link import RegistryAddress
 from router.callers.number import is_home_region
 from router.errors import ConfigurationError, Problem
 from router.rules.document import Document, load_document, read_source, validate
@@ -36,6 +37,8 @@ def _region(value: str) -> str:
 
 Port = Annotated[int, Field(ge=1, le=65535, description="a port number from 1 to 65535")]
 Text = Annotated[str, Field(min_length=1, max_length=4096, description="a text that is not empty")]
+FilePath = Annotated[str, Field(min_length=1, max_length=4096, description="a file's path, from this file's folder")]
+TrueFalse = Annotated[bool, Field(description="true or false")]
 EnvironmentName = Annotated[
     str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable")
 ]
@@ -48,8 +51,8 @@ NodeName = Annotated[
 class TlsEntry(_Model):
     """TLS towards one Asterisk."""
 
-    ca_file: Text | None = None
-    verify: bool = True
+    ca_file: FilePath | None = None
+    verify: TrueFalse = True
     server_name: Text | None = None
 
 
@@ -60,7 +63,7 @@ class AsteriskEntry(_Model):
     host: Text = "127.0.0.1"
     port: Port = 5038
     username: Text = "elder-router"
-    secret_file: Text | None = None
+    secret_file: FilePath | None = None
     secret_env: EnvironmentName | None = None
     auth: Annotated[Literal["md5", "plain"], Field(description="md5 or plain")] = "md5"
     tls: TlsEntry | None = None
@@ -70,7 +73,7 @@ class CallersEntry(_Model):
     """The registry of callers."""
 
     redis: Text = "redis://127.0.0.1:6379/0"
-    password_file: Text | None = None
+    password_file: FilePath | None = None
     password_env: EnvironmentName | None = None
     lookup_deadline: Annotated[
         DurationS, Field(ge=0.001, le=1.5, description="a time from 1ms to 1500ms, as the dialplan waits 2s")
@@ -83,9 +86,9 @@ class CallersEntry(_Model):
 class JournalEntry(_Model):
     """The journal. `secret_file` holds the key of the callers' hashes and is made at the first start."""
 
-    file: Text
-    secret_file: Text
-    full_numbers: bool = False
+    file: FilePath
+    secret_file: FilePath
+    full_numbers: TrueFalse = False
 
 
 class SettingsFile(_Model):
@@ -93,8 +96,8 @@ class SettingsFile(_Model):
 
     asterisk: Annotated[list[AsteriskEntry], Field(min_length=1, max_length=64, description="a list of one or more")]
     callers: CallersEntry = CallersEntry()
-    rules: Text
-    journal: JournalEntry
+    rules: FilePath
+    journal: Annotated[JournalEntry, Field(description="a group like {file: journal.jsonl, secret_file: callers.key}")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +188,10 @@ class _Secrets:
 
     def registry(self, entry: CallersEntry) -> RegistrySettings:
         password = self._secret(("callers",), "password", entry.password_file, entry.password_env)
+        try:
+            RegistryAddress(entry.redis, password)
+        except ConfigurationError as error:
+            self._wrong(("callers", "redis"), f"`redis` {error.problems[0].message}")
         return RegistrySettings(entry.redis, password, entry.lookup_deadline, entry.home_region)
 
     def check_unique_names(self, entries: list[AsteriskEntry]) -> None:
@@ -217,7 +224,7 @@ class _Secrets:
         except UnicodeDecodeError:
             self._wrong(place, f"{file} holds no text; write the secret into it as one line")
             return ""
-        if not secret or "\n" in secret or len(raw) > MAX_SECRET_BYTES:
+        if len(secret.splitlines()) != 1 or len(raw) > MAX_SECRET_BYTES:
             self._wrong(place, f"{file} must hold the secret as one line, and nothing else")
         return secret
 

@@ -56,7 +56,12 @@ class NumberPatterns:
         """Whether `number` is one of them or begins with one of them."""
         # A slice of a number shorter than a prefix is the number itself, which is shorter than the prefix
         # too.
-        return number in self.exact or any(number[:length] in self.prefixes for length in self.prefix_lengths)
+        if number in self.exact:
+            return True
+        for length in self.prefix_lengths:  # noqa: SIM110 - `any` of a generator doubles the time of this
+            if number[:length] in self.prefixes:
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)

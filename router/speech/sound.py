@@ -101,14 +101,14 @@ class Sox:
         Raises:
             SpeechError: sox cannot read it, or there is no sound in it.
         """
-        made = self._converted(SOX_INPUT[suffix], sound, *_tempo(rate))
+        made = self._stretched(SOX_INPUT[suffix], sound, rate)
         if not made:
             raise SpeechError("there is no sound in it: restore it from where it was installed from")
         return self.louder(made, gain_db)
 
     def at_rate(self, samples: bytes, rate: float) -> bytes:
         """Change the speed of samples, keeping their pitch; `rate` as for `stretched`."""
-        return samples if rate == 1.0 else self._converted(SOX_INPUT[".sln"], samples, *_tempo(rate))
+        return samples if rate == 1.0 else self._stretched(SOX_INPUT[".sln"], samples, rate)
 
     def louder(self, samples: bytes, gain_db: float) -> bytes:
         """Change the loudness of samples, never clipping them."""
@@ -116,6 +116,10 @@ class Sox:
             return samples
         limited = ("-l",) if gain_db > 0 else ()
         return self._run(*SOX_INPUT[".sln"], "-", *_OUTPUT, "gain", *limited, f"{gain_db:.2f}", stdin=samples)
+
+    def _stretched(self, reading: Sequence[str], sound: bytes, rate: float) -> bytes:
+        tempo = () if rate == 1.0 else ("tempo", "-s", f"{rate:.6f}")
+        return self._converted(reading, sound, *tempo)
 
     def _converted(self, reading: Sequence[str], sound: bytes, *effects: str) -> bytes:
         # -G: converting from a higher sample rate may overshoot full scale, and is given room to. sox refuses it
@@ -125,10 +129,6 @@ class Sox:
     def _run(self, *arguments: str, stdin: bytes) -> bytes:
         # -D: no dither, so that the same input always gives the same file.
         return run(self._program, ["-D", *arguments], stdin=stdin)
-
-
-def _tempo(rate: float) -> tuple[str, ...]:
-    return () if rate == 1.0 else ("tempo", "-s", f"{rate:.6f}")
 
 
 def seconds(samples: bytes) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from lab.asterisk_server import AsteriskServer
 from lab.centre import Centre
 from lab.phones import Call, Placed, place
 
@@ -68,3 +69,10 @@ class Callers:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@pytest_asyncio.fixture
+async def one_asterisk(tmp_path: Path) -> AsyncIterator[AsteriskServer]:
+    """An Asterisk alone, with the shipped dialplan and AMI user."""
+    async with AsteriskServer(tmp_path / "asterisk", agents={"agent1": 9}, members={"agents": ["agent1"]}) as server:
+        yield server

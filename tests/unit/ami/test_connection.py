@@ -7,6 +7,7 @@ import pytest
 from asterisk.ami import Event, SimpleAction
 from structlog.testing import capture_logs
 
+from router.ami import connection as connection_module
 from router.ami.connection import MAX_WRITE_BUFFER_BYTES, Connection
 from router.ami.session import Exchange, Session
 from router.errors import AmiLinkLost, AmiProtocolError, AmiTimeout, AmiValueError
@@ -187,4 +188,14 @@ async def test_a_connection_dropped_while_it_is_made_is_closed() -> None:
     await connection.close()
     transport = RecordingTransport()
     connection.connection_made(transport)
+    assert transport.aborted
+
+
+async def test_closing_ends_when_the_loop_never_tells_that_the_socket_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_module, "CLOSE_TIMEOUT_S", 0.01)
+    connection, transport = connected()
+    async with asyncio.timeout(5):
+        await connection.close()
     assert transport.aborted

@@ -47,7 +47,9 @@ def test_a_word_that_readers_disagree_about_is_refused_unless_quoted(word: str) 
     assert load(f'a: "{word}"').problems == ()
 
 
-@pytest.mark.parametrize("word", ["955*", "9:99", "10%", "127.0.0.1", "127.0.0.1:5038", "08a", "none", "nowhere", "a:b"])
+@pytest.mark.parametrize(
+    "word", ["955*", "9:99", "10%", "127.0.0.1", "127.0.0.1:5038", "08a", "none", "nowhere", "a:b"]
+)
 def test_ordinary_words_need_no_quotes(word: str) -> None:
     assert load(f"a: {word}").data == {"a": word}
     assert load(f"a: {word}").problems == ()
@@ -182,7 +184,9 @@ def test_durations_are_read(text: str, seconds: float) -> None:
     assert parse_duration_s(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "5", 5, 0.5, "5 m", "m", "-5s", "5M", "1h30m", "５s", True, None, [], "1" * 99 + "s"])
+@pytest.mark.parametrize(
+    "text", ["", "5", 5, 0.5, "5 m", "m", "-5s", "5M", "1h30m", "５s", True, None, [], "1" * 99 + "s"]
+)
 def test_what_is_no_duration_is_refused_with_an_example(text: object) -> None:
     with pytest.raises(ValueError, match="write"):
         parse_duration_s(text)

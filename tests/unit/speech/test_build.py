@@ -10,6 +10,7 @@ import pytest
 
 from router.errors import SpeechError
 from router.speech import build as build_module
+from router.speech import manifest
 from router.speech.build import BuildReport, build_prompts
 from router.speech.catalogue import Catalogue, Prompt
 from router.speech.manifest import MANIFEST_NAME
@@ -51,7 +52,7 @@ def files(root: Path) -> set[str]:
 
 def duration_s(path: Path) -> float:
     with wave.open(str(path)) as wav:
-        return wav.getnframes() / wav.getframerate()
+        return float(wav.getnframes() / wav.getframerate())
 
 
 def test_prompts_are_spoken_and_recordings_stretched_into_each_profile(sounds: Path) -> None:
@@ -61,7 +62,7 @@ def test_prompts_are_spoken_and_recordings_stretched_into_each_profile(sounds: P
     expected = {"en/elder/hello.wav", "en/elder/bye.wav"}
     expected |= {f"en_{profile}/{name}" for profile in ("unhurried", "slow") for name in slowed}
     assert files(sounds) - before == set(report.made) == expected
-    assert report.failed == report.kept == report.removed == report.left_alone == ()
+    assert [*report.failed, *report.kept, *report.removed, *report.left_alone] == []
     for profile in (UNHURRIED, SLOW):
         slowed_s = duration_s(sounds / f"en_{profile.name}/digits/1.wav")
         assert slowed_s == pytest.approx(0.5 / profile.rate, abs=0.001)
@@ -200,7 +201,7 @@ def test_a_file_lost_or_emptied_is_made_again(sounds: Path) -> None:
 def test_a_full_disk_stops_the_build_with_advice_and_the_next_build_recovers(
     sounds: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = build_module.replace_file
+    real = manifest.replace_file
     writes = iter(range(100))
 
     def fills_up(path: Path, content: bytes) -> None:
@@ -244,7 +245,7 @@ def test_a_missing_program_is_named_before_anything_is_written(
 
 
 def test_a_missing_directory_of_sounds_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SpeechError, match="the directory of sounds .* is not a directory"):
+    with pytest.raises(SpeechError, match=r"the directory of sounds .* is not a directory"):
         build(tmp_path / "nowhere", HELLO)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from router.errors import SpeechError
-from router.speech.sound import SAMPLE_RATE_HZ, SOX_INPUT, Sox, seconds, silence, trimmed, wav_of
-from tests.unit.speech.voice_like import full_scale_samples, loudness_db, pitch_hz, voice_like, voice_like_wav
+from router.speech.sound import SOX_INPUT, Sox, seconds, silence, trimmed, wav_of
+from tests.unit.speech.voice_like import clipped_samples, loudness_db, pitch_hz, voice_like, voice_like_wav
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,11 @@ def test_stretching_takes_one_over_the_rate_and_keeps_the_pitch(sox: Sox, durati
 
 def test_stretching_keeps_the_end_of_the_sound(sox: Sox) -> None:
     voice = voice_like(0.5)
-    stretched = sox.stretched(wav_of(trimmed(voice)), ".wav", rate=0.7)
-    end = stretched[-2 * SAMPLE_RATE_HZ // 10 :]
-    assert loudness_db(end) > loudness_db(trimmed(voice)[-2 * SAMPLE_RATE_HZ // 10 :]) - 3
+    for rate in (0.85, 0.7):
+        stretched = sox.stretched(wav_of(trimmed(voice)), ".wav", rate=rate)
+        # 10 ms of silence after the voice, stretched, and the 15 ms by which WSOLA may move what it copies.
+        ends_silent_s = seconds(stretched) - seconds(trimmed(stretched)) + 2 * 0.01
+        assert ends_silent_s < 2 * 0.01 / rate + 0.015
 
 
 def test_the_same_sound_gives_the_same_bytes(sox: Sox) -> None:
@@ -42,8 +44,8 @@ def test_gain_raises_speech_and_never_clips_it(sox: Sox) -> None:
     loud = voice_like(2.0, peak=0.97)
     for gain_db in (3.0, 12.0):
         louder = sox.louder(loud, gain_db)
-        assert loudness_db(louder) > loudness_db(loud) + gain_db * 0.5
-        assert full_scale_samples(louder) == 0
+        assert loudness_db(louder) > loudness_db(loud) + 1
+        assert clipped_samples(louder) == 0
 
 
 def test_gain_below_zero_lowers_by_that_much(sox: Sox) -> None:
@@ -80,12 +82,12 @@ def test_a_loud_wideband_recording_is_not_clipped_by_conversion(sox: Sox) -> Non
     with wave.open(file, "wb") as wav:
         wav.setparams((1, 2, 22050, 0, "NONE", ""))
         wav.writeframes(square.tobytes())
-    assert full_scale_samples(sox.samples(file.getvalue())) <= 1
+    assert clipped_samples(sox.samples(file.getvalue())) == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"not a sound", b"RIFF\x00\x00\x00\x00WAVE"])
 def test_what_is_no_sound_is_refused_in_a_sentence(sox: Sox, content: bytes) -> None:
-    with pytest.raises(SpeechError, match="sox failed|no sound"):
+    with pytest.raises(SpeechError, match=r"sox failed|no sound"):
         sox.stretched(content, ".wav", rate=0.85)
 
 

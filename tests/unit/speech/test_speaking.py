@@ -10,7 +10,7 @@ from router.speech.engine import EspeakNg
 from router.speech.profile import SpokenProfile
 from router.speech.sound import Sox, seconds, wav_of
 from router.speech.speaking import BASE_SENTENCE_PAUSE_S, speak
-from tests.unit.speech.voice_like import full_scale_samples, loudness_db, pitch_hz, voice_like
+from tests.unit.speech.voice_like import clipped_samples, loudness_db, pitch_hz, voice_like
 
 SHIPPED = Path(__file__).parents[3] / "config" / "prompts.yaml"
 STANDARD = SpokenProfile("standard")
@@ -34,6 +34,13 @@ class StubbornEngine:
 
     def synthesise(self, text: str, language: str, rate: float) -> bytes:  # noqa: ARG002 - the protocol's
         return wav_of(voice_like(1.0 / (max(1, round(rate * 4)) / 4)))
+
+
+class DraggingEngine(StubbornEngine):
+    """Slows less than it is asked to."""
+
+    def synthesise(self, text: str, language: str, rate: float) -> bytes:  # noqa: ARG002 - the protocol's
+        return wav_of(voice_like(rate**-0.8))
 
 
 class MuteEngine(StubbornEngine):
@@ -71,7 +78,7 @@ def test_a_louder_profile_is_louder_and_not_clipped(espeak: EspeakNg, sox: Sox) 
     usual = speak(espeak, sox, sentence, "en", STANDARD)
     louder = speak(espeak, sox, sentence, "en", SpokenProfile("loud", gain_db=6.0))
     assert loudness_db(louder) > loudness_db(usual) + 3
-    assert full_scale_samples(louder) == 0
+    assert clipped_samples(louder) == 0
 
 
 def test_what_an_engine_cannot_meet_is_stretched_away(sox: Sox) -> None:
@@ -79,6 +86,16 @@ def test_what_an_engine_cannot_meet_is_stretched_away(sox: Sox) -> None:
     slowed = speak(StubbornEngine(), sox, ["x"], "en", SpokenProfile("slow", rate=0.85))
     assert seconds(slowed) == pytest.approx(seconds(usual) / 0.85, rel=0.005)
     assert pitch_hz(slowed) == pytest.approx(190.0, rel=0.03)
+
+
+def test_an_engine_is_asked_again_before_its_speech_is_stretched(sox: Sox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stretched(*_: object) -> bytes:
+        raise AssertionError("native speech was stretched")
+
+    monkeypatch.setattr(Sox, "at_rate", stretched)
+    usual = speak(DraggingEngine(), sox, ["x"], "en", STANDARD)
+    slowed = speak(DraggingEngine(), sox, ["x"], "en", SpokenProfile("slow", rate=0.7))
+    assert seconds(slowed) == pytest.approx(seconds(usual) / 0.7, rel=0.015)
 
 
 def test_a_sentence_of_which_nothing_is_heard_is_refused(sox: Sox) -> None:

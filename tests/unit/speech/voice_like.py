@@ -16,7 +16,7 @@ def voice_like(duration_s: float, pitch_hz: float = 190.0, *, peak: float = 0.5)
     edge = round(0.03 * SAMPLE_RATE_HZ)
     envelope[:edge] = envelope[-edge:] = 0
     sound = buzz * envelope
-    return (sound / np.abs(sound).max() * peak * 32767).astype(np.int16).tobytes()
+    return bytes((sound / np.abs(sound).max() * peak * 32767).astype(np.int16).tobytes())
 
 
 def voice_like_wav(duration_s: float, pitch_hz: float = 190.0) -> bytes:
@@ -35,6 +35,7 @@ def loudness_db(samples: bytes) -> float:
     return float(20 * np.log10(np.sqrt(np.mean(heard**2)) / 32768))
 
 
-def full_scale_samples(samples: bytes) -> int:
-    """How many samples lie at the end of the scale, as clipped ones do."""
-    return int(np.sum(np.abs(np.frombuffer(samples, np.int16).astype(int)) >= 32767))
+def clipped_samples(samples: bytes) -> int:
+    """How many samples at the end of the scale follow another: a flat top, not a peak that just reaches it."""
+    at_end = np.abs(np.frombuffer(samples, np.int16).astype(int)) >= 32767
+    return int(np.sum(at_end[1:] & at_end[:-1]))

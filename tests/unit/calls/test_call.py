@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.calls.call import MOST_KEYS, Call
+from router.journal.records import Ending, OutcomeRecord
+
+from .dialplan import TEXT
+
+
+def a_call() -> Call:
+    return Call("pbx1", "1.1", "1.0", 2, 1000.0)
+
+
+def ended(call: Call, now: float = 1100.0, cause: int | None = 16, *, seen: bool = True) -> OutcomeRecord:
+    return call.outcome(now, cause, seen=seen)
+
+
+def test_an_answered_call_has_waited_until_the_answer_and_talked_from_there() -> None:
+    call = a_call()
+    call.joined("senior-care", 1002.0)
+    call.answered("senior-care", "PJSIP/agent-7", 1013.5)
+    outcome = ended(call, 1043.75)
+    assert outcome.ended is Ending.ANSWERED
+    assert (outcome.wait_s, outcome.talk_s, outcome.duration_s) == (11.5, 30.25, 43.75)
+    assert (outcome.answered_by, outcome.queue) == ("PJSIP/agent-7", "senior-care")
+    assert (outcome.node, outcome.uniqueid, outcome.linkedid, outcome.ask) == ("pbx1", "1.1", "1.0", 2)
+    assert outcome.hangup_cause == 16
+
+
+def test_an_abandoned_call_has_waited_until_it_was_given_up() -> None:
+    call = a_call()
+    call.joined("agents", 1001.0)
+    call.abandoned("agents", 1031.0)
+    outcome = ended(call, 1031.5)
+    assert (outcome.ended, outcome.wait_s, outcome.talk_s) == (Ending.ABANDONED, 30.0, None)
+    assert outcome.duration_s == 31.5
+
+
+def test_a_call_put_out_of_its_queue_was_abandoned_at_its_end() -> None:
+    call = a_call()
+    call.joined("agents", 1001.0)
+    assert (ended(call).ended, ended(call).wait_s) == (Ending.ABANDONED, 99.0)
+
+
+def test_the_wait_counts_from_the_first_queue_and_the_queue_is_the_last() -> None:
+    call = a_call()
+    call.joined("senior-care", 1000.0)
+    call.joined("agents", 1060.0)
+    call.answered("agents", "PJSIP/agent-1", 1070.0)
+    assert (ended(call).wait_s, ended(call).queue) == (70.0, "agents")
+
+
+def test_who_answered_first_counts() -> None:
+    call = a_call()
+    call.joined("agents", 1000.0)
+    call.answered("agents", "PJSIP/first", 1010.0)
+    call.answered("agents", "PJSIP/second", 1050.0)
+    outcome = ended(call, 1060.0)
+    assert (outcome.answered_by, outcome.wait_s, outcome.talk_s) == ("PJSIP/first", 10.0, 50.0)
+
+
+def test_an_answer_before_the_joining_was_seen_is_no_negative_wait() -> None:
+    call = a_call()
+    call.answered("agents", "PJSIP/first", 1010.0)
+    call.joined("agents", 1011.0)
+    assert ended(call).wait_s == 0.0
+
+
+def test_a_caller_whom_the_assistant_served() -> None:
+    call = a_call()
+    call.stepped("assistant", "assistant")
+    call.stepped("key", "1")
+    outcome = ended(call)
+    assert (outcome.ended, outcome.touched_assistant, outcome.keys) == (Ending.SELF_SERVED, True, ("1",))
+    assert outcome.wait_s is None
+
+
+@pytest.mark.parametrize("keys", [[], ["silence"], ["invalid", "silence"]])
+def test_a_caller_who_chose_nothing_was_not_served(keys: list[str]) -> None:
+    call = a_call()
+    call.stepped("assistant", "assistant")
+    for key in keys:
+        call.stepped("key", key)
+    assert ended(call).ended is Ending.HUNG_UP_EARLY
+
+
+def test_a_caller_who_hung_up_before_anything_was_reached() -> None:
+    assert ended(a_call()).ended is Ending.HUNG_UP_EARLY
+    assert ended(a_call()).wait_s is None
+
+
+def test_a_caller_who_asked_for_a_person_and_hung_up_on_the_way_was_not_served_by_the_assistant() -> None:
+    call = a_call()
+    call.stepped("assistant", "assistant")
+    call.stepped("key", "person")
+    assert ended(call).ended is Ending.ABANDONED
+    assert "Step: key,Detail: person" in TEXT  # the dialplan's word for it
+
+
+def test_a_caller_from_the_assistant_to_a_person_counts_as_answered() -> None:
+    call = a_call()
+    call.stepped("assistant", "assistant")
+    call.stepped("key", "person")
+    call.joined("agents", 1020.0)
+    call.answered("agents", "PJSIP/agent-7", 1021.0)
+    assert (ended(call).ended, ended(call).touched_assistant) == (Ending.ANSWERED, True)
+
+
+def test_what_nobody_saw_is_not_measured() -> None:
+    call = a_call()
+    call.joined("agents", 1001.0)
+    outcome = ended(call, cause=None, seen=False)
+    assert (outcome.ended, outcome.wait_s, outcome.talk_s, outcome.duration_s) == (Ending.UNSEEN, None, None, None)
+    assert outcome.hangup_cause is None
+
+
+def test_an_answer_that_was_seen_counts_though_the_end_was_not() -> None:
+    call = a_call()
+    call.joined("agents", 1001.0)
+    call.answered("agents", "PJSIP/agent-7", 1004.0)
+    outcome = ended(call, cause=None, seen=False)
+    assert (outcome.ended, outcome.wait_s, outcome.talk_s) == (Ending.ANSWERED, 3.0, None)
+
+
+def test_a_fallback_is_told_with_the_outcome() -> None:
+    call = a_call()
+    call.fallback = "deadline"
+    assert ended(call).fallback == "deadline"
+
+
+def test_keys_are_bounded() -> None:
+    call = a_call()
+    for number in range(10 * MOST_KEYS):
+        call.stepped("key", str(number))
+    assert ended(call).keys == tuple(str(number) for number in range(MOST_KEYS))
+
+
+def test_steps_that_are_not_noted_change_nothing() -> None:
+    call = a_call()
+    call.stepped("overflow", "agents")
+    call.stepped("no-agents", "JOINEMPTY")
+    call.stepped("", "")
+    assert call == a_call()
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["joined", "answered", "abandoned", "assistant", "key"]),
+        st.sampled_from(["1", "person", "silence", "agents"]),
+    ),
+    max_size=12,
+)
+
+
+@given(steps, st.booleans())
+def test_whatever_the_order_of_events_there_is_an_outcome_and_no_negative_time(
+    happened: list[tuple[str, str]], seen: bool
+) -> None:
+    call, now = a_call(), 1000.0
+    for what, detail in happened:
+        now += 0.5
+        match what:
+            case "joined":
+                call.joined(detail, now)
+            case "answered":
+                call.answered(detail, "agent", now)
+            case "abandoned":
+                call.abandoned(detail, now)
+            case step:
+                call.stepped(step, detail)
+    outcome = call.outcome(now, None, seen=seen)
+    assert all(time is None or time >= 0 for time in (outcome.wait_s, outcome.talk_s, outcome.duration_s))
+    assert (outcome.ended is Ending.ANSWERED) == any(what == "answered" for what, _ in happened)

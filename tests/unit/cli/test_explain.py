@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from router.callers.number import Caller
+from router.callers.registry import BandLookup, BandSource
+from router.cli.explain import explain
+from router.rules.book import load_rules
+
+RULES = """\
+timezone: Asia/Shanghai
+age_bands: [{name: adult, from: 0}, {name: senior, from: 60}]
+protected: [senior]
+speech: {unhurried: {rate: 0.85}}
+targets:
+  people: {queue: agents}
+  care: {queue: senior-care, overflow: {after: 60s, to: people}}
+  assistant: {context: router-assistant}
+rules:
+  - {name: "[bold]VIP[/bold]", when: {caller: "+44*"}, then: {to: people}}
+  - {name: seniors, when: {age_band: senior}, then: {to: care, head_start: 5m, speech: unhurried, agent_label: 60+}}
+  - {name: rest, then: {to: assistant}}
+fallback: {to: people}
+"""
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    path = tmp_path / "routing.yaml"
+    path.write_text(RULES, encoding="utf-8")
+    return path
+
+
+def run(rules: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(explain, ["--rules", str(rules), "--called", "95519", *arguments], env={"COLUMNS": "100"})
+
+
+def as_json(rules: Path, *arguments: str) -> Any:  # noqa: ANN401 - JSON
+    result = run(rules, "--json", *arguments)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def lines(result: Result) -> list[str]:
+    return [" ".join(line.split()) for line in result.stdout.splitlines() if line.strip()]
+
+
+def test_every_rule_is_shown_with_its_answer_and_then_the_result(rules: Path) -> None:
+    result = run(rules, "--caller", "13912345678", "--band", "senior", "--at", "2026-11-23 09:00")
+    assert result.exit_code == 0
+    assert lines(result) == [
+        "caller +86139****5678",
+        "age band senior (given)",
+        "called 95519",
+        "language en",
+        "at 2026-11-23 09:00 CST",
+        "rule answer",
+        "1 [bold]VIP[/bold] caller is +86139****5678, not +44*",
+        "2 seniors matched",
+        "3 rest not asked",
+        "rule seniors",
+        "target care: queue senior-care, after 60 s queue agents",
+        "head start 300 s",
+        "speech unhurried (rate 0.85)",
+        "agent label 60+",
+        f"rules version {load_rules(rules).version}",
+    ]
+
+
+def test_the_full_number_is_never_shown(rules: Path) -> None:
+    for extra in ((), ("--json",)):
+        assert "13912345678" not in run(rules, "--caller", "13912345678", "--band", "adult", *extra).output
+
+
+def test_json_holds_the_facts_and_the_decision_with_its_trace(rules: Path) -> None:
+    answer = as_json(
+        rules, "--caller", "", "--band", "unknown", "--at", "2026-11-23T01:00:00+00:00", "--language", "zh"
+    )
+    assert answer["facts"] == {
+        "caller": "anonymous",
+        "called": "95519",
+        "language": "zh",
+        "age_band": None,
+        "age_band_source": "given",
+        "at": "2026-11-23T01:00:00+00:00",
+    }
+    decision = answer["decision"]
+    assert decision["rule"] == "rest"
+    assert decision["target"] == {"kind": "context", "name": "assistant", "context": "router-assistant"}
+    assert [(entry["rule"], entry["matched"]) for entry in decision["trace"]] == [
+        ("[bold]VIP[/bold]", False),
+        ("seniors", False),
+        ("rest", True),
+    ]
+
+
+def test_a_time_without_a_zone_is_in_the_rules_time_zone(rules: Path) -> None:
+    answer = as_json(rules, "--caller", "", "--band", "unknown", "--at", "2026-11-23 09:00")
+    assert answer["facts"]["at"] == "2026-11-23T09:00:00+08:00"
+
+
+def test_the_home_region_completes_the_number(rules: Path) -> None:
+    answer = as_json(rules, "--caller", "07911123456", "--band", "adult", "--home-region", "GB")
+    assert answer["decision"]["rule"] == "[bold]VIP[/bold]"
+
+
+class _Registry:
+    """Stands where Redis would be asked."""
+
+    def __init__(self, band: str) -> None:
+        self._band = band
+
+    async def __aenter__(self) -> _Registry:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        return None
+
+    async def lookup(self, caller: Caller) -> BandLookup:  # noqa: ARG002 - the registry's signature
+        return BandLookup(self._band, BandSource.REGISTRY, "", 0.0)
+
+
+def test_without_a_band_the_registry_is_asked(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def opened(url: str, **_: object) -> _Registry:
+        asked.append(url)
+        return _Registry("senior")
+
+    # By its module's name: `router.cli.explain` is the command.
+    monkeypatch.setattr(sys.modules["router.cli.explain"], "open_registry", opened)
+    answer = as_json(rules, "--caller", "13912345678", "--registry", "redis://example.invalid/3")
+    assert answer["decision"]["rule"] == "seniors"
+    assert answer["facts"]["age_band_source"] == "registry"
+    assert asked == ["redis://example.invalid/3"]
+
+
+def test_a_registry_that_is_down_means_an_unknown_band_and_says_so(rules: Path) -> None:
+    with socket.socket() as taken:  # bound and not listening: refused at once, and nobody else can take it
+        taken.bind(("127.0.0.1", 0))
+        answer = as_json(
+            rules, "--caller", "13912345678", "--registry", f"redis://127.0.0.1:{taken.getsockname()[1]}/0"
+        )
+    assert answer["facts"]["age_band"] is None
+    assert answer["facts"]["age_band_source"].startswith("lookup_failed: ")
+    assert answer["decision"]["rule"] == "rest"
+
+
+def test_wrong_options_exit_2_and_say_what_is_right(rules: Path) -> None:
+    cases = {
+        ("--band", "sinior"): "did you mean `senior`?",
+        ("--band", "adult", "--at", "tomorrow"): "write a time like",
+        ("--band", "adult", "--home-region", "XX"): "two-letter code",
+        ("--registry", "nonsense"): "redis",
+    }
+    for arguments, message in cases.items():
+        result = run(rules, "--caller", "13912345678", *arguments)
+        assert result.exit_code == 2, arguments
+        assert message in result.stderr, arguments
+
+
+def test_rules_with_a_mistake_are_not_explained(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(RULES.replace("to: care", "to: cares"), encoding="utf-8")
+    result = run(path, "--caller", "", "--band", "unknown")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert f"{path}:11:" in result.stderr
+    assert "did you mean `care`?" in result.stderr
