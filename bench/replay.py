@@ -115,7 +115,6 @@ class Bench:
         self.router = ReplayedRouter(self._directory / "router", RULES, self._redis.url, port, profile=self._profile)
         self._stack.push_async_callback(self.router.stop)
         await self.router.start()
-        assert self._redis.child is not None
         assert self._server.pid is not None
         self._redis_pid = self._redis.child.pid
         pin(self.router.pid, DAEMON_CORE)

@@ -22,7 +22,6 @@ class ReplayedRouter(Router):
     @property
     def pid(self) -> int:
         """The running daemon's process id."""
-        assert self.child is not None
         return self.child.pid
 
     def write_settings(self) -> Path:
@@ -38,5 +37,5 @@ class ReplayedRouter(Router):
         if self._profile is not None:
             command = [sys.executable, "-m", "cProfile", "-o", str(self._profile), ELDER_ROUTER]
         command += ["run", "--config", str(self.write_settings())]
-        self.child = await Child.start("elder-router", command, self.log)
+        self._child = await Child.start("elder-router", command, self.log)
         await self.wait_for_log('"reconciled"')

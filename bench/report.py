@@ -91,8 +91,8 @@ def _growth_with_outstanding(runs: list[Run]) -> str:
     )
     return (
         f"- **Requests at once.** With {most} outstanding instead of {least}, one decision takes "
-        f"{compared(costs[1], costs[0])} times the processor time, and {compared(rates[1], rates[0])} times as many are "
-        "made a second."
+        f"{compared(costs[1], costs[0])} times the processor time, and {compared(rates[1], rates[0])} times as many "
+        "are made a second."
     )
 
 
@@ -101,8 +101,8 @@ def _growth_with_calls(memory: Memory) -> list[str]:
     per_call = (memory.rss_bytes[most] - memory.rss_bytes[before]) / (most - before)
     slower = compared(memory.full.us_per_call, memory.empty.us_per_call)
     return [
-        f"- **Calls in hand.** From {before:,} to {most:,} calls in hand, memory grows by {per_call:,.0f} bytes a call. "
-        f"At that, {MOST_CALLS:,} calls, the most that the router takes on, add "
+        f"- **Calls in hand.** From {before:,} to {most:,} calls in hand, memory grows by {per_call:,.0f} bytes a "
+        f"call. At that, {MOST_CALLS:,} calls, the most that the router takes on, add "
         f"{per_call * MOST_CALLS / sections.MIB:.0f} MiB to {memory.rss_bytes[0] / sections.MIB:.0f} MiB.",
         f"- With {most:,} calls in hand, a decision takes {slower} times the processor time that it takes with none.",
     ]

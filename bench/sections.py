@@ -19,8 +19,8 @@ def latency(found: list[AtRate], order: str) -> str:
     """What the router adds to a call."""
     numbers = table(
         (
-            "calls/s", "calls each way", "direct p50", "router p50", "added p50", "direct p99", "router p99", "added p99",
-            "own p50", "own p99", "failed direct / router", "fell back",
+            "calls/s", "calls each way", "direct p50", "router p50", "added p50", "direct p99", "router p99",
+            "added p99", "own p50", "own p99", "failed direct / router", "fell back",
         ),
         [_latency_row(at) for at in found],
     )  # fmt: skip

@@ -12,11 +12,10 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 from lab.places import PROJECT, ROOTFS, SOUNDS
 from lab.ports import free_port, free_udp_port
-from lab.processes import Child, LabError
+from lab.processes import Child, LabError, Server
 from lab.redis import wait_for_port
 
 TEMPLATES = PROJECT / "lab" / "asterisk"
@@ -33,14 +32,15 @@ def asterisk_root() -> Path:
     raise LabError("no Asterisk on this machine: run `make setup`")
 
 
-class AsteriskServer:
-    """One Asterisk on free loopback ports, with what is in `dialplans/`. An async context manager.
+class AsteriskServer(Server):
+    """One Asterisk on free loopback ports, with what is in `dialplans/`.
 
     Args:
         directory: Where its files go; made if missing.
         agents: The agents' phones: name → UDP port on which each answers SIP.
         members: Queue → the agents in it. Queues that `dialplans/` does not define are added.
         extra_dialplan: Text appended to extensions.conf.
+        extra_queues: Text appended to queues.conf.
         language: The language callers arrive with.
         name: Asterisk's system name, which its uniqueids begin with.
     """
@@ -52,13 +52,16 @@ class AsteriskServer:
         agents: Mapping[str, int],
         members: Mapping[str, list[str]],
         extra_dialplan: str = "",
+        extra_queues: str = "",
         language: str = "en",
         name: str = "pbx1",
     ) -> None:
+        super().__init__()
         self.directory = directory
         self.agents = agents
         self.members = members
         self.extra_dialplan = extra_dialplan
+        self.extra_queues = extra_queues
         self.language = language
         self.name = name
         self.ami_port = free_port()
@@ -66,7 +69,6 @@ class AsteriskServer:
         self.ami_secret = secrets.token_hex(16)
         self.witness_secret = secrets.token_hex(16)
         self.secret_file = directory / "ami.secret"
-        self.child: Child | None = None
         self._root = asterisk_root()
 
     def write_configuration(self) -> None:
@@ -100,6 +102,7 @@ class AsteriskServer:
                 # `(+)` adds to a queue that the included file has defined.
                 queues.write(f"[{queue}](+)\n" if f"[{queue}]" in shipped_queues else f"[{queue}](elder-queue)\n")
                 queues.writelines(f"member => PJSIP/{agent},0,{agent}\n" for agent in names)
+            queues.write(self.extra_queues)
         with (etc / "extensions.conf").open("a") as dialplan:
             dialplan.write(self.extra_dialplan)
         (etc / "elder-router.secret").write_text(f"secret = {self.ami_secret}\n")
@@ -127,7 +130,7 @@ class AsteriskServer:
     async def start(self) -> None:
         """Start it and wait until the manager interface listens and it is fully booted."""
         self.write_configuration()
-        self.child = await Child.start("asterisk", self._command(), self.directory / "asterisk.out")
+        self._child = await Child.start("asterisk", self._command(), self.directory / "asterisk.out")
         await wait_for_port(self.ami_port, self.child)
         deadline = asyncio.get_running_loop().time() + 20
         while "fully booted" not in (await self.cli("core waitfullybooted")):
@@ -139,27 +142,13 @@ class AsteriskServer:
         chroot = [] if self._root == Path("/") else ["chroot", str(self._root)]
         # From outside its mount namespace the control socket is reached through the process's own root.
         conf = str(self.directory / "etc" / "asterisk.conf")
-        enter = ["nsenter", "--mount", "--target", str(self.child.pid)] if chroot and self.child else []
+        enter = ["nsenter", "--mount", "--target", str(self.child.pid)] if chroot else []
         process = await asyncio.create_subprocess_exec(
             *enter, *chroot, "asterisk", "-C", conf, "-rx", command,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         out, _ = await process.communicate()
         return out.decode(errors="replace")
-
-    async def stop(self) -> None:
-        """Stop it."""
-        if self.child:
-            await self.child.stop()
-
-    async def __aenter__(self) -> AsteriskServer:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:

@@ -5,35 +5,35 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from lab.asterisk_server import AsteriskServer
 from lab.phones import AgentPhone
 from lab.places import PROJECT
-from lab.processes import Child, LabError
+from lab.processes import Child, LabError, Server
 from lab.redis import RedisServer
 
 ELDER_ROUTER = str(Path(sys.executable).with_name("elder-router"))
 Record = dict[str, Any]
 
 
-class Router:
+class Router(Server):
     """The daemon, as a process of its own with a settings file of its own."""
 
+    name = "elder-router"
+
     def __init__(self, directory: Path, rules: Path, redis_url: str, asterisks: Sequence[AsteriskServer]) -> None:
+        super().__init__()
         self.directory = directory
         self.rules = rules
         self.redis_url = redis_url
         self.asterisks = asterisks
         self.journal = directory / "journal.jsonl"
         self.log = directory / "router.log"
-        self.child: Child | None = None
 
     def write_settings(self) -> Path:
         """Write the settings file and return it."""
@@ -51,23 +51,14 @@ class Router:
         """Start it and wait until it has reconciled with every Asterisk."""
         reconciled = self._log_text().count('"reconciled"') + len(self.asterisks)
         command = [ELDER_ROUTER, "run", "--config", str(self.write_settings())]
-        self.child = await Child.start("elder-router", command, self.log)
+        self._child = await Child.start("elder-router", command, self.log)
         await self.wait_for_log('"reconciled"', times=reconciled)
-
-    @property
-    def pid(self) -> int:
-        """Its process id; 0 when it was never started."""
-        return self.child.pid if self.child else 0
-
-    async def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
-        """Stop it; returns its exit status."""
-        return await self.child.stop(sig) if self.child else 0
 
     async def wait_for_log(self, text: str, times: int = 1, patience_s: float = 20.0) -> None:
         """Wait until its log holds `text` so many times."""
         deadline = asyncio.get_running_loop().time() + patience_s
         while self._log_text().count(text) < times:
-            if self.child and not self.child.running:
+            if not self.child.running:
                 raise LabError(f"the router ended:\n{self.child.tail()}")
             if asyncio.get_running_loop().time() > deadline:
                 raise LabError(f"the router did not say {text} within {patience_s:.0f} s:\n{self._log_text()[-3000:]}")
@@ -104,6 +95,7 @@ class Centre:
         agents: The agents' phones, by name → talk time in ms.
         members: Queue → agents in it; all of them in `agents` and `senior-care` unless given.
         extra_dialplan: Text appended to extensions.conf.
+        extra_queues: Text appended to queues.conf.
         one_phone: All agents answer on one phone, which takes any number of calls.
         router: Whether to start the router.
     """
@@ -117,6 +109,7 @@ class Centre:
         agents: Mapping[str, int] | None = None,
         members: Mapping[str, list[str]] | None = None,
         extra_dialplan: str = "",
+        extra_queues: str = "",
         one_phone: bool = False,
         router: bool = True,
     ) -> None:
@@ -134,6 +127,7 @@ class Centre:
             agents=dict(zip(names, ports, strict=True)),
             members=members or {"agents": names, "senior-care": names},
             extra_dialplan=extra_dialplan,
+            extra_queues=extra_queues,
         )
         self.router = Router(directory / "router", rules, self.redis.url, [self.asterisk])
         self._callers = callers
@@ -150,8 +144,7 @@ class Centre:
 
     async def _start(self) -> None:
         for phone in self.phones:
-            self._stack.push_async_callback(phone.stop)
-            await phone.start()
+            await self._stack.enter_async_context(phone)
         await self._stack.enter_async_context(self.redis)
         await self._stack.enter_async_context(self.asterisk)
         if self._callers:
@@ -161,8 +154,7 @@ class Centre:
             if status != 0:
                 raise LabError(f"the callers could not be imported:\n{said}")
         if self._with_router:
-            self._stack.push_async_callback(self.router.stop)
-            await self.router.start()
+            await self._stack.enter_async_context(self.router)
 
     async def command(self, *words: str) -> tuple[int, str]:
         """Run `elder-router WORDS` against this centre's Redis; returns its exit status and what it printed."""
@@ -177,7 +169,5 @@ class Centre:
         out, _ = await process.communicate()
         return process.returncode or 0, out.decode(errors="replace")
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()

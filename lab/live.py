@@ -37,7 +37,7 @@ The call centre is up, on loopback only.
   The journal   tail -f {centre.router.journal}
   The log       tail -f {centre.router.log}
   Asterisk      {centre.asterisk.directory}/log/messages.log, manager interface on port {centre.asterisk.ami_port}
-  The rules     {centre.router.rules}; after a change:  kill -HUP {centre.router.pid}
+  The rules     {centre.router.rules}; after a change:  kill -HUP {centre.router.child.pid}
 
 Two agents' phones answer by themselves and hang up after 30 s. Ctrl-C ends it all."""
             )

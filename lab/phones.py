@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.places import PROJECT
 from lab.ports import free_udp_port
-from lab.processes import Child, LabError
+from lab.processes import Child, LabError, Server
 
 SCENARIOS = PROJECT / "lab" / "sipp"
 
@@ -41,16 +42,16 @@ class Call:
         return f"{name}<sip:{self.caller}@127.0.0.1>"
 
 
-class AgentPhone:
+class AgentPhone(Server):
     """An agent's phone that answers after `ring_ms` and hangs up after `talk_ms` (unless the caller does)."""
 
     def __init__(self, directory: Path, name: str, *, ring_ms: int = 100, talk_ms: int = 2000) -> None:
+        super().__init__()
         self.directory = directory
         self.name = name
         self.port = free_udp_port()
         self.ring_ms = ring_ms
         self.talk_ms = talk_ms
-        self.child: Child | None = None
 
     async def start(self) -> None:
         """Switch the phone on."""
@@ -61,12 +62,11 @@ class AgentPhone:
         scenario.write_text(text)
         command = ["sipp", "-sf", str(scenario), "-i", "127.0.0.1", "-p", str(self.port)]
         command += ["-mi", "127.0.0.1", "-mp", str(free_udp_port()), "-nostdin", "-nd", "-aa"]
-        self.child = await Child.start(self.name, command, self.directory / f"{self.name}.out", self.directory)
+        self._child = await Child.start(self.name, command, self.directory / f"{self.name}.out", self.directory)
 
-    async def stop(self) -> None:
-        """Switch it off."""
-        if self.child:
-            await self.child.stop(patience_s=1)
+    async def stop(self, sig: signal.Signals = signal.SIGKILL) -> int:
+        """Switch it off at once: SIPp ends slowly when asked."""
+        return await super().stop(sig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,9 @@ async def place(
 def _write_scenario(directory: Path, calls: Sequence[Call], hold_ms: int, keys: Sequence[Key]) -> int:
     """Write SIPp's scenario and its table of calls; returns how many calls."""
     directory.mkdir(parents=True, exist_ok=True)
-    # A table cannot hold a folded header or a semicolon: such a caller stands in the scenario, alone.
-    alone = any(mark in calls[0].from_value for mark in "\n;")
-    rows = [f"{'' if alone else call.from_value};{call.called};{call.media_port}; ;" for call in calls]
+    # A table cannot hold a semicolon: such a caller stands in the scenario, alone.
+    alone = ";" in calls[0].from_value
+    rows = [f"{'' if alone else call.from_value};{call.called};{call.media_port};" for call in calls]
     (directory / "calls.csv").write_text("SEQUENTIAL\n" + "\n".join(rows) + "\n")
     pressed = (SCENARIOS / "key.xml").read_text()
     steps = [
@@ -140,7 +140,6 @@ def _write_scenario(directory: Path, calls: Sequence[Call], hold_ms: int, keys: 
     text = (SCENARIOS / "caller.xml").read_text()
     text = text.replace("@KEYS@", "\n".join(steps)).replace("@HOLD_MS@", str(hold_ms))
     if alone:
-        # SIPp strips the white space that a folded line begins with; out of the table's last column it stays.
-        text = text.replace("[field0]", calls[0].from_value.replace("\n ", "\n[field3]"))
+        text = text.replace("[field0]", calls[0].from_value)
     (directory / "caller.xml").write_text(text)
     return len(rows)

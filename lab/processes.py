@@ -1,4 +1,4 @@
-"""Child processes that end with us: started in a group of their own, stopped by their own id."""
+"""Child processes, each stopped by its own process id, and servers made of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 
 class LabError(Exception):
@@ -62,3 +63,38 @@ class Child:
         with contextlib.suppress(OSError):
             return "\n".join(self.output.read_text(errors="replace").splitlines()[-lines:])
         return ""
+
+
+class Server:
+    """A server of the lab: one child process that can be started again after it was stopped. A context manager."""
+
+    name = "server"
+
+    def __init__(self) -> None:
+        self._child: Child | None = None
+
+    @property
+    def child(self) -> Child:
+        """Its process; LabError before the first start."""
+        if self._child is None:
+            raise LabError(f"{self.name} was not started")
+        return self._child
+
+    async def start(self) -> None:
+        """Start it and wait until it can be used."""
+        raise NotImplementedError
+
+    async def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
+        """Stop it, if it was started; returns its exit status."""
+        return await self._child.stop(sig) if self._child else 0
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()

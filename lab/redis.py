@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
-from types import TracebackType
 
 from lab.ports import free_port
-from lab.processes import Child, LabError
+from lab.processes import Child, LabError, Server
 
 
-class RedisServer:
-    """One redis-server on a free loopback port, nothing kept on disk. An async context manager."""
+class RedisServer(Server):
+    """One redis-server on a free loopback port, nothing kept on disk."""
+
+    name = "redis"
 
     def __init__(self, directory: Path, port: int | None = None) -> None:
+        super().__init__()
         self.directory = directory
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.child: Child | None = None
 
     async def start(self, *options: str) -> None:
         """Start it, with further options, and wait until it accepts connections. May be called again after `stop`."""
@@ -29,22 +30,8 @@ class RedisServer:
         command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         command += ["--dir", str(self.directory), "--daemonize", "no"]
         command += options
-        self.child = await Child.start("redis", command, self.directory / "redis.log")
+        self._child = await Child.start("redis", command, self.directory / "redis.log")
         await wait_for_port(self.port, self.child)
-
-    async def stop(self) -> None:
-        """Stop it."""
-        if self.child:
-            await self.child.stop()
-
-    async def __aenter__(self) -> RedisServer:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
 
 async def wait_for_port(port: int, child: Child, patience_s: float = 20.0) -> None:

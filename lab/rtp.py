@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +37,7 @@ class Recorder(asyncio.DatagramProtocol):
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, ("127.0.0.1", self.port))
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._transport:
             self._transport.close()
 

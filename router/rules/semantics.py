@@ -133,8 +133,7 @@ class _RulesDocument:
                 yield self._at(path, message)
 
     def targets(self) -> Iterator[Problem]:
-        """A target is a queue or a context, and who falls back or overflows meets people, not a circle."""
-        in_circles: set[str] = set()
+        """A target is a queue or a context, and who falls back or overflows meets other people, in one step."""
         for name, target in self._targets.items():
             path = ("targets", name)
             is_misspelt = not target.keys() <= {"queue", "overflow", "context"}
@@ -148,10 +147,7 @@ class _RulesDocument:
                 to = _group(target["overflow"]).get("to")
                 yield from self._unknown((*path, "overflow", "to"), "target", to, self._targets)
                 yield from self._needs_queue((*path, "overflow", "to"), to, "an overflow")
-                if name not in in_circles and (circle := self._overflow_circle(name)):
-                    in_circles.update(circle)
-                    message = f"calls would overflow in a circle: {' → '.join(circle)}; let one of them end"
-                    yield self._at((*path, "overflow", "to"), message)
+                yield from self._one_step((*path, "overflow", "to"), target.get("queue"), to)
         to = self._fallback.get("to")
         yield from self._unknown(("fallback", "to"), "target", to, self._targets)
         yield from self._needs_queue(("fallback", "to"), to, "the fallback")
@@ -163,22 +159,13 @@ class _RulesDocument:
             known = f"; the queues are {listed(queues)}" if queues else ""
             yield self._at(path, f"{what} must lead to people, and `{to}` is not a queue{known}")
 
-    def _overflow_circle(self, start: str) -> list[str]:
-        """The targets on the way from `start` back to its queue, which two targets can share; empty if it ends."""
-        way = [start]
-        queues = {self._targets[start].get("queue")}
-        while isinstance(to := self._overflow_of(way[-1]), str) and to in self._targets:
-            way.append(to)
-            queue = self._targets[to].get("queue")
-            if to == start or (queue == self._targets[start].get("queue") and queue is not None):
-                return way
-            if queue in queues:
-                break  # a circle further on, found from where it begins
-            queues.add(queue)
-        return []
-
-    def _overflow_of(self, name: str) -> object:
-        return _group(self._targets[name].get("overflow")).get("to")
+    def _one_step(self, path: DocumentPath, queue: object, to: object) -> Iterator[Problem]:
+        """The dialplan follows an overflow once, and only another queue is a change."""
+        target = self._targets.get(to, {}) if isinstance(to, str) else {}
+        if "overflow" in target:
+            yield self._at(path, f"calls overflow once, and `{to}` has an `overflow` of its own; remove one of the two")
+        elif queue is not None and target.get("queue") == queue:
+            yield self._at(path, f"`{to}` is the same queue; name a target with another")
 
     def rates(self) -> Iterator[Problem]:
         """A rate that is allowed and does more harm than good."""
@@ -191,7 +178,7 @@ class _RulesDocument:
     def unused(self) -> Iterator[Problem]:
         """Targets and profiles that no rule names."""
         used = [_group(rule.get("then")).get("to") for rule in self._rules]
-        used += [self._overflow_of(name) for name in self._targets]
+        used += [_group(target.get("overflow")).get("to") for target in self._targets.values()]
         used.append(self._fallback.get("to"))
         for name in self._targets:
             if name not in used:

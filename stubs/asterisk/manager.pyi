@@ -3,6 +3,7 @@ from collections.abc import Callable
 from typing import Any
 
 class ManagerException(Exception): ...
+class ManagerAuthException(ManagerException): ...
 
 class ManagerMsg:
     headers: dict[str, str]

@@ -52,9 +52,7 @@ class Callers:
     def call(self, caller: str, called: str = "95500", **options: Any) -> asyncio.Task[Placed]:  # noqa: ANN401
         """Place one call; the task ends when the call does."""
         self._count += 1
-        call = Call(
-            caller, called, options.pop("display_name", ""), media_port=options.pop("media_port", 6000)
-        )
+        call = Call(caller, called, options.pop("display_name", ""), media_port=options.pop("media_port", 6000))
         directory = self._centre.directory / f"sipp{self._count}"
         task = asyncio.create_task(place(directory, self._centre.asterisk.sip_port, [call], **options))
         self._tasks.append(task)

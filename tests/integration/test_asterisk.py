@@ -47,6 +47,10 @@ async def test_when_asterisk_restarts_the_link_comes_back_and_the_next_call_is_r
     await callers.hang_up()
 
 
+def _no_program_was_run() -> None:
+    assert not Path("/tmp/elder-router-was-here").exists()  # noqa: S108 - the very file that must not appear
+
+
 @pytest.mark.parametrize(
     ("action", "allowed"),
     [
@@ -77,7 +81,7 @@ async def test_the_router_s_ami_user_may_do_what_it_needs_and_no_more(
         return answer
 
     assert (await asyncio.to_thread(ask)) == ("Success" if allowed else "Error")
-    assert not Path("/tmp/elder-router-was-here").exists()  # noqa: S108 - the very file that must not appear
+    _no_program_was_run()
 
 
 class _WithoutSecret(AsteriskServer):
@@ -96,9 +100,7 @@ async def test_without_its_secret_file_nobody_logs_in_as_the_router(tmp_path: Pa
 
 
 # A whole event of ours, in a caller's number; Asterisk keeps 80 characters of it.
-FORGED = (
-    "1%0d%0a%0d%0aEvent%3a%20UserEvent%0d%0aUserEvent%3a%20RouteFallback%0d%0aCall%3a%20forged%0d%0a%0d%0a"
-)
+FORGED = "1%0d%0a%0d%0aEvent%3a%20UserEvent%0d%0aUserEvent%3a%20RouteFallback%0d%0aCall%3a%20forged%0d%0a%0d%0a"
 HOSTILE_NAMES = {
     "quotes": 'Mr \\"Quote\\" \\\\',
     "dialplan": "${SHELL(touch /tmp/elder-router-was-here)} $[1+1] #{ELDER_TARGET}",
@@ -107,35 +109,44 @@ HOSTILE_NAMES = {
     "U+0085": "a\u0085Uniqueid: forged",
     "emoji": "👵🏽 老人",
     "300 characters": "x" * 300,
-    "folded CR LF": "a\n Uniqueid: forged\n b",
 }
+
+
+# PJSIP refuses a call whose name holds CR LF, but a look-up of names in the dialplan may bring it in.
+NAMED_BY_A_LOOKUP = """
+[from-callers]
+exten => 4444,1,Set(CALLERID(name)=${URIDECODE(a%0D%0AUniqueid: forged%0D%0A%0D%0AEvent: UserEvent%0D%0A)})
+ same => n,Goto(elder-inbound,${EXTEN},1)
+"""
 
 
 async def test_whatever_a_caller_calls_themselves_they_are_routed_and_nothing_is_injected(
     centre_of: Callable[..., Any],
 ) -> None:
-    centre = await centre_of(rules=BRISK, callers=SAMPLE, extra_dialplan=BRISK_ASSISTANT)
+    centre = await centre_of(rules=BRISK, callers=SAMPLE, extra_dialplan=BRISK_ASSISTANT + NAMED_BY_A_LOOKUP)
     callers = Callers(centre)
     for number, name in enumerate(HOSTILE_NAMES.values()):
         called = f"955{number:02d}"
         callers.call(YOUNGER, called, display_name=name, hold_ms=400, limit_s=20)
-        await centre.router.wait_for_records("outcome", number + 1)
     callers.call(FORGED, "95598", hold_ms=400, limit_s=20)
-    callers.call("é%00%0a${EPOCH}", "95599", hold_ms=400, limit_s=20)
-    await centre.router.wait_for_records("outcome", len(HOSTILE_NAMES) + 1)
+    callers.call("%c3%a9%0a${EPOCH}", "95599", hold_ms=400, limit_s=6)
+    callers.call(YOUNGER, "4444", hold_ms=400, limit_s=20)
+    await centre.router.wait_for_records("outcome", len(HOSTILE_NAMES) + 2)
     await callers.all_ended()
 
     decisions = {record["called"]: record for record in centre.router.records("decision")}
     for number, what in enumerate(HOSTILE_NAMES):
         decision = decisions[f"955{number:02d}"]
         assert (what, decision["age_band"], decision["applied"]) == (what, "adult", True)
+    assert decisions["4444"]["applied"]
+    assert decisions["4444"]["age_band"] == "adult"
     assert decisions["95598"]["band_source"] == "no_number"
     assert decisions["95598"]["applied"]
     assert decisions["95598"]["caller"] == "malformed"
     journal = centre.router.journal.read_text()
     assert "forged" not in journal
     assert not any(record["fallback"] for record in decisions.values())
-    assert not Path("/tmp/elder-router-was-here").exists()  # noqa: S108 - the very file that must not appear
+    _no_program_was_run()
     for line in journal.splitlines():
         json.loads(line)
 
@@ -177,8 +188,7 @@ async def test_one_router_serves_two_asterisks(tmp_path: Path) -> None:
             for name in ("pbx1", "pbx2")
         ]
         router = Router(tmp_path / "router", rules, redis.url, pbxs)
-        stack.push_async_callback(router.stop)
-        await router.start()
+        await stack.enter_async_context(router)
         runs = [place(tmp_path / f"sipp-{pbx.name}", pbx.sip_port, [Call(YOUNGER)], hold_ms=300) for pbx in pbxs]
         assert [run.status for run in await asyncio.gather(*runs)] == [0, 0]
         await router.wait_for_records("outcome", 2)
@@ -195,9 +205,7 @@ async def test_20_calls_a_second_for_30_seconds_all_have_a_decision_and_none_is_
     centre_of: Callable[..., Any],
 ) -> None:
     agents = {f"agent{n}": 500 for n in range(20)}
-    centre = await centre_of(
-        rules=BRISK, callers=SAMPLE, extra_dialplan=BRISK_ASSISTANT, agents=agents, one_phone=True
-    )
+    centre = await centre_of(rules=BRISK, callers=SAMPLE, extra_dialplan=BRISK_ASSISTANT, agents=agents, one_phone=True)
     older = [Call(f"139000000{n % 7 + 1:02d}", "95560") for n in range(200)]
     younger = [Call(f"139000000{n % 4 + 8:02d}", "95500") for n in range(400)]
     port = centre.asterisk.sip_port

@@ -100,12 +100,9 @@ async def test_never_started_every_call_reaches_people_at_once(centre_of: Callab
         joined = await witness.wait_for("QueueCallerJoin", 3)
         assert all(witness.seconds_to_queue(seen.uniqueid) < 0.3 for seen in joined)
         assert [run.status for run in await callers.all_ended()] == [0] * 3
-    await centre.router.start()
-    try:
+    async with centre.router:
         decisions = await centre.router.wait_for_records("decision", 3)
         outcomes = await centre.router.wait_for_records("outcome", 3)
-    finally:
-        await centre.router.stop()
     assert {record["fallback"] for record in decisions} == {"heartbeat"}
     assert {record["ended"] for record in outcomes} == {"unseen"}
     assert {record["caller"] for record in decisions} == {"+86139****0001", "+86139****0008", "anonymous"}

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
+from lab.phones import Key
 from lab.places import PROJECT
 from lab.queue_log import read_queue_log
 from tests.integration.conftest import Callers
@@ -29,7 +28,6 @@ EXPECTED = {
 }
 
 
-@pytest.mark.asyncio
 async def test_every_kind_of_caller_goes_where_the_shipped_rules_say(centre_of: Callable[..., Any]) -> None:
     centre = await centre_of(callers=SAMPLE, agents={f"agent{n}": 1000 for n in range(6)})
     callers = Callers(centre)
@@ -72,10 +70,7 @@ async def test_every_kind_of_caller_goes_where_the_shipped_rules_say(centre_of: 
     assert "13900000001" not in centre.router.log.read_text()
 
 
-@pytest.mark.asyncio
 async def test_a_caller_of_the_assistant_reaches_a_person_with_0_and_by_silence(centre_of: Callable[..., Any]) -> None:
-    from lab.phones import Key
-
     centre = await centre_of(callers=SAMPLE, agents={"agent1": 500, "agent2": 500})
     callers = Callers(centre)
     callers.call("13900000008", "95501", keys=[Key(800, "0")], hold_ms=20_000)
@@ -90,7 +85,6 @@ async def test_a_caller_of_the_assistant_reaches_a_person_with_0_and_by_silence(
     assert all(outcome["queue"] == "agents" and outcome["touched_assistant"] for outcome in outcomes)
 
 
-@pytest.mark.asyncio
 async def test_a_call_that_nobody_can_take_is_offered_again_and_not_dropped(centre_of: Callable[..., Any]) -> None:
     rules = (PROJECT / "config" / "routing.yaml").read_text().replace("queue: senior-care", "queue: no-such-queue")
     centre = await centre_of(callers=SAMPLE, rules=rules, agents={"agent1": 500})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass
-from types import TracebackType
 
 from asterisk.manager import Event, Manager, ManagerException
 
@@ -38,9 +37,7 @@ class Witness:
         await asyncio.to_thread(self._connect)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:

@@ -6,8 +6,9 @@ They cannot otherwise be made to refuse, hang or break at the moment that a test
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,18 +16,21 @@ from asterisk.ami import Event, Response, SimpleAction
 
 from router.callers.number import Caller, NoNumber, PhoneNumber
 from router.callers.registry import BandLookup, BandSource
-from router.calls.desk import CallDesk, DeskSettings, Journal, Lookup, Send
+from router.calls.desk import CallDesk, DeskSettings, Journal, Send
 from router.calls.reconcile import SendForList
 from router.journal.reader import read_records
 from router.journal.records import DecisionRecord, OutcomeRecord
 from router.journal.writer import JournalWriter
-from router.rules.book import RuleBook, load_rules
+from router.rules.book import load_rules
 
 from .dialplan import ROOT
-from .wire import TOKEN
+from .wire import TOKEN, user_event
 
 BOOK = load_rules(ROOT / "config" / "routing.yaml")
 NODE = "pbx1"
+CALL = "1763888645.42"
+CHANNEL = "PJSIP/trunk-00000001"
+ELDER = "+8613912345678"
 RecordT = TypeVar("RecordT", DecisionRecord, OutcomeRecord)
 
 
@@ -176,13 +180,11 @@ async def working_desk(
 ) -> AsyncIterator[Rig]:
     """A desk at work until the block ends; all that it still routes is then finished."""
     rig = Rig(directory / "journal.jsonl")
-    lookup: Lookup = rig.registry
-    rules: Callable[[], RuleBook] = lambda: rig.book  # noqa: E731 - a test may put another book in
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         rig.desk = ClockedDesk(
             DeskSettings(NODE, "CN", caller_key, full_numbers),
-            registry=lookup,
-            rules=rules,
+            registry=rig.registry,
+            rules=lambda: rig.book,  # a test may put another one in
             journal=journal or rig.journal,
             send=rig.send,
             tasks=tasks,
@@ -200,8 +202,35 @@ async def working_desk(
 async def soon(condition: Callable[[], bool]) -> None:
     """Let the loop run until something holds."""
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for signals nobody; a turn of the loop is no polling
             await asyncio.sleep(0)
 
 
-Step = Callable[[Rig], Awaitable[None]]
+def asks(rig: Rig, call: str = CALL, channel: str = CHANNEL, **headers: str) -> None:
+    rig.desk.on_event(user_event("RouteRequest", Call=call, LinkedCall=call, CallChannel=channel, **headers))
+
+
+def hangs_up(rig: Rig, call: str = CALL, cause: str = "16") -> None:
+    rig.desk.on_event(user_event("RouteEnded", Call=call, Cause=cause))
+
+
+def earlier(uniqueid: str, age: timedelta = timedelta(seconds=30)) -> DecisionRecord:
+    return DecisionRecord(
+        time=datetime.now(UTC) - age,
+        node=NODE,
+        uniqueid=uniqueid,
+        linkedid=uniqueid,
+        ask=1,
+        caller="",
+        caller_key="",
+        called="95500",
+        language="en",
+        age_band=None,
+        band_source="unknown",
+        rule="r",
+        target="people",
+        queue="agents",
+        rules_version="v",
+        applied=True,
+        fallback="deadline",
+    )

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,20 +14,8 @@ from router.journal.records import DecisionRecord, Ending, OutcomeRecord
 from router.journal.writer import JournalWriter
 from router.rules.book import load_rules
 
-from .rig import BOOK, NODE, Rig, soon, working_desk
+from .rig import BOOK, CALL, CHANNEL, ELDER, NODE, asks, earlier, hangs_up, soon, working_desk
 from .wire import queue_event, user_event
-
-CALL = "1763888645.42"
-CHANNEL = "PJSIP/trunk-00000001"
-ELDER = "+8613912345678"
-
-
-def asks(rig: Rig, call: str = CALL, channel: str = CHANNEL, **headers: str) -> None:
-    rig.desk.on_event(user_event("RouteRequest", Call=call, LinkedCall=call, CallChannel=channel, **headers))
-
-
-def hangs_up(rig: Rig, call: str = CALL, cause: str = "16") -> None:
-    rig.desk.on_event(user_event("RouteEnded", Call=call, Cause=cause))
 
 
 async def test_an_older_caller_is_put_through_to_a_person_and_followed_to_the_end(tmp_path: Path) -> None:
@@ -363,28 +350,6 @@ async def test_closing_does_not_wait_for_ever(tmp_path: Path) -> None:
 async def test_closing_with_nothing_in_hand_ends_at_once(tmp_path: Path) -> None:
     async with working_desk(tmp_path) as rig:
         await rig.desk.close()
-
-
-def earlier(uniqueid: str, age: timedelta = timedelta(seconds=30)) -> DecisionRecord:
-    return DecisionRecord(
-        time=datetime.now(UTC) - age,
-        node=NODE,
-        uniqueid=uniqueid,
-        linkedid=uniqueid,
-        ask=1,
-        caller="",
-        caller_key="",
-        called="95500",
-        language="en",
-        age_band=None,
-        band_source="unknown",
-        rule="r",
-        target="people",
-        queue="agents",
-        rules_version="v",
-        applied=True,
-        fallback="deadline",
-    )
 
 
 async def test_calls_of_an_earlier_run_are_followed_to_their_end(tmp_path: Path) -> None:
