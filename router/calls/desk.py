@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
@@ -138,7 +139,7 @@ class CallDesk:
         self._journal = journal
         self._send = send
         self._tasks = tasks
-        self._routing: set[asyncio.Task[None]] = set()
+        self._routing: dict[str, asyncio.Task[None]] = {}
         self._told: frozenset[str] = frozenset()
         self._fell_back: deque[str] = deque(maxlen=RING_SIZE)
         self._closed = False
@@ -184,9 +185,8 @@ class CallDesk:
             return
         self.counts.requests += 1
         call = self._in_hand(request, now)
-        task = self._tasks.create_task(self._route(call, request, now))
-        self._routing.add(task)
-        task.add_done_callback(self._routing.discard)
+        task = self._routing[call.uniqueid] = self._tasks.create_task(self._route(call, request, now))
+        task.add_done_callback(partial(self._routed, call.uniqueid))
 
     def fell_back(self, request: Request, reason: str, queue: str) -> None:
         """A call went to people by itself. If it was never decided here, that is its decision record."""
@@ -216,6 +216,10 @@ class CallDesk:
 
     def end(self, call: Call, cause: int | None, *, seen: bool = True) -> None:
         """Write the outcome of a call that is over and no longer among `calls`."""
+        if (deciding := self._routing.get(call.uniqueid)) is not None:
+            # Behind its decision, or whoever reads the journal would take the call for one that goes on.
+            deciding.add_done_callback(lambda _: self.end(call, cause, seen=seen))
+            return
         self.counts.ended += 1
         self._journal.write(call.outcome(self.now(), cause, seen=seen))
 
@@ -238,7 +242,11 @@ class CallDesk:
         """Take no more requests, and finish those in hand."""
         self._closed = True
         if self._routing:
-            await asyncio.wait(self._routing, timeout=patience_s)
+            await asyncio.wait(self._routing.values(), timeout=patience_s)
+
+    def _routed(self, uniqueid: str, task: asyncio.Task[None]) -> None:
+        if self._routing.get(uniqueid) is task:
+            del self._routing[uniqueid]
 
     def _in_hand(self, request: Request, now: float) -> Call:
         call = self.calls.get(request.uniqueid)

@@ -34,8 +34,15 @@ async def _answer(witness: Witness) -> None:
     assert "Success" in await witness.action(Action="QueuePause", Interface="PJSIP/agent1", Paused="false")
 
 
-async def _joined(witness: Witness, count: int) -> list[str]:
-    return [seen.uniqueid for seen in await witness.wait_for("QueueCallerJoin", count, patience_s=40)]
+async def _arrives(witness: Witness, callers: Callers, caller: str, called: str = "95500") -> str:
+    """A call comes in; returns its uniqueid."""
+    before = len(witness.events("Newchannel"))
+    callers.call(caller, called, hold_ms=60_000)
+    return (await witness.wait_for("Newchannel", before + 1))[-1].uniqueid
+
+
+async def _answered(witness: Witness, count: int) -> list[str]:
+    return [seen.uniqueid for seen in await witness.wait_for("AgentConnect", count, patience_s=40)]
 
 
 async def test_an_older_caller_who_joins_after_three_younger_is_answered_first(centre_of: Callable[..., Any]) -> None:
@@ -43,14 +50,13 @@ async def test_an_older_caller_who_joins_after_three_younger_is_answered_first(c
     callers = Callers(centre)
     async with Witness(centre.asterisk) as witness:
         await _nobody_answers(witness)
-        for number, caller in enumerate(YOUNGER, 1):
-            callers.call(caller, hold_ms=60_000)
-            await _joined(witness, number)
-        callers.call(OLDER, hold_ms=60_000)
-        *younger, older = await _joined(witness, 4)
+        younger = [await _arrives(witness, callers, caller) for caller in YOUNGER]
+        await witness.wait_for("QueueCallerJoin", 3)
+        older = await _arrives(witness, callers, OLDER)
+        await witness.wait_for("QueueCallerJoin", 4)
         assert await witness.waiting("agents") == [older, *younger]
         await _answer(witness)
-        answered = [seen.uniqueid for seen in await witness.wait_for("AgentConnect", 4)]
+        answered = await _answered(witness, 4)
     assert answered == [older, *younger]
     bands = {record["uniqueid"]: record["age_band"] for record in centre.router.records("decision")}
     assert [bands[uniqueid] for uniqueid in answered] == ["elder", "adult", "adult", "adult"]
@@ -63,17 +69,15 @@ async def test_a_younger_caller_who_has_waited_longer_than_the_head_start_stays_
     callers = Callers(centre)
     async with Witness(centre.asterisk) as witness:
         await _nobody_answers(witness)
-        callers.call(YOUNGER[0], hold_ms=60_000)
-        (first,) = await _joined(witness, 1)
-        arrived_at = next(seen.at for seen in witness.events("Newchannel") if seen.uniqueid == first)
+        first = await _arrives(witness, callers, YOUNGER[0])
+        arrived_at = witness.events("Newchannel")[0].at
         await asyncio.sleep(arrived_at + 5 - time.time())  # it really waits for 5 s; Asterisk's clock is this machine's
-        callers.call(YOUNGER[1], hold_ms=60_000)
-        await _joined(witness, 2)
-        callers.call(OLDER, hold_ms=60_000)
-        _, late, older = await _joined(witness, 3)
+        late = await _arrives(witness, callers, YOUNGER[1])
+        older = await _arrives(witness, callers, OLDER)
+        await witness.wait_for("QueueCallerJoin", 3)
         order = await witness.waiting("agents")
         await _answer(witness)
-        answered = [seen.uniqueid for seen in await witness.wait_for("AgentConnect", 3)]
+        answered = await _answered(witness, 3)
     assert order == answered == [first, older, late]
 
 
@@ -87,10 +91,9 @@ async def test_a_head_start_of_5_minutes_is_behind_a_wait_of_6(centre_of: Callab
     callers = Callers(centre)
     async with Witness(centre.asterisk) as witness:
         await _nobody_answers(witness)
-        callers.call(YOUNGER[0], "6666", hold_ms=60_000)
-        callers.call(YOUNGER[1], hold_ms=60_000)
-        await _joined(witness, 2)
-        callers.call(OLDER, hold_ms=60_000)
-        waited_6_min, just_joined, older = await _joined(witness, 3)
+        waited_6_min = await _arrives(witness, callers, YOUNGER[0], "6666")
+        just_joined = await _arrives(witness, callers, YOUNGER[1])
+        older = await _arrives(witness, callers, OLDER)
+        await witness.wait_for("QueueCallerJoin", 3)
         assert await witness.waiting("agents") == [waited_6_min, older, just_joined]
     await callers.hang_up()

@@ -298,7 +298,7 @@ journal: {file: j, secret_file: k}
 """
     assert re.findall(r":(\d+:\d+): error:", said(folder, text)) == ["2:28", "3:12", "3:27", "4:55", "5:18", "5:44"]
     text = "asterisk: [{name: '', port: 0}]\ncallers: {home_region: X}\nrulez: r\n"
-    assert re.findall(r"`(\w+)`[ :]", said(folder, text)) == [
+    assert re.findall(r"`(\w+)`[ :;]", said(folder, text)) == [
         *("journal", "rules", "name", "port", "home_region", "rulez"),
     ]
 

@@ -141,8 +141,8 @@ class Rig:
 
     async def settled(self) -> None:
         """Wait until nothing is being routed."""
-        while routing := self.desk._routing:
-            async with asyncio.timeout(5):
+        async with asyncio.timeout(5):
+            while routing := self.desk._routing.values():
                 await asyncio.wait(routing)
 
     def records(self) -> list[DecisionRecord | OutcomeRecord]:

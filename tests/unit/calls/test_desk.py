@@ -10,6 +10,7 @@ from router.callers.number import PhoneNumber
 from router.calls import desk as desk_module
 from router.calls.desk import ANSWER_WITHIN_S
 from router.errors import AmiError, AmiLinkLost, AmiTimeout
+from router.journal.reader import journal_tail
 from router.journal.records import DecisionRecord, Ending, OutcomeRecord
 from router.journal.writer import JournalWriter
 from router.rules.book import load_rules
@@ -247,7 +248,7 @@ async def test_a_queue_joined_before_asterisks_answer_is_read_stays_known(tmp_pa
     assert rig.outcome().queue == "senior-care"
 
 
-async def test_a_call_that_ends_while_it_is_decided_has_both_its_records(tmp_path: Path) -> None:
+async def test_the_outcome_of_a_call_that_ends_while_it_is_decided_comes_behind_the_decision(tmp_path: Path) -> None:
     async with working_desk(tmp_path) as rig:
         rig.asterisk.open.clear()
         asks(rig)
@@ -256,7 +257,8 @@ async def test_a_call_that_ends_while_it_is_decided_has_both_its_records(tmp_pat
         rig.asterisk.open.set()
         await rig.settled()
         assert rig.desk.calls == {}
-    assert rig.decision().uniqueid == rig.outcome().uniqueid == CALL
+    assert [(record.record, record.uniqueid) for record in rig.records()] == [("decision", CALL), ("outcome", CALL)]
+    assert journal_tail(rig.path).open == {}
 
 
 async def test_too_many_requests_at_once_are_turned_away_and_recorded_as_they_fall_back(
@@ -434,7 +436,7 @@ async def test_cancelling_ends_the_routing_and_is_not_swallowed(tmp_path: Path) 
         rig.registry.open.clear()
         asks(rig)
         await soon(lambda: bool(rig.registry.asked))
-        (task,) = rig.desk._routing
+        (task,) = rig.desk._routing.values()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
