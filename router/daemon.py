@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable
-from functools import lru_cache, partial
 
 import structlog
 from asterisk.ami import Event
@@ -55,6 +53,7 @@ class Daemon:
             settings.registry.url, password=settings.registry.password, deadline_s=settings.registry.deadline_s
         )
         self._stop = asyncio.Event()
+        self._hang_up = asyncio.Event()
 
     async def run(self) -> None:
         """Route calls until SIGTERM or SIGINT."""
@@ -64,12 +63,13 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for sig in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sig, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, partial(self._reload, journal))
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up.set)
         log.info("router started", rules=self.rules.version, asterisks=[link.name for link in settings.links])
         if settings.full_numbers:
             log.warning("full numbers are written to the journal", file=str(settings.journal_file))
         try:
             async with asyncio.TaskGroup() as group:
+                reloading = group.create_task(self._reload_when_told(journal))
                 nodes = [
                     Node(link, self, journal=journal, registry=self._registry, tail=tail, tasks=group)
                     for link in settings.links
@@ -79,6 +79,7 @@ class Daemon:
                 await self._stop.wait()
                 log.info("router stopping")
                 await asyncio.gather(*(node.close() for node in nodes))
+                reloading.cancel()
         finally:
             await self._registry.close()
             journal.close()
@@ -86,29 +87,28 @@ class Daemon:
                 loop.remove_signal_handler(sig)
         log.info("router stopped", journal_written=journal.written, journal_lost=journal.lost)
 
-    def caller_key(self) -> Callable[[PhoneNumber], str]:
-        """The keyed hash of a number; remembered, as the same people call again."""
+    def caller_key(self, number: PhoneNumber) -> str:
+        """The keyed hash of a number."""
+        return caller_key(self._key, number.e164)
 
-        @lru_cache(maxsize=10_000)
-        def of(number: PhoneNumber) -> str:
-            return caller_key(self._key, number.e164)
-
-        return of
-
-    def _reload(self, journal: JournalWriter) -> None:
-        """Take new rules if they are right; otherwise keep the old ones and say so."""
-        journal.reopen()
-        try:
-            rules = load_rules(self.settings.rules_file)
-        except ConfigurationError as error:
-            log.error(  # noqa: TRY400 - the problems say it all
-                "rules refused, the old ones stay",
-                rules=self.rules.version,
-                problems=[str(problem) for problem in error.problems],
-            )
-            return
-        log.info("rules loaded", rules=rules.version, before=self.rules.version)
-        self.rules = rules
+    async def _reload_when_told(self, journal: JournalWriter) -> None:
+        """At each SIGHUP take new rules if they are right; otherwise keep the old ones and say so."""
+        while True:
+            await self._hang_up.wait()
+            self._hang_up.clear()
+            journal.reopen()
+            try:
+                # A long file takes a second to check, in which calls must not wait.
+                rules = await asyncio.to_thread(load_rules, self.settings.rules_file)
+            except ConfigurationError as error:
+                log.error(  # noqa: TRY400 - the problems say it all
+                    "rules refused, the old ones stay",
+                    rules=self.rules.version,
+                    problems=[str(problem) for problem in error.problems],
+                )
+                continue
+            log.info("rules loaded", rules=rules.version, before=self.rules.version)
+            self.rules = rules
 
 
 class Node:
@@ -138,7 +138,7 @@ class Node:
         settings = DeskSettings(
             node=link.name,
             home_region=daemon.settings.registry.home_region,
-            caller_key=daemon.caller_key(),
+            caller_key=daemon.caller_key,
             full_numbers=daemon.settings.full_numbers,
         )
         self.desk = CallDesk(
