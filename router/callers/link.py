@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from router.callers.deadline import Deadline
 from router.errors import ConfigurationError, Problem
 
 # Redis's own word for a server: a URL may hold a password, this may not.
@@ -114,7 +115,7 @@ class RegistryLink:
             if not connection.is_connected:
                 async with asyncio.timeout(self._connect_s):
                     await connection.connect()  # type: ignore[no-untyped-call]  # the library's own gap
-            async with asyncio.timeout(self._answer_s):
+            async with Deadline(self._answer_s):
                 await connection.send_command("MGET", *keys)
                 return _aligned(await connection.read_response(disable_decoding=True), len(keys))
         except BaseException:

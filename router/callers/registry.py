@@ -30,6 +30,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from router.callers.breaker import Breaker, BreakerState
+from router.callers.deadline import Deadline
 from router.callers.link import RegistryAddress, RegistryLink
 from router.callers.number import Caller, NoNumber, PhoneNumber
 from router.errors import RegistryError
@@ -230,7 +231,7 @@ class Registry:
             # Starts when this task waits, so that all lookups of one turn of the loop share the round trip.
             self._drainer = loop.create_task(self._drain(), name="registry-lookups")
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with Deadline(self._deadline_s):
                 return await answer
         except TimeoutError:
             return _Failed(LookupFailure.DEADLINE)

@@ -39,8 +39,20 @@ values = st.one_of(texts, st.lists(texts, min_size=2, max_size=4))
 names = st.one_of(st.sampled_from(sorted(WANTED_EVENTS)), st.text(max_size=10))
 headers = st.dictionaries(st.one_of(st.sampled_from(HEADERS), st.text(max_size=8)), values, max_size=12)
 # Past the token and the name of the call, so that what is behind them is reached as well.
+numbers = st.one_of(
+    st.text("0123456789", max_size=30), st.text(st.characters(categories=["Nd", "No"]), max_size=25), texts
+)
 believable = st.builds(
-    lambda keys, name: {**keys, "UserEvent": name, "Token": TOKEN, "Call": "1.1"}, headers, st.sampled_from(NAMES)
+    lambda keys, name, number: {
+        **keys,
+        **dict.fromkeys(("Ask", "Slot", "Cause"), number),
+        "UserEvent": name,
+        "Token": TOKEN,
+        "Call": "1.1",
+    },
+    headers,
+    st.sampled_from(NAMES),
+    numbers,
 )
 
 

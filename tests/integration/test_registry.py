@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from itertools import repeat
 from pathlib import Path
 
 import pytest
+import uvloop
 from redis.asyncio import Redis
 
 from lab.redis import RedisServer
 from router.callers.breaker import Breaker, BreakerState
 from router.callers.number import PhoneNumber
-from router.callers.registry import BandSource, LookupFailure, Registry, open_registry
+from router.callers.registry import BandLookup, BandSource, LookupFailure, Registry, open_registry
 
 pytestmark = pytest.mark.integration
 
@@ -101,6 +103,28 @@ async def test_answers_stay_with_their_questions_while_redis_stops_and_goes_on(s
             for index, lookup in enumerate(found):
                 assert lookup.band in {band_of(index), None}
                 assert lookup.source is not BandSource.NOT_FOUND
+
+
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_an_answer_that_came_while_we_were_kept_from_running_is_taken(
+    tmp_path: Path, make_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def stalled() -> tuple[BandLookup, BreakerState]:
+        async with RedisServer(tmp_path / "redis") as server, registry_at(server) as registry:
+            await fill(registry)
+            await found_again(registry)
+            server.child.send(signal.SIGSTOP)
+            lookup = asyncio.create_task(registry.lookup(CALLERS[0]))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            server.child.send(signal.SIGCONT)
+            time.sleep(0.3)  # noqa: ASYNC251 - the loop is to be kept from running
+            return await lookup, registry.breaker_state
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        found, breaker = runner.run(stalled())
+    assert found.source is BandSource.REGISTRY
+    assert breaker is BreakerState.CLOSED
 
 
 async def test_a_redis_that_is_killed_and_restarted_is_found_again(server: RedisServer) -> None:

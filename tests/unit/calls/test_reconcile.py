@@ -331,7 +331,7 @@ async def test_a_conversation_begun_in_the_gap_is_followed_with_who_answered(tmp
         before = len(rig.asterisk.asked)
         caller = a_call("routed", bridge="b1")
         agent = channel("2.2", "PJSIP/agent-7-0000002a", bridge="b1")
-        await make_good(rig, caller, agent, channel("3.3", "PJSIP/other-00000001", bridge="b2"))
+        await make_good(rig, agent, caller, channel("3.3", "PJSIP/other-00000001", bridge="b2"))
         assert told_channels(rig) == {CHANNEL}  # from its own request
         assert all("Channel" not in action.keys for action in rig.asterisk.asked[before:])
         rig.clock.now_s += 60
