@@ -38,6 +38,7 @@ need sipp sip-tester
 need espeak-ng espeak-ng
 need sox sox
 need openssl openssl
+need mount mount
 need unshare util-linux
 need nsenter util-linux
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
