@@ -139,12 +139,11 @@ class AsteriskServer(Server):
 
     async def cli(self, command: str) -> str:
         """Run one command on Asterisk's own console and return what it prints."""
-        chroot = [] if self._root == Path("/") else ["chroot", str(self._root)]
-        # From outside its mount namespace the control socket is reached through the process's own root.
+        # Its control socket is seen through the root of the process itself, which has mounts of its own.
+        chroot = [] if self._root == Path("/") else ["chroot", f"/proc/{self.child.pid}/root"]
         conf = str(self.directory / "etc" / "asterisk.conf")
-        enter = ["nsenter", "--mount", "--target", str(self.child.pid)] if chroot else []
         process = await asyncio.create_subprocess_exec(
-            *enter, *chroot, "asterisk", "-C", conf, "-rx", command,
+            *chroot, "asterisk", "-C", conf, "-rx", command,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         out, _ = await process.communicate()

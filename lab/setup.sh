@@ -40,7 +40,6 @@ need sox sox
 need openssl openssl
 need mount mount
 need unshare util-linux
-need nsenter util-linux
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 if ! command -v asterisk >/dev/null 2>&1 && [ ! -x "$ROOTFS/usr/sbin/asterisk" ]; then need mmdebstrap mmdebstrap; fi
 if [ -n "$missing" ]; then
