@@ -36,6 +36,6 @@ class ReplayedRouter(Router):
         command = [ELDER_ROUTER]
         if self._profile is not None:
             command = [sys.executable, "-m", "cProfile", "-o", str(self._profile), ELDER_ROUTER]
-        command += ["run", "--config", str(self.write_settings())]
+        command += ["--config", str(self.write_settings()), "run"]
         self._child = await Child.start("elder-router", command, self.log)
         await self.wait_for_log('"reconciled"')

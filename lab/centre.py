@@ -50,7 +50,7 @@ class Router(Server):
     async def start(self) -> None:
         """Start it and wait until it has reconciled with every Asterisk."""
         reconciled = self._log_text().count('"reconciled"') + len(self.asterisks)
-        command = [ELDER_ROUTER, "run", "--config", str(self.write_settings())]
+        command = [ELDER_ROUTER, "--config", str(self.write_settings()), "run"]
         self._child = await Child.start("elder-router", command, self.log)
         await self.wait_for_log('"reconciled"', times=reconciled)
 

@@ -126,8 +126,8 @@ class Settings:
     full_numbers: bool
 
 
-def load_settings(path: Path) -> Settings:
-    """Read the settings file and the secrets it names.
+def read_settings(path: Path) -> tuple[SettingsFile, Document]:
+    """Read the settings file alone, for whom the secrets are none of their business.
 
     Raises:
         ConfigurationError: Carries everything that is wrong with it.
@@ -139,6 +139,16 @@ def load_settings(path: Path) -> Settings:
     file, problems = validate(document, SettingsFile)
     if file is None:
         raise ConfigurationError(problems)
+    return file, document
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the settings file and the secrets it names.
+
+    Raises:
+        ConfigurationError: Carries everything that is wrong with it.
+    """
+    file, document = read_settings(path)
     reader = _Secrets(document, path.resolve().parent)
     links = tuple(reader.link(number, entry) for number, entry in enumerate(file.asterisk))
     registry = reader.registry(file.callers)

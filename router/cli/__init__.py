@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
+from click.core import ParameterSource
 
 from router import __version__
 from router.cli.callers import callers
 from router.cli.check import check
 from router.cli.explain import explain
+from router.cli.options import defaults_from
 from router.cli.prompts import prompts
 from router.cli.run import run
+from router.errors import ConfigurationError
+from router.settings import DEFAULT_FILE
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--config",
+    "settings_file",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_FILE,
+    envvar="ELDER_ROUTER_CONFIG",
+    show_default=True,
+    show_envvar=True,
+    help="The settings file: where Asterisk, Redis, the rules and the journal are.",
+)
 @click.version_option(__version__, prog_name="elder-router")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context, settings_file: Path) -> None:
     """Route older callers on Asterisk straight to a person, and speak to them more slowly."""
+    context.obj = settings_file
+    given = context.get_parameter_source("settings_file") is not ParameterSource.DEFAULT
+    if context.invoked_subcommand == "run" or not (given or settings_file.exists()):
+        return
+    try:
+        context.default_map = defaults_from(settings_file)
+    except ConfigurationError as error:
+        click.echo(str(error), err=True)
+        context.exit(2)
 
 
 for command in (run, check, explain, callers, prompts):

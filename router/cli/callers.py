@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
-from functools import wraps
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,8 +13,9 @@ from rich.progress import Progress
 
 from router.callers.bands import AgeBands
 from router.callers.importing import CallerFile, ImportReport, read_callers
-from router.callers.number import NoNumber, PhoneNumber, is_home_region, masked, parse_caller
-from router.callers.registry import Registry, open_registry
+from router.callers.number import masked
+from router.callers.registry import Registry
+from router.cli.options import RegistryPlace, registry_options, rules_option
 from router.errors import ConfigurationError, RouterError
 
 # A progress bar is drawn ten times a second; telling it of every line would cost more than reading the line.
@@ -27,86 +24,8 @@ _PROGRESS_STEP_BYTES = 64 * 1024
 _Answer = TypeVar("_Answer")
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the registry is, and where numbers without a country code belong."""
-
-    redis_url: str
-    password_file: Path | None
-    home_region: str
-
-    def run(self, work: Callable[[Registry], Awaitable[_Answer]]) -> _Answer:
-        """Do something with the registry and close it again."""
-
-        async def opened() -> _Answer:
-            password = self.password_file.read_text().strip() if self.password_file else None
-            async with open_registry(self.redis_url, password=password) as registry:
-                return await work(registry)
-
-        return asyncio.run(opened())
-
-    def number(self, text: str) -> PhoneNumber:
-        """A number from the command line."""
-        caller = parse_caller(text, self.home_region)
-        if isinstance(caller, NoNumber):
-            raise click.BadParameter(f"this is no caller's number ({caller.reason})", param_hint="NUMBER")
-        return caller
-
-
 class _CouldNotRun(click.ClickException):
     exit_code = 2  # 1 says that some rows were left out, or that there is no such entry
-
-
-def _region(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    if not is_home_region(value):
-        raise click.BadParameter("give a two-letter code in capitals, such as CN or GB")
-    return value
-
-
-_rules_option = click.option(
-    "--rules",
-    "rules_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("config/routing.yaml"),
-    envvar="ELDER_RULES",
-    show_default=True,
-    help="The routing rules, which name the age bands.",
-)
-
-
-def _registry_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say where the registry is, gathered into one argument `place`."""
-
-    @click.option(
-        "--redis",
-        "redis_url",
-        envvar="ELDER_REDIS_URL",
-        default="redis://127.0.0.1:6379/0",
-        show_default=True,
-        help="Where the registry is.",
-    )
-    @click.option(
-        "--redis-password-file",
-        "password_file",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        envvar="ELDER_REDIS_PASSWORD_FILE",
-        help="A file whose content is the password of Redis.",
-    )
-    @click.option(
-        "--home-region",
-        envvar="ELDER_HOME_REGION",
-        default="CN",
-        show_default=True,
-        callback=_region,
-        help="The region of numbers that come without a country code.",
-    )
-    @wraps(command)
-    def with_place(
-        *args: object, redis_url: str, password_file: Path | None, home_region: str, **others: object
-    ) -> None:
-        command(*args, place=_Place(redis_url, password_file, home_region), **others)
-
-    return with_place
 
 
 @click.group()
@@ -116,10 +35,10 @@ def callers() -> None:
 
 @callers.command("import")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@_rules_option
+@rules_option
 @click.option("--dry-run", is_flag=True, help="Read and check the file, store nothing.")
-@_registry_options
-def import_file(file: Path, rules_path: Path, dry_run: bool, place: _Place) -> None:
+@registry_options
+def import_file(file: Path, rules_path: Path, dry_run: bool, place: RegistryPlace) -> None:
     """Read callers from FILE, a CSV file, and store their age bands.
 
     Its columns are `number`, and `birth_date` (YYYY-MM-DD) or `age_band`. Ends with 0 when every row was
@@ -138,8 +57,8 @@ def import_file(file: Path, rules_path: Path, dry_run: bool, place: _Place) -> N
 
 @callers.command()
 @click.argument("number")
-@_registry_options
-def get(number: str, place: _Place) -> None:
+@registry_options
+def get(number: str, place: RegistryPlace) -> None:
     """Show the age band stored for NUMBER. Ends with 1 when there is none."""
     phone = place.number(number)
     try:
@@ -153,9 +72,9 @@ def get(number: str, place: _Place) -> None:
 @callers.command("set")
 @click.argument("number")
 @click.argument("band")
-@_rules_option
-@_registry_options
-def set_band(number: str, band: str, rules_path: Path, place: _Place) -> None:
+@rules_option
+@registry_options
+def set_band(number: str, band: str, rules_path: Path, place: RegistryPlace) -> None:
     """Store the age band BAND for NUMBER, over what was there."""
     phone = place.number(number)
     try:
@@ -172,8 +91,8 @@ def set_band(number: str, band: str, rules_path: Path, place: _Place) -> None:
 
 @callers.command()
 @click.argument("number")
-@_registry_options
-def forget(number: str, place: _Place) -> None:
+@registry_options
+def forget(number: str, place: RegistryPlace) -> None:
     """Remove NUMBER from the registry. Ends with 1 when it was not there."""
     phone = place.number(number)
     try:

@@ -17,7 +17,7 @@ _OK, _HAS_ERRORS, _UNREADABLE = 0, 1, 2
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.pass_context
 def check(context: click.Context, files: tuple[Path, ...]) -> None:
-    """Check rules FILES (config/routing.yaml when none is named).
+    """Check rules FILES (those of the settings file, or config/routing.yaml, when none is named).
 
     Prints one problem a line as file:line:column. Exits 0 when the router would load every file (warnings do
     not keep it from that), 1 when something is wrong in one, 2 when one cannot be read.

@@ -5,7 +5,6 @@ Asks `RuleBook.decide`, as the daemon does, and shows the trace it returns; noth
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -17,21 +16,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from router.callers.number import Caller, is_home_region, masked, parse_caller
-from router.callers.registry import open_registry
+from router.callers.number import Caller, masked, parse_caller
+from router.cli.options import RegistryPlace, registry_options, rules_option
 from router.errors import ConfigurationError
 from router.rules.book import RuleBook, load_rules
 from router.rules.model import Decision, Facts, QueueTarget
 from router.rules.schema import UNKNOWN_BAND
 from router.rules.wording import did_you_mean, listed
-
-# A person waits for the answer; a call would not.
-_LOOKUP_DEADLINE_S = 2.0
-
-
-def default_registry_url() -> str:
-    """Where the registry is when neither an option nor the environment says so."""
-    return "redis://127.0.0.1:6379/0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +41,8 @@ class _KnownBand:
 )
 @click.option("--band", metavar="NAME", help="The caller's age band, or `unknown`; the registry is not asked.")
 @click.option("--language", default="en", show_default=True, help="The channel's language.")
-@click.option(
-    "--rules",
-    "rules_path",
-    type=click.Path(path_type=Path),
-    default=Path("config/routing.yaml"),
-    envvar="ELDER_RULES",
-    show_default=True,
-    help="The routing rules.",
-)
-@click.option(
-    "--registry",
-    "--redis",
-    "registry_url",
-    metavar="URL",
-    envvar="ELDER_REDIS_URL",
-    default=default_registry_url,
-    show_default=default_registry_url(),
-    help="Where to look the caller's age band up.",
-)
-@click.option("--home-region", default="CN", show_default=True, help="Where numbers without a country code belong.")
+@rules_option
+@registry_options
 @click.option("--json", "as_json", is_flag=True, help="Print the facts and the decision as JSON.")
 def explain(
     *,
@@ -79,22 +52,19 @@ def explain(
     band: str | None,
     language: str,
     rules_path: Path,
-    registry_url: str,
-    home_region: str,
+    place: RegistryPlace,
     as_json: bool,
 ) -> None:
     """Show what the rules decide for one call, and why.
 
     Exits 0 with a decision, 2 when the rules or an option are wrong.
     """
-    if not is_home_region(home_region):
-        raise click.BadParameter("give a two-letter code in capitals, such as CN or GB", param_hint="--home-region")
     try:
         book = load_rules(rules_path)
     except ConfigurationError as error:
         raise _RulesWrongError(str(error)) from error
-    caller = parse_caller(caller_text, home_region)
-    known = _lookup(registry_url, caller) if band is None else _named_band(band, book)
+    caller = parse_caller(caller_text, place.home_region)
+    known = _lookup(place, caller) if band is None else _named_band(band, book)
     at = _moment(at_text, ZoneInfo(book.timezone))
     facts = Facts(caller=caller, called=called, language=language, age_band=known.band, at=at)
     decision = book.decide(facts)
@@ -125,16 +95,12 @@ def _named_band(name: str, book: RuleBook) -> _KnownBand:
     return _KnownBand(name, "given")
 
 
-def _lookup(url: str, caller: Caller) -> _KnownBand:
-    async def look_up() -> _KnownBand:
-        async with open_registry(url, deadline_s=_LOOKUP_DEADLINE_S) as registry:
-            found = await registry.lookup(caller)
-        return _KnownBand(found.band, f"{found.source}: {found.detail}" if found.detail else str(found.source))
-
+def _lookup(place: RegistryPlace, caller: Caller) -> _KnownBand:
     try:
-        return asyncio.run(look_up())
+        found = place.run(lambda registry: registry.lookup(caller))
     except ConfigurationError as error:
-        raise click.BadParameter(str(error), param_hint="--registry") from error
+        raise click.BadParameter(str(error), param_hint="--redis") from error
+    return _KnownBand(found.band, f"{found.source}: {found.detail}" if found.detail else str(found.source))
 
 
 def _moment(text: str | None, timezone: ZoneInfo) -> datetime:

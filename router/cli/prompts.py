@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from router.cli.options import rules_option
 from router.errors import RouterError
 from router.rules.book import load_rules
 from router.speech.build import BuildReport, build_prompts
@@ -69,15 +70,7 @@ def prompts() -> None:
     help="Where a language's recorded sounds are, if not in SOUNDS/LANGUAGE: each is slowed for each profile.",
 )
 @_prompts_option
-@click.option(
-    "--rules",
-    "rules_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("config/routing.yaml"),
-    envvar="ELDER_RULES",
-    show_default=True,
-    help="The routing rules, which hold the speech profiles.",
-)
+@rules_option
 @click.option(
     "--language",
     "languages",

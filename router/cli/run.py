@@ -12,20 +12,11 @@ import structlog
 
 from router.daemon import Daemon
 from router.errors import ConfigurationError
-from router.settings import DEFAULT_FILE, load_settings
+from router.settings import load_settings
 
 
 @click.command("run")
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_FILE,
-    envvar="ELDER_ROUTER_CONFIG",
-    show_default=True,
-    show_envvar=True,
-    help="The settings file.",
-)
+@click.pass_obj
 def run(file: Path) -> None:
     """Run the router until SIGTERM or Ctrl-C; SIGHUP reads the rules anew.
 

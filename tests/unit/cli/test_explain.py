@@ -134,9 +134,9 @@ def test_without_a_band_the_registry_is_asked(rules: Path, monkeypatch: pytest.M
         asked.append(url)
         return _Registry("senior")
 
-    # By its module's name: `router.cli.explain` is the command.
-    monkeypatch.setattr(sys.modules["router.cli.explain"], "open_registry", opened)
-    answer = as_json(rules, "--caller", "13912345678", "--registry", "redis://example.invalid/3")
+    # By its module's name, as tests elsewhere do.
+    monkeypatch.setattr(sys.modules["router.cli.options"], "open_registry", opened)
+    answer = as_json(rules, "--caller", "13912345678", "--redis", "redis://example.invalid/3")
     assert answer["decision"]["rule"] == "seniors"
     assert answer["facts"]["age_band_source"] == "registry"
     assert asked == ["redis://example.invalid/3"]
@@ -145,9 +145,7 @@ def test_without_a_band_the_registry_is_asked(rules: Path, monkeypatch: pytest.M
 def test_a_registry_that_is_down_means_an_unknown_band_and_says_so(rules: Path) -> None:
     with socket.socket() as taken:  # bound and not listening: refused at once, and nobody else can take it
         taken.bind(("127.0.0.1", 0))
-        answer = as_json(
-            rules, "--caller", "13912345678", "--registry", f"redis://127.0.0.1:{taken.getsockname()[1]}/0"
-        )
+        answer = as_json(rules, "--caller", "13912345678", "--redis", f"redis://127.0.0.1:{taken.getsockname()[1]}/0")
     assert answer["facts"]["age_band"] is None
     assert answer["facts"]["age_band_source"].startswith("lookup_failed: ")
     assert answer["decision"]["rule"] == "rest"
@@ -158,7 +156,7 @@ def test_wrong_options_exit_2_and_say_what_is_right(rules: Path) -> None:
         ("--band", "sinior"): "did you mean `senior`?",
         ("--band", "adult", "--at", "tomorrow"): "write a time like",
         ("--band", "adult", "--home-region", "XX"): "two-letter code",
-        ("--registry", "nonsense"): "redis",
+        ("--redis", "nonsense"): "redis",
     }
     for arguments, message in cases.items():
         result = run(rules, "--caller", "13912345678", *arguments)

@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 def run(folder: Path, *arguments: str, variables: dict[str, str] | None = None) -> tuple[int, str, list[str]]:
     """Start the command in a folder; return its exit code, what it said on stdout, and the lines on stderr."""
     done = subprocess.run(
-        [PROGRAM, "run", *arguments],
+        [PROGRAM, *arguments, "run"],
         cwd=folder,
         env=variables or {},
         capture_output=True,

@@ -1,0 +1,119 @@
+"""Options that several commands share, and what the settings file gives for those that are not given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from router.callers.number import NoNumber, PhoneNumber, is_home_region, parse_caller
+from router.callers.registry import Registry, open_registry
+from router.settings import read_settings
+
+_Answer = TypeVar("_Answer")
+_LOOKUP_DEADLINE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryPlace:
+    """Where the registry is, and where numbers without a country code belong."""
+
+    redis_url: str
+    password_file: Path | None
+    home_region: str
+
+    def run(self, work: Callable[[Registry], Awaitable[_Answer]]) -> _Answer:
+        """Do something with the registry and close it again. A person waits for the answer; a call would not."""
+
+        async def opened() -> _Answer:
+            password = self.password_file.read_text().strip() if self.password_file else None
+            async with open_registry(self.redis_url, password=password, deadline_s=_LOOKUP_DEADLINE_S) as registry:
+                return await work(registry)
+
+        return asyncio.run(opened())
+
+    def number(self, text: str) -> PhoneNumber:
+        """A number from the command line."""
+        caller = parse_caller(text, self.home_region)
+        if isinstance(caller, NoNumber):
+            raise click.BadParameter(f"this is no caller's number ({caller.reason})", param_hint="NUMBER")
+        return caller
+
+
+def _region(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not is_home_region(value):
+        raise click.BadParameter("give a two-letter code in capitals, such as CN or GB")
+    return value
+
+
+rules_option = click.option(
+    "--rules",
+    "rules_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("config/routing.yaml"),
+    envvar="ELDER_RULES",
+    show_default=True,
+    help="The routing rules.",
+)
+
+
+def registry_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say where the registry is, gathered into one argument `place`."""
+
+    @click.option(
+        "--redis",
+        "redis_url",
+        metavar="URL",
+        envvar="ELDER_REDIS_URL",
+        default="redis://127.0.0.1:6379/0",
+        show_default=True,
+        help="Where the registry is.",
+    )
+    @click.option(
+        "--redis-password-file",
+        "password_file",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        envvar="ELDER_REDIS_PASSWORD_FILE",
+        help="A file whose content is the password of Redis.",
+    )
+    @click.option(
+        "--home-region",
+        envvar="ELDER_HOME_REGION",
+        default="CN",
+        show_default=True,
+        callback=_region,
+        help="The region of numbers that come without a country code.",
+    )
+    @wraps(command)
+    def with_place(
+        *args: object, redis_url: str, password_file: Path | None, home_region: str, **others: object
+    ) -> None:
+        command(*args, place=RegistryPlace(redis_url, password_file, home_region), **others)
+
+    return with_place
+
+
+def defaults_from(settings_file: Path) -> dict[str, Any]:
+    """What click is to take for options that neither the command line nor the environment gives.
+
+    Raises:
+        ConfigurationError: The settings file is wrong.
+    """
+    settings, _ = read_settings(settings_file)
+    base = settings_file.resolve().parent
+    rules = {"rules_path": str(base / settings.rules), "files": [str(base / settings.rules)]}
+    place = {"redis_url": settings.callers.redis, "home_region": settings.callers.home_region}
+    if settings.callers.password_file:
+        place["password_file"] = str(base / settings.callers.password_file)
+    every = rules | place
+    return {
+        "check": rules,
+        "explain": every,
+        "callers": dict.fromkeys(("import", "get", "set", "forget"), every),
+        "prompts": {"build": rules},
+    }

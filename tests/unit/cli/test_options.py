@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lab.ports import free_port
+from router.cli import main
+
+ROOT = Path(__file__).parents[3]
+RULES = (ROOT / "config" / "routing.yaml").read_text()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    (tmp_path / "mine.yaml").write_text(RULES.replace("name: everyone else meets the assistant", "name: mine"))
+    file = tmp_path / "elder-router.yaml"
+    file.write_text(
+        "asterisk:\n  - {name: pbx1, secret_file: not-for-everyone}\n"
+        f"callers: {{redis: redis://127.0.0.1:{free_port()}/0, home_region: GB}}\n"
+        "rules: mine.yaml\njournal: {file: journal.jsonl, secret_file: callers.key}\n"
+    )
+    return file
+
+
+def run(settings: Path, *words: str, **variables: str) -> Result:
+    return CliRunner(env=variables).invoke(main, ["--config", str(settings), *words])
+
+
+def test_commands_find_the_rules_in_the_settings_file_without_reading_its_secrets(settings: Path) -> None:
+    explained = run(settings, "explain", "--caller", "02079460000", "--called", "95500", "--band", "adult")
+    assert explained.exit_code == 0
+    assert "mine" in explained.output
+    assert "+4420****0000" in explained.output, "numbers are read in the settings' home region"
+
+
+def test_check_takes_the_rules_of_the_settings_file(settings: Path) -> None:
+    (settings.parent / "mine.yaml").write_text("nonsense: 1\n")
+    checked = run(settings, "check")
+    assert checked.exit_code == 1
+    assert str(settings.parent / "mine.yaml") in checked.output
+
+
+def test_commands_find_redis_in_the_settings_file_and_options_are_stronger(settings: Path) -> None:
+    port = settings.read_text().partition("127.0.0.1:")[2].partition("/")[0]
+    assert port in run(settings, "callers", "get", "02079460000").output
+    assert port not in run(settings, "callers", "get", "02079460000", "--redis", "redis://127.0.0.1:1/0").output
+    by_variable = run(settings, "callers", "get", "02079460000", ELDER_REDIS_URL="redis://127.0.0.1:1/0")
+    assert port not in by_variable.output
+
+
+def test_a_wrong_settings_file_is_told_by_line(settings: Path) -> None:
+    settings.write_text(settings.read_text().replace("rules:", "rulez:"))
+    told = run(settings, "check")
+    assert told.exit_code == 2
+    assert f"{settings}:4:1: error: " in told.output
+
+
+def test_a_settings_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
+    told = run(tmp_path / "none.yaml", "check")
+    assert told.exit_code == 2
+    assert "there is no such file" in told.output
