@@ -155,7 +155,10 @@ def _row(decision: Record, outcome: Record) -> str:
 
 def _row_text(cells: Sequence[str]) -> str:
     widths = (15, 7, 31, 11, 11, 6, 9, 10)
-    return " ".join(cell[:width].ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+    fitted = (
+        cell if len(cell) <= width else f"{cell[: width - 1]}…" for cell, width in zip(cells, widths, strict=True)
+    )
+    return " ".join(cell.ljust(width) for cell, width in zip(fitted, widths, strict=True)).rstrip()
 
 
 def _wrong(call: Expected, called: str, stories: dict[str, Story], log: QueueLog, placed: Placed) -> list[str]:

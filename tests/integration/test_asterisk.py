@@ -18,6 +18,7 @@ from lab.centre import Router
 from lab.phones import Call, place
 from lab.places import PROJECT
 from lab.redis import RedisServer
+from router.calls.events import WANTED_EVENTS
 from tests.integration.conftest import Callers
 from tests.integration.rules import BRISK, BRISK_ASSISTANT
 from tests.integration.witness import Witness
@@ -82,6 +83,22 @@ async def test_the_router_s_ami_user_may_do_what_it_needs_and_no_more(
 
     assert (await asyncio.to_thread(ask)) == ("Success" if allowed else "Error")
     _no_program_was_run()
+
+
+async def test_asterisk_sends_the_router_only_the_events_it_reads(centre_of: Callable[..., Any]) -> None:
+    centre = await centre_of(rules=BRISK, callers=SAMPLE, extra_dialplan=BRISK_ASSISTANT, agents={"agent1": 300})
+    asterisk, callers = centre.asterisk, Callers(centre)
+    reader, writer = await asyncio.open_connection("127.0.0.1", asterisk.ami_port)
+    writer.write(f"Action: Login\r\nUsername: elder-router\r\nSecret: {asterisk.ami_secret}\r\n\r\n".encode())
+    callers.call(OLDER, hold_ms=20_000)
+    callers.call(YOUNGER, hold_ms=300)
+    await centre.router.wait_for_records("outcome", 2)
+    writer.write(b"Action: Logoff\r\n\r\n")
+    sent = (await asyncio.wait_for(reader.read(), 10)).decode()
+    writer.close()
+    names = {line.removeprefix("Event: ") for line in sent.splitlines() if line.startswith("Event: ")}
+    assert names == {"UserEvent", "QueueCallerJoin", "AgentConnect"}
+    assert names <= WANTED_EVENTS
 
 
 class _WithoutSecret(AsteriskServer):

@@ -97,3 +97,25 @@ async def test_a_head_start_of_5_minutes_is_behind_a_wait_of_6(centre_of: Callab
         await witness.wait_for("QueueCallerJoin", 3)
         assert await witness.waiting("agents") == [waited_6_min, older, just_joined]
     await callers.hang_up()
+
+
+async def test_with_and_without_the_router_the_place_in_the_queue_is_the_same_arithmetic(
+    centre_of: Callable[..., Any],
+) -> None:
+    centre = await centre_of(rules=ALL_TO_PEOPLE.replace("HEAD_START", "5m"), callers=SAMPLE, agents={"agent1": 300})
+    callers = Callers(centre)
+    async with Witness(centre.asterisk) as witness:
+        await _nobody_answers(witness)
+        older = await _arrives(witness, callers, OLDER)
+        await centre.router.wait_for_records("decision", 1)
+        await centre.router.stop()  # new calls fall back at once
+        fallen_back = await _arrives(witness, callers, YOUNGER[0])
+        await witness.wait_for("QueueCallerJoin", 2)
+        arrived = {seen.uniqueid: int(seen.at) for seen in witness.events("Newchannel")}
+        channel = {entry["Uniqueid"]: entry["Channel"] for entry in await witness.channels()}
+        priority = {call: int(await witness.variable(channel[call], "QUEUE_PRIO")) for call in (older, fallen_back)}
+        assert await witness.waiting("agents") == [older, fallen_back]
+    # The clock may tick over between the channel's creation and the dialplan's step.
+    assert priority[older] - (2_000_000_000 - arrived[older] + 300) in (0, -1)
+    assert priority[fallen_back] - (2_000_000_000 - arrived[fallen_back]) in (0, -1)
+    await callers.hang_up()

@@ -100,6 +100,11 @@ class Witness:
         message = await asyncio.to_thread(self._manager.send_action, dict(headers))
         return f"{message.get_header('Response', '')}: {message.get_header('Message', '')}"
 
+    async def variable(self, channel: str, name: str) -> str:
+        """The value of a channel's variable."""
+        action = {"Action": "Getvar", "Channel": channel, "Variable": name}
+        return (await asyncio.to_thread(self._manager.send_action, action)).get_header("Value", "")
+
     def events(self, name: str) -> list[Seen]:
         """Events of one name so far, in order."""
         return [seen for seen in self.seen if seen.name == name]
