@@ -213,6 +213,7 @@ class _Frame:
     key: str | None = None
     key_place: Place = (1, 1)
     is_key: bool = False  # this group stands where a key should; it is read to its end and dropped
+    in_braces: bool = False  # written {like: this}, all on a line
     is_repeated: bool = False  # the waiting key is a duplicate; its value is read and dropped
 
 
@@ -274,7 +275,9 @@ class _Builder:
         if isinstance(event, ScalarEvent):
             self._take_scalar(event, place)
         else:
-            self._open([] if isinstance(event, SequenceStartEvent) else {}, place)
+            is_list = isinstance(event, SequenceStartEvent)
+            in_braces = not is_list and bool(getattr(event, "flow_style", None))
+            self._open([] if is_list else {}, place, in_braces=in_braces)
 
     def _take_scalar(self, event: ScalarEvent, place: Place) -> None:
         frame = self._frames[-1] if self._frames else None
@@ -297,7 +300,9 @@ class _Builder:
                 return
             place = frame.key_place if frame.key is not None and not event.value else place
             name = f"`{frame.key}` has no value" if frame.key is not None else "this entry is empty"
-            surprise = f"{name}; give it one, or remove the line"
+            surprise = f"{name}; give it one, or remove {'it' if frame.in_braces else 'the line'}"
+            if frame.in_braces and frame.container:
+                surprise += "; a list needs brackets, like [a, b], and a decimal a point, like 0.85"
         if surprise:
             self._refuse(place, surprise)
         self._put(value, place)
@@ -309,11 +314,13 @@ class _Builder:
         if path in self._key_places:
             frame.is_repeated = True
             line = self._key_places[path][0]
-            self._refuse(place, f"the key `{key}` stands here a second time (first in line {line}); keep one")
+            is_entry = bool(frame.path) and isinstance(frame.path[-1], int) and not frame.in_braces
+            keep = "keep one, or begin a new entry with a dash" if is_entry else "keep one"
+            self._refuse(place, f"the key `{key}` stands here a second time (first in line {line}); {keep}")
         else:
             self._key_places[path] = place
 
-    def _open(self, container: dict[str, Any] | list[Any], place: Place) -> None:
+    def _open(self, container: dict[str, Any] | list[Any], place: Place, *, in_braces: bool) -> None:
         if len(self._frames) >= MAX_DEPTH:
             self._refuse(place, f"more than {MAX_DEPTH} levels of nesting; is a bracket missing?")
             self.stopped = True
@@ -325,7 +332,7 @@ class _Builder:
             path: DocumentPath = (*parent.path, "(a group)") if parent else ()
         else:
             path = self._put(container, place)
-        self._frames.append(_Frame(container, path, is_key=is_key))
+        self._frames.append(_Frame(container, path, is_key=is_key, in_braces=in_braces))
 
     def _put(self, value: object, place: Place) -> DocumentPath:
         """Attach a value where the parser stands; returns its path."""

@@ -37,6 +37,7 @@ _SURPRISES: Final = (
     (_PLUS, "a number would lose its plus sign; put it in quotes"),
     (_ODD_NUMBER, "write numbers in plain digits, like 1000 or 0.5, and what is no number in quotes"),
 )
+_TYPOGRAPHIC_QUOTES: Final = frozenset("“”„‘’＂＇")
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
@@ -84,5 +85,7 @@ def _surprise(text: str) -> str:
     if _INT.fullmatch(text) or _FLOAT.fullmatch(text):
         too_long = len(text) > MAX_DIGITS
         return f"a number of more than {MAX_DIGITS} digits; if it is a code, put it in quotes" if too_long else ""
+    if text[:1] in _TYPOGRAPHIC_QUOTES:
+        return f'{text[0]} is a letter to YAML: type the plain " instead, or put all of the text in plain quotes'
     why = next((why for pattern, why in _SURPRISES if pattern.fullmatch(text)), "")
     return f"{why}: {quoted(text)}" if why else ""

@@ -16,6 +16,8 @@ from router.rules.wording import did_you_mean, listed
 
 # Below this, synthetic and stretched speech become harder to understand, not easier.
 SLOWEST_ADVISED_RATE: Final = 0.7
+# Chinese input methods type these in a list; to YAML they are letters.
+_FULL_WIDTH_COMMAS: Final = "，、"
 
 
 def check_semantics(document: Document) -> list[Problem]:
@@ -61,6 +63,8 @@ class _RulesDocument:
         known = list(names)
         if isinstance(name, str) and name not in known:
             near = did_you_mean(name, known)
+            if comma := next((c for c in name if c in _FULL_WIDTH_COMMAS), ""):
+                near = f"the {comma} is full-width: type the ASCII , instead; "
             defined = f"defined are {listed(known)}" if known else "none is defined"
             yield self._at(path, f"there is no {what} `{name[:40]}`; {near}{defined}")
 
@@ -147,7 +151,7 @@ class _RulesDocument:
                 to = _group(target["overflow"]).get("to")
                 yield from self._unknown((*path, "overflow", "to"), "target", to, self._targets)
                 yield from self._needs_queue((*path, "overflow", "to"), to, "an overflow")
-                yield from self._one_step((*path, "overflow", "to"), target.get("queue"), to)
+                yield from self._one_step((*path, "overflow", "to"), name, to)
         to = self._fallback.get("to")
         yield from self._unknown(("fallback", "to"), "target", to, self._targets)
         yield from self._needs_queue(("fallback", "to"), to, "the fallback")
@@ -159,10 +163,13 @@ class _RulesDocument:
             known = f"; the queues are {listed(queues)}" if queues else ""
             yield self._at(path, f"{what} must lead to people, and `{to}` is not a queue{known}")
 
-    def _one_step(self, path: DocumentPath, queue: object, to: object) -> Iterator[Problem]:
+    def _one_step(self, path: DocumentPath, name: str, to: object) -> Iterator[Problem]:
         """The dialplan follows an overflow once, and only another queue is a change."""
         target = self._targets.get(to, {}) if isinstance(to, str) else {}
-        if "overflow" in target:
+        queue = self._targets[name].get("queue")
+        if name == to:
+            yield self._at(path, f"`{to}` cannot overflow to itself; name another target")
+        elif "overflow" in target:
             yield self._at(path, f"calls overflow once, and `{to}` has an `overflow` of its own; remove one of the two")
         elif queue is not None and target.get("queue") == queue:
             yield self._at(path, f"`{to}` is the same queue; name a target with another")

@@ -32,12 +32,16 @@ _COLON = (
     "the line above is complete; text that holds a `:` goes in quotes"
 )
 _QUOTE = "a quote is opened here and never closed"
+_LIST = "a list that begins here with [ is not finished: a comma or the closing ] is missing"
+_GROUP = "a group that begins here with { is not finished: a comma or the closing } is missing"
+# The parser notices these where it gives up, often lines later; what must be mended is where they begin.
+_OPENED: Final = (_QUOTE, _LIST, _GROUP)
 _SYNTAX: Final = (
     ("mapping values are not allowed here", _COLON),
     ("sequence entries are not allowed here", "a list cannot begin here: put the dash on a line of its own"),
     ("mapping keys are not allowed here", "a `?` cannot stand here: put the text in quotes"),
-    ("expected ',' or ']'", "a list that began with [ is not finished: a comma or the closing ] is missing"),
-    ("expected ',' or '}'", "a group that began with { is not finished: a comma or the closing } is missing"),
+    ("expected ',' or ']'", _LIST),
+    ("expected ',' or '}'", _GROUP),
     ("found unexpected end of stream", _QUOTE),
     ("found unexpected document separator", _QUOTE),
     ("cannot start any token", "text must not begin with this character: put it in quotes"),
@@ -62,7 +66,12 @@ _SYNTAX: Final = (
 )
 # Chinese input methods type these; to YAML they are letters.
 _FULL_WIDTH = re.compile("[：，［］｛｝“”‘’＂－]")
-_FULL_WIDTH_KEY = re.compile(r" *(?:- +)?[A-Za-z_][A-Za-z0-9_-]* *：")
+_NO_COLON = re.compile(r" *(?:- +)?[A-Za-z_][A-Za-z0-9_-]* *(：|:(?=[^\s:/]))")
+_NO_COLON_SAID: Final = {
+    "：": "this ： is full-width; type the ASCII character : and a space instead",
+    ":": "a colon must have a space after it",
+}
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _GLUED_COLON = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]*(?::\S|：)")
 
 
@@ -94,18 +103,26 @@ def say_syntax_error(error: MarkedYAMLError, lines: Sequence[str]) -> tuple[int,
     unforeseen = f"this cannot be read as YAML ({problem})"
     sentence = next((said for sign, said in _SYNTAX if sign in problem), unforeseen)
     mark = error.problem_mark or error.context_mark
-    if sentence is _QUOTE and error.context_mark:
-        mark = error.context_mark  # where the quote is opened; the parser gave up at the end of the file
+    if sentence in _OPENED and error.context_mark:
+        mark = error.context_mark
     if mark is None:
         return 0, 0, sentence
     line, column = mark.line + 1, mark.column + 1
-    # A colon that is none shows only when the next line's is read.
-    for number in (line, line - 1):
-        if 0 < number <= len(lines) and (match := _FULL_WIDTH_KEY.match(lines[number - 1])):
-            return number, match.end(), "this ： is full-width; type the ASCII character : and a space instead"
+    # A colon that is none shows only when the next line that says something is read.
+    for number in (line, _line_before(line, lines)):
+        if 0 < number <= len(lines) and (match := _NO_COLON.match(lines[number - 1])):
+            return number, match.end(), _NO_COLON_SAID[match[1]]
     if line <= len(lines) and (match := _FULL_WIDTH.search(lines[line - 1])):
         sentence += f"; if the full-width {match[0]} is meant for more than text, type the ASCII character"
     return line, column, sentence
+
+
+def _line_before(line: int, lines: Sequence[str]) -> int:
+    """The number of the nearest line above that is neither empty nor a comment; 0 where there is none."""
+    for number in range(min(line - 1, len(lines)), 0, -1):
+        if (text := lines[number - 1].strip()) and not text.startswith("#"):
+            return number
+    return 0
 
 
 def say_schema_error(detail: ErrorDetails, model: type[BaseModel]) -> tuple[Path, bool, str]:
@@ -150,8 +167,11 @@ def _sentence(detail: ErrorDetails, path: Path, spot: _Spot) -> str:
             sentence = f"{key} may hold at most {most} entries; found {actual}"
         case "model_type" | "model_attributes_type":
             each = f"each entry of {key}" if path and isinstance(path[-1], int) else key
-            is_glued = isinstance(found, str) and _GLUED_COLON.match(found)
-            hint = "; a colon must be an ASCII one and have a space after it" if is_glued else ""
+            hint = ""
+            if isinstance(found, str) and _GLUED_COLON.match(found):
+                hint = "; a colon must be an ASCII one and have a space after it"
+            elif isinstance(found, str) and _WORD.fullmatch(found) and spot.siblings:
+                hint = f"; do you mean {{{spot.siblings[0]}: {found}}}?"
             sentence = f"{each} must be a group of keys ({listed(spot.siblings)}); found {shown}{hint}"
         case _:
             sentence = f"{key} must be {spot.description or 'something else'}; found {shown}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from router.callers.number import NoNumber, NoNumberReason, PhoneNumber
@@ -49,19 +49,16 @@ def check(text: str) -> None:
                 assert isinstance(decision.target, QueueTarget)
 
 
-@settings(max_examples=300, deadline=None)
 @given(damaged())
 def test_careless_edits_end_in_rules_or_in_problems(text: str) -> None:
     check(text)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(WORDS), max_size=40).map("".join))
 def test_words_thrown_together_end_in_problems(text: str) -> None:
     check(text)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_ends_in_problems(text: str) -> None:
     check(text)
