@@ -33,13 +33,14 @@ The call centre is up, on loopback only.
                 The account's user name is the number you call from:
                   [bold]13900000001[/] is over 75, [bold]13900000005[/] over 60, [bold]13900000008[/] an adult.
                 Call any number, such as [bold]sip:95500@127.0.0.1:{port}[/].
-                Without a softphone:  sipp 127.0.0.1:{port} -sf lab/sipp/…, as lab/phones.py does it.
+                Without a softphone:  sipp -sn uac -s 95500 -m 1 -d 5000 -i 127.0.0.1 127.0.0.1:{port}
   The journal   tail -f {centre.router.journal}
   The log       tail -f {centre.router.log}
   Asterisk      {centre.asterisk.directory}/log/messages.log, manager interface on port {centre.asterisk.ami_port}
   The rules     {centre.router.rules}; after a change:  kill -HUP {centre.router.child.pid}
 
-Two agents' phones answer by themselves and hang up after 30 s. Ctrl-C ends it all."""
+Two agents' phones answer by themselves and hang up after 30 s. Ctrl-C ends it all.""",
+                soft_wrap=True,
             )
             stop = asyncio.Event()
             for sig in (signal.SIGINT, signal.SIGTERM):

@@ -4,8 +4,6 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/elder-router"
-ROOTFS="$CACHE/asterisk"
 TESTED_ASTERISK=22.10.1
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
@@ -26,9 +24,13 @@ quietly() {
     wait "$pid" || { tail -n 15 "$log" >&2; fail "$sentence (the whole log: $log)"; }
 }
 
-as_root() { [ "$(id -u)" -eq 0 ] || fail "$1 needs root: run \`sudo make setup\` once, or install them yourself: $2"; }
-
-mkdir -p "$CACHE"
+[ -n "${XDG_CACHE_HOME:-${HOME:-}}" ] || fail "HOME is not set; set it to your home directory"
+CACHE="${XDG_CACHE_HOME:-${HOME:-}/.cache}/elder-router"
+ROOTFS="$CACHE/asterisk"
+mkdir -p "$CACHE" 2>/dev/null && [ -w "$CACHE" ] ||
+    fail "$CACHE cannot be made or written to; set XDG_CACHE_HOME to a directory of yours"
+[ "$(id -u)" -eq 0 ] || command -v asterisk >/dev/null 2>&1 ||
+    fail "this machine has no Asterisk, and one of our own runs as root only: run this as root, or install asterisk"
 
 # Programs. Only what is missing is installed.
 missing=""
@@ -43,7 +45,7 @@ need unshare util-linux
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 if ! command -v asterisk >/dev/null 2>&1 && [ ! -x "$ROOTFS/usr/sbin/asterisk" ]; then need mmdebstrap mmdebstrap; fi
 if [ -n "$missing" ]; then
-    as_root "installing$missing" "$missing"
+    [ "$(id -u)" -eq 0 ] || fail "programs are missing: run \`sudo apt-get install$missing\`, and this again"
     command -v apt-get >/dev/null 2>&1 || fail "apt-get is not here; install these yourself and run it again:$missing"
     # Installing a server starts it on Debian; the demo and the tests use servers of their own.
     printf '#!/bin/sh\nexit 101\n' > "$CACHE/policy-rc.d"; chmod +x "$CACHE/policy-rc.d"
@@ -65,7 +67,6 @@ if command -v asterisk >/dev/null 2>&1; then
 elif [ -x "$ROOTFS/usr/sbin/asterisk" ]; then
     root="$ROOTFS"
 else
-    as_root "making a root file system with Asterisk" "asterisk"
     rm -rf "$ROOTFS.part"
     quietly "making a root file system with Asterisk under $CACHE (once; about 30 s and 400 MB)" \
         "the root file system with Asterisk could not be made" \
@@ -74,7 +75,6 @@ else
     mv "$ROOTFS.part" "$ROOTFS"
     root="$ROOTFS"
 fi
-if [ -n "$root" ] && [ "$(id -u)" -ne 0 ]; then as_root "running the Asterisk under $root" "asterisk"; fi
 version=$(${root:+chroot "$root"} asterisk -V | sed 's/^Asterisk \([0-9.]*\).*/\1/')
 case "$version" in
     "$TESTED_ASTERISK") ;;

@@ -215,6 +215,8 @@ class Node:
         actions = [
             set_globally("ELDER_HEARTBEAT", str(int(self._asterisk_now()))),
             set_globally("ELDER_FALLBACK_QUEUE", self._rules().fallback.queue),
+            # Again and again: a `dialplan reload` of a PBX with `clearglobalvars` forgets it.
+            set_globally("ELDER_TOKEN", self.desk.token),
         ]
         if self._reconciled:
             # Before that it would hide the fallbacks that are still to be read.

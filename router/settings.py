@@ -8,6 +8,7 @@ relative to the settings file.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -23,6 +24,8 @@ from router.rules.durations import DurationS
 
 DEFAULT_FILE: Final = Path("/etc/elder-router/elder-router.yaml")
 MAX_SECRET_BYTES: Final = 4096
+# The line that Asterisk's own file of the same secret holds.
+_ASTERISKS_LINE: Final = re.compile(r"secret\s*=", re.IGNORECASE)
 
 
 class _Model(BaseModel):
@@ -236,6 +239,8 @@ class _Secrets:
             return ""
         if len(secret.splitlines()) != 1 or len(raw) > MAX_SECRET_BYTES:
             self._wrong(place, f"{file} must hold the secret as one line, and nothing else")
+        elif _ASTERISKS_LINE.match(secret):
+            self._wrong(place, f"{file} must hold the secret alone, without `secret =`")
         return secret
 
     def _wrong(self, place: tuple[str | int, ...], message: str) -> None:

@@ -38,6 +38,8 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # What spreadsheets make of a long number: 1.39E+10, 13900000001.0
 _SPREADSHEET_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?E\+?[0-9]+|[0-9]+\.0+", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_ZIP = b"PK\x03\x04"  # what .xlsx and .ods are packed in
+_HEADER_HINT = "the first line must name the columns, like number,birth_date"
 _UTF8_BOM, _UTF16_BOMS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -184,17 +186,22 @@ class _Reader:
         )
 
     def _header(self, raw: bytes) -> dict[str, int]:
+        if not raw.strip():
+            raise self._wrong(f"the file is empty, or begins with an empty line; {_HEADER_HINT}")
         if raw.startswith(_UTF16_BOMS):
             raise self._wrong("the file is UTF-16; save it as CSV UTF-8")
+        if raw.startswith(_ZIP):
+            raise self._wrong("this is a spreadsheet's own format; save it as CSV UTF-8")
         try:
             names = [name.strip().casefold() for name in _fields(raw.removeprefix(_UTF8_BOM))]
         except _RowError as error:
-            raise self._wrong(f"the header row cannot be read: {error.reason}") from error
+            raise self._wrong(f"the header row {error.reason}") from error
         columns = {name: names.index(name) for name in (NUMBER, BIRTH_DATE, AGE_BAND) if name in names}
         if any(names.count(name) > 1 for name in columns):
             raise self._wrong("a column is there twice; keep one of each name")
         if NUMBER not in columns:
-            raise self._wrong(f"there is no column `number`{_nearest(NUMBER, names)}")
+            nearest = _nearest(NUMBER, names) or f"; {_HEADER_HINT}"
+            raise self._wrong(f"there is no column `number`{nearest}")
         if len(columns) == 1:
             nearest = _nearest(BIRTH_DATE, names) or _nearest(AGE_BAND, names)
             raise self._wrong(f"there is neither a column `birth_date` nor one `age_band`{nearest}")
@@ -204,7 +211,7 @@ class _Reader:
         """The number of a row and the place of its band among the bands."""
         fields = _fields(raw)
         if len(fields) <= max(self._columns.values()):
-            raise _RowError(f"has {len(fields)} columns, fewer than the header")
+            raise _RowError(f"has {len(fields)} column{'' if len(fields) == 1 else 's'}, fewer than the header")
         values = {name: fields[index].strip() for name, index in self._columns.items()}
         number = self._number(values[NUMBER])
         try:

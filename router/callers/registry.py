@@ -15,6 +15,8 @@ and may raise.
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -41,6 +43,7 @@ MAX_BAND_BYTES: Final = 64
 # Long enough for a disk that stalls a save, short enough for a person at a terminal.
 ADMIN_TIMEOUT_S: Final = 5.0
 _MAX_DETAIL_CHARACTERS = 120
+_LIBRARYS_WORDS = re.compile(r"Error (-?[0-9]+) connecting to \S+ (.+)\.")
 
 _log = structlog.get_logger(__name__)
 
@@ -259,17 +262,17 @@ class Registry:
         except (RedisError, OSError) as error:
             failed = _failed(error)
         except Exception:  # noqa: BLE001 - the boundary of one batch: these calls fall back, the others go on
-            _log.exception("registry_lookup_error")
+            _log.exception("registry lookup failed")
             failed = _Failed(LookupFailure.INTERNAL)
         else:
             if self._breaker.state is not BreakerState.CLOSED:
-                _log.info("registry_back")
+                _log.info("redis back")
             self._breaker.succeeded()
             return values
         was = self._breaker.state
         self._breaker.failed()
         if was is BreakerState.CLOSED and self._breaker.state is BreakerState.OPEN:
-            _log.warning("registry_gone", why=str(failed), where=repr(self._address))
+            _log.warning("redis lost, callers are routed as unknown", why=str(failed), where=repr(self._address))
         return [failed] * len(keys)
 
     def _answer_all_waiting(self, outcome: _Outcome) -> None:
@@ -359,7 +362,7 @@ def _band_name(value: bytes) -> str | None:
 def _failed(error: Exception) -> _Failed:
     """Sort an error by who has to act: the network's or the machine's, or Redis's own refusal."""
     code = getattr(error, "status_code", None)  # the reply's first word, which redis-py cuts off its message
-    text = " ".join(part for part in (code, str(error)) if part)
+    text = " ".join(part for part in (code, _said(error)) if part)
     shown = "".join(character if character.isprintable() else "?" for character in text)
     detail = shown[:_MAX_DETAIL_CHARACTERS]
     if isinstance(error, TimeoutError | RedisTimeoutError):
@@ -367,3 +370,11 @@ def _failed(error: Exception) -> _Failed:
     if isinstance(error, OSError) or (isinstance(error, RedisConnectionError) and not code):
         return _Failed(LookupFailure.UNREACHABLE, detail)
     return _Failed(LookupFailure.REFUSED, detail)
+
+
+def _said(error: Exception) -> str:
+    """What the system says of a failed connection, without the library's words around it."""
+    if not (match := _LIBRARYS_WORDS.fullmatch(str(error))):
+        return str(error)
+    number = int(match[1])  # below 0 for a name that nothing answers to
+    return os.strerror(number) if number > 0 else match[2]

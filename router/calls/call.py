@@ -13,6 +13,9 @@ MOST_KEYS = 50
 ASKED_FOR_A_PERSON = "person"
 """The key 0: whoever hangs up after it, though before a queue was joined, has given up on a person."""
 
+WAITS_OUTSIDE = frozenset({"overflow", "no-agents"})
+"""Steps after which a caller waits for a person, whether or not a queue lets them join."""
+
 NO_SERVICE = frozenset({"silence", "invalid"})
 """What is noted among the keys though the caller chose nothing by it."""
 
@@ -51,10 +54,13 @@ class Call:
         """The caller gave up waiting."""
         self.queue, self.abandoned_at = queue, now
 
-    def stepped(self, step: str, detail: str) -> None:
+    def stepped(self, step: str, detail: str, now: float) -> None:
         """The dialplan told of a step: see `router.calls.events.Stepped`."""
         if step == "assistant":
             self.touched_assistant = True
+        elif step in WAITS_OUTSIDE and self.joined_at is None:
+            # No queue took the caller, who is kept waiting for a person all the same.
+            self.joined_at = now
         elif step == "key" and len(self.keys) < MOST_KEYS:
             self.keys.append(detail)
 

@@ -45,8 +45,8 @@ from router.rules.book import RuleBook
 from router.rules.model import Facts
 
 MOST_CALLS: Final = 50_000
-"""Calls in hand at once, ten times what 245 calls/s of three minutes would need on one Asterisk. Beyond it new
-calls are not asked about: they fall back to people by themselves."""
+"""Calls in hand at once on one Asterisk: 245 calls/s that last three minutes are 44,000. Beyond it new calls are
+not answered: they fall back to people by themselves."""
 
 RING_SIZE: Final = 4096
 """Places in the dialplan's ring of fallbacks, see `elder-note-fallback`."""
@@ -236,6 +236,7 @@ class CallDesk:
             age_s = (datetime.now(UTC) - record.time).total_seconds()
             call = Call(self.settings.node, record.uniqueid, record.linkedid, record.ask, now - age_s)
             call.queue, call.fallback = record.queue, record.fallback
+            call.touched_assistant = record.applied and bool(record.context)
             self.calls.setdefault(record.uniqueid, call)
 
     async def close(self, patience_s: float = ANSWER_WITHIN_S) -> None:
@@ -260,7 +261,7 @@ class CallDesk:
         """Answer one request. Whatever goes wrong, this call falls back and the others go on."""
         handled = Handled(self._caller(request))
         try:
-            await self._decide_and_apply(request, asked_at, handled)
+            await self._decide_and_apply(call, request, asked_at, handled)
         except AmiError as error:
             handled.not_applied_why = str(error)
         except Exception:  # noqa: BLE001 - the boundary of one call, logged with its traceback
@@ -279,7 +280,7 @@ class CallDesk:
         except Exception:  # noqa: BLE001 - the boundary of one call again: beyond it, the daemon would end
             self._log.exception("decision not recorded", call=request.uniqueid)
 
-    async def _decide_and_apply(self, request: Request, asked_at: float, handled: Handled) -> None:
+    async def _decide_and_apply(self, call: Call, request: Request, asked_at: float, handled: Handled) -> None:
         book = self._rules()
         lookup = await self._registry.lookup(handled.caller)
         looked_up_at = self.now()
@@ -305,6 +306,8 @@ class CallDesk:
         if decided_at - asked_at > ANSWER_WITHIN_S:
             handled.not_applied_why = f"decided after {decided_at - asked_at:.1f} s, too late for the dialplan"
             return
+        if call.fallback:
+            return  # it waits in the people's queue by now, which is no time to change its language and its queue
         answers = await self._send(set_on_channel(request.channel, wanted))
         handled.apply_ms = _ms(self.now() - decided_at)
         for (name, _), answer in zip(wanted, answers, strict=True):
@@ -348,7 +351,7 @@ class CallDesk:
 def _note(call: Call, happened: Stepped | Joined | Answered | Abandoned, now: float) -> None:
     match happened:
         case Stepped(_, step, detail):
-            call.stepped(step, detail)
+            call.stepped(step, detail, now)
         case Joined(_, queue):
             call.joined(queue, now)
         case Answered(_, queue, agent):

@@ -140,7 +140,8 @@ async def _read_ring(desk: CallDesk, send: Send) -> int:
         [_get("ELDER_FALLBACKS"), _get("ELDER_FALLBACKS_SEEN")]
     )]  # fmt: skip
     last = _number(newest)
-    first = _number(recorded) + 1
+    seen = _number(recorded)
+    first = seen + 1 if seen <= last else 1  # a `dialplan reload` that clears globals began the count anew
     if last - first >= RING_SIZE:
         log.error("fallbacks lost", node=desk.settings.node, lost=last - first + 1 - RING_SIZE, ring=RING_SIZE)
         first = last - RING_SIZE + 1
@@ -159,9 +160,16 @@ def _record_missed(desk: CallDesk, slot: str) -> bool:
         case [uniqueid, ask, _, _, why, *_] if (known := desk.calls.get(uniqueid)) is not None:
             if known.ask == _number(ask):
                 known.fallback = known.fallback or why
-        case [uniqueid, ask, linkedid, _, why, caller, called, language] if not desk.knows(uniqueid):
+        case [uniqueid, ask, linkedid, _, why, caller, called, language, presentation] if not desk.knows(uniqueid):
             request = Request(
-                uniqueid, linkedid, _number(ask) or 1, "", decoded(caller), False, decoded(called), language
+                uniqueid=uniqueid,
+                linkedid=linkedid,
+                ask=_number(ask) or 1,
+                channel="",
+                caller=decoded(caller),
+                restricted=presentation.startswith("prohib"),
+                called=decoded(called),
+                language=language,
             )
             desk.fell_back(request, why, "")
             if (call := desk.calls.pop(uniqueid, None)) is not None:

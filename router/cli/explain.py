@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from router.callers.number import Caller, masked, parse_caller
+from router.callers.registry import BandSource
 from router.cli.options import RegistryPlace, registry_options, rules_option
 from router.errors import ConfigurationError
 from router.rules.book import RuleBook, load_rules
@@ -100,6 +101,8 @@ def _lookup(place: RegistryPlace, caller: Caller) -> _KnownBand:
         found = place.run(lambda registry: registry.lookup(caller))
     except ConfigurationError as error:
         raise click.BadParameter(str(error), param_hint="--redis") from error
+    if found.source is BandSource.LOOKUP_FAILED:
+        click.echo("the registry could not be asked: name the band with --band", err=True)
     return _KnownBand(found.band, f"{found.source}: {found.detail}" if found.detail else str(found.source))
 
 
@@ -110,7 +113,7 @@ def _moment(text: str | None, timezone: ZoneInfo) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise click.BadParameter('write a time like "2026-11-23 09:00"', param_hint="--at") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone)
+    return moment.astimezone(timezone) if moment.tzinfo else moment.replace(tzinfo=timezone)
 
 
 def _as_plain(facts: Facts, known: _KnownBand, decision: Decision) -> dict[str, object]:
@@ -133,7 +136,8 @@ def _print(console: Console, book: RuleBook, facts: Facts, known: _KnownBand, de
     """Texts from the file go into `Text`, so that brackets in them are not taken for rich's markup."""
     call = _grid()
     call.add_row("caller", Text(masked(facts.caller)))
-    call.add_row("age band", Text(f"{facts.age_band or UNKNOWN_BAND} ({known.source})"))
+    source = known.source.replace("_", " ", 1)
+    call.add_row("age band", Text(f"{facts.age_band or UNKNOWN_BAND} ({source})"))
     call.add_row("called", Text(facts.called))
     call.add_row("language", Text(facts.language))
     call.add_row("at", Text(f"{facts.at:%Y-%m-%d %H:%M %Z}"))

@@ -66,8 +66,8 @@ class Ending(StrEnum):
 
     ANSWERED = "answered"  # a person took the call
     ABANDONED = "abandoned"  # the caller hung up, or was put out, while waiting for a person
-    SELF_SERVED = "self_served"  # the caller met the assistant and asked for nobody else
-    HUNG_UP_EARLY = "hung_up_early"  # before a queue or an assistant was reached
+    SELF_SERVED = "self_served"  # the caller chose something in the assistant and asked for nobody else
+    HUNG_UP_EARLY = "hung_up_early"  # before a queue was reached, and with nothing chosen in an assistant
     UNSEEN = "unseen"  # while the router was away, which can only tell that it is over
 
 

@@ -302,6 +302,8 @@ class _Builder:
             name = f"`{frame.key}` has no value" if frame.key is not None else "this entry is empty"
             surprise = f"{name}; give it one, or remove {'it' if frame.in_braces else 'the line'}"
             if frame.in_braces and frame.container:
+                # A number that stands alone is no key that needs quotes.
+                self.problems = [p for p in self.problems if (p.line, p.column) != place]
                 surprise += "; a list needs brackets, like [a, b], and a decimal a point, like 0.85"
         if surprise:
             self._refuse(place, surprise)

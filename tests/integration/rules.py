@@ -52,6 +52,5 @@ fallback: {to: people}
 BRISK_ASSISTANT = """
 [brisk-assistant]
 exten => s,1,Answer(,i)
- same => n,UserEvent(RouteStep,Token: ${GLOBAL(ELDER_TOKEN)},Call: ${UNIQUEID},Step: assistant,Detail: brisk)
  same => n,Wait(30)
 """

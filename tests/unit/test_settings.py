@@ -255,6 +255,7 @@ def test_a_mistake_is_told_with_its_place_and_what_to_write(folder: Path, line: 
     [
         (b"", "ami.secret must hold the secret as one line, and nothing else"),
         (b" \n\n", "ami.secret must hold the secret as one line, and nothing else"),
+        (b"secret = abc\n", "ami.secret must hold the secret alone, without `secret =`"),
         (b"one\ntwo\n", "ami.secret must hold the secret as one line, and nothing else"),
         (b"one\r\ntwo\r\n", "ami.secret must hold the secret as one line, and nothing else"),
         (b"one\rtwo", "ami.secret must hold the secret as one line, and nothing else"),

@@ -77,7 +77,7 @@ def test_numbers_get_the_band_of_their_birth_date_or_the_one_written(
         (b"1.39E+10,,elder", "a spreadsheet has rewritten the number; format that column as text"),
         (b"13900000001.0,,elder", "a spreadsheet has rewritten the number; format that column as text"),
         (b"*13900000001,,elder", "has a number that no telephone network would take"),
-        (b"13900000001", "line 2: has 1 columns, fewer than the header"),
+        (b"13900000001", "line 2: has 1 column, fewer than the header"),
         (b"1390000\x000001,,elder", "line 2: holds a control character"),
         (b"139\r00000001,,elder", "line 2: holds a control character"),
         ("13900000001,,老人".encode("gbk"), "line 2: is not UTF-8; save the file as CSV UTF-8"),
@@ -123,16 +123,18 @@ def test_a_number_on_several_lines_takes_its_oldest_band_however_it_is_spelt(tmp
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", ":1:1: error: there is no column `number`"),
+        (b"", ":1:1: error: the file is empty, or begins with an empty line; the first line must name the columns"),
+        (b"13900000001,1938-05-17\n", "`number`; the first line must name the columns, like number,birth_date"),
+        (b"PK\x03\x04\x14\x00", "this is a spreadsheet's own format; save it as CSV UTF-8"),
         (b"nummer,age_band\n", ":1:1: error: there is no column `number`; rename `nummer` to it"),
         (b"number,birthdate\n", "neither a column `birth_date` nor one `age_band`; rename `birthdate` to it"),
         (b"number,age-band\n", "neither a column `birth_date` nor one `age_band`; rename `age-band` to it"),
         (b"number;age_band\n", "there is no column `number`; separate the columns by commas"),
         (b"number,age_band,Number\n", "a column is there twice; keep one of each name"),
         ("number,age_band\n".encode("utf-16"), "the file is UTF-16; save it as CSV UTF-8"),
-        (b"\xc0\xc0\n", "the header row cannot be read: is not UTF-8"),
-        (b"x" * 10_000, "the header row cannot be read: is longer than 4096 bytes"),
-        (b"number\x00,age_band\n", "the header row cannot be read: holds a control character"),
+        (b"\xc0\xc0\n", "the header row is not UTF-8"),
+        (b"x" * 10_000, "the header row is longer than 4096 bytes"),
+        (b"number\x00,age_band\n", "the header row holds a control character"),
     ],
 )
 def test_a_file_without_its_columns_is_refused_and_told_how_to_name_them(

@@ -71,8 +71,8 @@ def test_an_answer_before_the_joining_was_seen_is_no_negative_wait() -> None:
 
 def test_a_caller_whom_the_assistant_served() -> None:
     call = a_call()
-    call.stepped("assistant", "assistant")
-    call.stepped("key", "1")
+    call.stepped("assistant", "assistant", 1010.0)
+    call.stepped("key", "1", 1010.0)
     outcome = ended(call)
     assert (outcome.ended, outcome.touched_assistant, outcome.keys) == (Ending.SELF_SERVED, True, ("1",))
     assert outcome.wait_s is None
@@ -81,9 +81,9 @@ def test_a_caller_whom_the_assistant_served() -> None:
 @pytest.mark.parametrize("keys", [[], ["silence"], ["invalid", "silence"]])
 def test_a_caller_who_chose_nothing_was_not_served(keys: list[str]) -> None:
     call = a_call()
-    call.stepped("assistant", "assistant")
+    call.stepped("assistant", "assistant", 1010.0)
     for key in keys:
-        call.stepped("key", key)
+        call.stepped("key", key, 1010.0)
     assert ended(call).ended is Ending.HUNG_UP_EARLY
 
 
@@ -94,16 +94,16 @@ def test_a_caller_who_hung_up_before_anything_was_reached() -> None:
 
 def test_a_caller_who_asked_for_a_person_and_hung_up_on_the_way_was_not_served_by_the_assistant() -> None:
     call = a_call()
-    call.stepped("assistant", "assistant")
-    call.stepped("key", "person")
+    call.stepped("assistant", "assistant", 1010.0)
+    call.stepped("key", "person", 1010.0)
     assert ended(call).ended is Ending.ABANDONED
     assert "Step: key,Detail: person" in TEXT  # the dialplan's word for it
 
 
 def test_a_caller_from_the_assistant_to_a_person_counts_as_answered() -> None:
     call = a_call()
-    call.stepped("assistant", "assistant")
-    call.stepped("key", "person")
+    call.stepped("assistant", "assistant", 1010.0)
+    call.stepped("key", "person", 1010.0)
     call.joined("agents", 1020.0)
     call.answered("agents", "PJSIP/agent-7", 1021.0)
     assert (ended(call).ended, ended(call).touched_assistant) == (Ending.ANSWERED, True)
@@ -134,21 +134,37 @@ def test_a_fallback_is_told_with_the_outcome() -> None:
 def test_keys_are_bounded() -> None:
     call = a_call()
     for number in range(10 * MOST_KEYS):
-        call.stepped("key", str(number))
+        call.stepped("key", str(number), 1010.0)
     assert ended(call).keys == tuple(str(number) for number in range(MOST_KEYS))
 
 
-def test_steps_that_are_not_noted_change_nothing() -> None:
+@pytest.mark.parametrize("step", ["overflow", "no-agents"])
+def test_a_caller_whom_no_queue_took_has_waited_for_a_person_all_the_same(step: str) -> None:
     call = a_call()
-    call.stepped("overflow", "agents")
-    call.stepped("no-agents", "JOINEMPTY")
-    call.stepped("", "")
+    call.stepped(step, "JOINEMPTY", 1010.0)
+    assert (ended(call).ended, ended(call).wait_s) == (Ending.ABANDONED, 90.0)
+    call.joined("agents", 1040.0)
+    call.answered("agents", "PJSIP/agent-1", 1050.0)
+    assert (ended(call).ended, ended(call).wait_s) == (Ending.ANSWERED, 40.0)
+    assert f"Step: {step}," in TEXT  # the dialplan's word for it
+
+
+def test_after_a_queue_was_joined_such_a_step_changes_nothing() -> None:
+    call = a_call()
+    call.joined("senior-care", 1000.0)
+    call.stepped("overflow", "agents", 1060.0)
+    assert call.joined_at == 1000.0
+
+
+def test_a_step_of_another_name_changes_nothing() -> None:
+    call = a_call()
+    call.stepped("", "", 1010.0)
     assert call == a_call()
 
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["joined", "answered", "abandoned", "assistant", "key"]),
+        st.sampled_from(["joined", "answered", "abandoned", "assistant", "key", "overflow", "no-agents"]),
         st.sampled_from(["1", "person", "silence", "agents"]),
     ),
     max_size=12,
@@ -170,7 +186,7 @@ def test_whatever_the_order_of_events_there_is_an_outcome_and_no_negative_time(
             case "abandoned":
                 call.abandoned(detail, now)
             case step:
-                call.stepped(step, detail)
+                call.stepped(step, detail, now)
     outcome = call.outcome(now, None, seen=seen)
     assert all(time is None or time >= 0 for time in (outcome.wait_s, outcome.talk_s, outcome.duration_s))
     assert (outcome.ended is Ending.ANSWERED) == any(what == "answered" for what, _ in happened)

@@ -236,6 +236,26 @@ async def test_a_decision_is_not_applied_when_the_call_fell_back_meanwhile(tmp_p
     assert (rig.outcome().fallback, rig.outcome().queue) == ("deadline", "agents")
 
 
+async def test_nothing_is_sent_to_a_call_that_fell_back_before_it_was_decided(tmp_path: Path) -> None:
+    async with working_desk(tmp_path) as rig:
+        asks(rig)
+        rig.desk.on_event(user_event("RouteFallback"))
+        await rig.settled()
+    assert rig.asterisk.asked == []
+    decision = rig.decision()
+    assert (decision.applied, decision.not_applied_why) == (False, "the dialplan went on by itself: deadline")
+
+
+async def test_a_call_that_an_earlier_run_sent_to_the_assistant_has_touched_it(tmp_path: Path) -> None:
+    async with working_desk(tmp_path) as rig:
+        sent = earlier("0.1").model_copy(update={"context": "router-assistant", "applied": True, "fallback": ""})
+        rig.desk.adopt([sent, earlier("0.2")], frozenset())
+        hangs_up(rig, "0.1")
+        hangs_up(rig, "0.2")
+    touched = {record.uniqueid: record.touched_assistant for record in rig.all_of(OutcomeRecord)}
+    assert touched == {"0.1": True, "0.2": False}
+
+
 async def test_a_queue_joined_before_asterisks_answer_is_read_stays_known(tmp_path: Path) -> None:
     async with working_desk(tmp_path) as rig:
         rig.asterisk.open.clear()

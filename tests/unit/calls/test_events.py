@@ -22,7 +22,7 @@ from router.calls.events import (
     read_event,
 )
 
-from .dialplan import ROOT, user_events
+from .dialplan import ROOT, TEXT, user_events
 from .wire import TOKEN, events_of, queue_event, snapshot, user_event, user_event_bytes
 
 CALL = "1763888645.42"
@@ -80,7 +80,7 @@ def test_every_header_of_an_event_is_read_from_the_name_the_dialplan_gives_it() 
 def test_the_manager_configuration_lets_every_event_through_that_is_wanted_and_no_other() -> None:
     text = (ROOT / "dialplans" / "elder-router-manager.conf").read_text()
     let_through = re.findall(r"^eventfilter\(action\(include\),name\((\w+)\)\)", text, re.MULTILINE)
-    assert set(let_through) == WANTED_EVENTS | {"FullyBooted", "Shutdown"}  # the link's own two
+    assert set(let_through) == WANTED_EVENTS
 
 
 @pytest.mark.parametrize("name", READ)
@@ -268,3 +268,9 @@ def test_headers_forged_in_a_number_do_not_reach_a_queue_event() -> None:
     believed, refused = read_all(stream)
     assert all(isinstance(happened, Joined) and not happened.uniqueid for happened in believed)
     assert refused == ["a header that stands once came twice"]
+
+
+def test_nothing_that_a_caller_can_choose_stands_in_an_application_that_looks_for_applications_in_it() -> None:
+    for line in TEXT.splitlines():
+        if not line.startswith(";") and re.search(r",(ExecIf|Exec|TryExec|GotoIf|GosubIf|Gosub|Goto|While)\(", line):
+            assert not re.search(r"CALLERID\((num|name)\)\}|\$\{(EXTEN|INVALID_EXTEN)", line), line

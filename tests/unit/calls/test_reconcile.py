@@ -59,12 +59,14 @@ def in_queue(uniqueid: str = CALL, queue: str = "agents", wait_s: int = 20) -> l
     ]
 
 
-def falls_back_unheard(rig: Rig, uniqueid: str, *, ask: int = 1, caller: str = "13912345678") -> None:
+def falls_back_unheard(
+    rig: Rig, uniqueid: str, *, ask: int = 1, caller: str = "13912345678", presentation: str = "allowed_not_screened"
+) -> None:
     """What `elder-note-fallback` leaves behind."""
     slot = int(rig.asterisk.variables.get("ELDER_FALLBACKS") or "0") + 1
     rig.asterisk.variables["ELDER_FALLBACKS"] = str(slot)
     rig.asterisk.variables[f"ELDER_FALLBACK_{slot % RING_SIZE}"] = (
-        f"{uniqueid}|{ask}|{uniqueid}|{NOW}|heartbeat|{quote(caller, safe='')}|95500|en"
+        f"{uniqueid}|{ask}|{uniqueid}|{NOW}|heartbeat|{quote(caller, safe='')}|95500|en|{presentation}"
     )
 
 
@@ -167,6 +169,22 @@ async def test_calls_that_fell_back_and_ended_unheard_are_found_in_the_ring(tmp_
     assert {record.fallback for record in outcomes} == {"heartbeat"}
 
 
+async def test_a_number_withheld_stays_so_in_the_ring(tmp_path: Path) -> None:
+    async with working_desk(tmp_path) as rig:
+        falls_back_unheard(rig, "0.1", presentation="prohib_not_screened")
+        await make_good(rig)
+    assert (rig.decision().caller, rig.decision().caller_key) == ("anonymous", "")
+
+
+async def test_a_count_that_began_anew_without_a_restart_is_read_from_its_start(tmp_path: Path) -> None:
+    async with working_desk(tmp_path) as rig:
+        rig.asterisk.variables["ELDER_FALLBACKS_SEEN"] = "41"
+        falls_back_unheard(rig, "0.1")
+        await make_good(rig)
+        assert rig.desk.last_slot == 1
+    assert rig.decision().uniqueid == "0.1"
+
+
 def slots_read(rig: Rig) -> list[int]:
     names = [action.keys["Variable"] for action in rig.asterisk.asked if action.name == "Getvar"]
     return [int(name.removeprefix("ELDER_FALLBACK_")) for name in names if name.startswith("ELDER_FALLBACK_")]
@@ -193,7 +211,7 @@ async def test_of_more_fallbacks_than_the_ring_holds_the_last_are_read_and_the_l
     async with working_desk(tmp_path) as rig:
         rig.asterisk.variables["ELDER_FALLBACKS"] = str(missed)
         for slot in range(1, missed + 1):
-            rig.asterisk.variables[f"ELDER_FALLBACK_{slot % 8}"] = f"{slot}.1|1|{slot}.1|{NOW}|heartbeat|1|2|en"
+            rig.asterisk.variables[f"ELDER_FALLBACK_{slot % 8}"] = f"{slot}.1|1|{slot}.1|{NOW}|heartbeat|1|2|en|allowed"
         with capture_logs() as logs:
             await make_good(rig)
     assert [record.uniqueid for record in rig.all_of(DecisionRecord)] == [
@@ -235,7 +253,7 @@ async def test_a_count_that_is_none_reads_nothing(tmp_path: Path, count: str) ->
     assert slots_read(rig) == []
 
 
-@pytest.mark.parametrize("slot", ["", "1.1", "1.1|1|1.1|5|why|caller|called", "a|b|c|d|e|f|g|h|i"])
+@pytest.mark.parametrize("slot", ["", "1.1", "1.1|1|1.1|5|why|caller|called|en", "a|b|c|d|e|f|g|h|i|j"])
 async def test_a_damaged_place_in_the_ring_is_passed_over(tmp_path: Path, slot: str) -> None:
     async with working_desk(tmp_path) as rig:
         falls_back_unheard(rig, "0.1")
@@ -399,5 +417,5 @@ def test_the_ring_holds_what_is_read_from_it() -> None:
     (kept,) = [step for step in steps("elder-note-fallback") if "GLOBAL(ELDER_FALLBACK_$[" in step]
     assert kept.removesuffix(")").partition(")=")[2].split("|") == [
         *("${UNIQUEID}", "${ELDER_ASK}", "${CHANNEL(linkedid)}", "${ELDER_ASKED}", "${ELDER_WHY}"),
-        *("${ELDER_CALLER}", "${ELDER_CALLED}", "${CHANNEL(language)}"),
+        *("${ELDER_CALLER}", "${ELDER_CALLED}", "${CHANNEL(language)}", "${CALLERID(num-pres)}"),
     ]

@@ -89,7 +89,7 @@ def test_json_holds_the_facts_and_the_decision_with_its_trace(rules: Path) -> No
         "language": "zh",
         "age_band": None,
         "age_band_source": "given",
-        "at": "2026-11-23T01:00:00+00:00",
+        "at": "2026-11-23T09:00:00+08:00",  # in the time zone of the rules
     }
     decision = answer["decision"]
     assert decision["rule"] == "rest"
