@@ -65,7 +65,7 @@ bench: prompts
 check: lint types test
 
 schema: $(READY)
-	@$(BIN)/python -m router.journal.schema > docs/journal.schema.json
+	@$(BIN)/python -c "from router.journal.schema import write_schema; from pathlib import Path; write_schema(Path('docs/journal.schema.json'))"
 
 # Needs uv. Index addresses stay out of the locks.
 lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from dataclasses import asdict
 
 import structlog
 from asterisk.ami import Event
@@ -31,6 +32,9 @@ HEARTBEAT_S = 1.0
 """The dialplan takes the router for dead when the heartbeat is older than 3 s, `elder-settings`."""
 
 _TAKE_UP_AGAIN_S = 5.0
+
+RECONCILE_S = 300.0
+"""A call whose end was not told, because somebody's dialplan wiped our hangup handler, is found within this."""
 
 log = structlog.get_logger(__name__)
 
@@ -128,6 +132,8 @@ class Node:
         self._log = log.bind(node=link.name)
         self._beating = False
         self._reconciled = False
+        self._reconciled_at = 0.0
+        self._closing = False
         self.link = Link(
             link,
             wanted_events=WANTED_EVENTS,
@@ -160,13 +166,13 @@ class Node:
 
     async def close(self) -> None:
         """Have new calls fall back at once, finish those asked for, and log off."""
-        self._beating = False
+        self._closing = True
         try:
             await self.link.request_all([set_globally("ELDER_HEARTBEAT", "0")])
         except AmiError as error:
             self._log.warning("asterisk not told of the end", reason=str(error))
         await self.desk.close()
-        self._log.info("node closed", counts=self.desk.counts)
+        self._log.info("asterisk left", **asdict(self.desk.counts))
         await self.link.close()
 
     def _rules(self) -> RuleBook:
@@ -175,10 +181,9 @@ class Node:
     def _on_event(self, event: Event) -> None:
         self.desk.on_event(event)
 
-    def _on_state(self, state: LinkState, detail: str) -> None:
+    def _on_state(self, state: LinkState, _detail: str) -> None:
         if state is not LinkState.UP:
             self._beating = self._reconciled = False
-        self._log.info("link state", state=state.value, detail=detail)
 
     async def _on_up(self) -> None:
         """A link is up: make it of use; if Asterisk is too slow for that or refuses, again and again."""
@@ -189,7 +194,7 @@ class Node:
                 raise
             except AmiError as error:
                 # Nobody else would try again before the link is lost, and until then every call falls back.
-                self._log.warning("asterisk not taken up", reason=str(error), retry_in_s=_TAKE_UP_AGAIN_S)
+                self._log.warning("calls are not routed yet", reason=str(error), retry_in_s=_TAKE_UP_AGAIN_S)
             await asyncio.sleep(_TAKE_UP_AGAIN_S)
 
     async def _take_up(self) -> None:
@@ -197,21 +202,29 @@ class Node:
         await greet(self.desk, self.link.request_all, self._rules().fallback.queue)
         self._beating = True
         await self._heartbeat()
-        await reconcile(self.desk, self.link.request_all, self.link.request_list, self._asterisk_now())
+        await self._reconcile()
         self._reconciled = True
+
+    async def _reconcile(self) -> None:
+        await reconcile(self.desk, self.link.request_all, self.link.request_list, self._asterisk_now())
+        self._reconciled_at = time.monotonic()
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            if not self._beating:
+            if not self._beating or self._closing:
                 continue
             try:
                 await self._heartbeat()
+                if self._reconciled and time.monotonic() - self._reconciled_at >= RECONCILE_S:
+                    await self._reconcile()
             except AmiError as error:
                 self._log.warning("heartbeat not set", reason=str(error))
 
     async def _heartbeat(self) -> None:
         """Say that we are well; by Asterisk's clock, because that is what the dialplan compares it with."""
+        if self._closing:
+            return
         actions = [
             set_globally("ELDER_HEARTBEAT", str(int(self._asterisk_now()))),
             set_globally("ELDER_FALLBACK_QUEUE", self._rules().fallback.queue),

@@ -16,7 +16,7 @@ ASKED_FOR_A_PERSON = "person"
 WAITS_OUTSIDE = frozenset({"overflow", "no-agents"})
 """Steps after which a caller waits for a person, whether or not a queue lets them join."""
 
-NO_SERVICE = frozenset({"silence", "invalid"})
+NO_SERVICE = frozenset({"silence", "invalid", "repeat"})
 """What is noted among the keys though the caller chose nothing by it."""
 
 
@@ -35,24 +35,34 @@ class Call:
     abandoned_at: float | None = None
     answered_at: float | None = None
     answered_by: str = ""
+    parted_at: float | None = None
     touched_assistant: bool = False
     keys: list[str] = field(default_factory=list)
 
     def joined(self, queue: str, now: float) -> None:
-        """It waits in a queue. The wait counts from the first queue, whatever queues follow."""
-        self.queue = queue
+        """It waits in a queue. The wait counts from the first queue, whatever queues follow.
+
+        Once answered, the call's story is told: what comes after a transfer is another's.
+        """
+        if self.answered_at is None:
+            self.queue = queue
         if self.joined_at is None:
             self.joined_at = now
 
     def answered(self, queue: str, agent: str, now: float) -> None:
         """A person answered. The first one counts."""
-        self.queue = queue
         if self.answered_at is None:
-            self.answered_at, self.answered_by = now, agent
+            self.queue, self.answered_at, self.answered_by = queue, now, agent
+
+    def parted(self, now: float) -> None:
+        """The person who answered no longer talks to the caller: the call is over, or was transferred."""
+        if self.parted_at is None:
+            self.parted_at = now
 
     def abandoned(self, queue: str, now: float) -> None:
         """The caller gave up waiting."""
-        self.queue, self.abandoned_at = queue, now
+        if self.answered_at is None:
+            self.queue, self.abandoned_at = queue, now
 
     def stepped(self, step: str, detail: str, now: float) -> None:
         """The dialplan told of a step: see `router.calls.events.Stepped`."""
@@ -77,7 +87,10 @@ class Call:
         wait_s = None
         if self.joined_at is not None and waited_until is not None:
             wait_s = round(max(0.0, waited_until - self.joined_at), 3)
-        talked = self.answered_at is not None and seen
+        talk_s = None
+        parted_at = self.parted_at if self.parted_at is not None else (now if seen else None)
+        if self.answered_at is not None and parted_at is not None:
+            talk_s = round(max(0.0, parted_at - self.answered_at), 3)
         return OutcomeRecord(
             time=datetime.now(UTC),
             node=self.node,
@@ -88,7 +101,7 @@ class Call:
             answered_by=self.answered_by,
             queue=self.queue,
             wait_s=wait_s,
-            talk_s=round(now - self.answered_at, 3) if talked and self.answered_at is not None else None,
+            talk_s=talk_s,
             touched_assistant=self.touched_assistant,
             keys=tuple(self.keys),
             fallback=self.fallback,

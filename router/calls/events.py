@@ -14,7 +14,11 @@ from urllib.parse import unquote
 
 from asterisk.ami import Event
 
-WANTED_EVENTS: Final = frozenset({"UserEvent", "QueueCallerJoin", "QueueCallerAbandon", "AgentConnect"})
+from router.ami.messages import one
+
+WANTED_EVENTS: Final = frozenset(
+    {"UserEvent", "QueueCallerJoin", "QueueCallerAbandon", "AgentConnect", "AgentComplete"}
+)
 """Names of the events that are read here; `dialplans/elder-router-manager.conf` lets just these through."""
 
 _LONGEST = 512
@@ -83,6 +87,13 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Parted:
+    """The person who answered has hung up, been hung up on, or passed the call on."""
+
+    uniqueid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Abandoned:
     """The caller hung up while waiting."""
 
@@ -98,7 +109,7 @@ class Ended:
     cause: int
 
 
-CallEvent: TypeAlias = RouteRequested | FellBack | Stepped | Joined | Answered | Abandoned | Ended
+CallEvent: TypeAlias = RouteRequested | FellBack | Stepped | Joined | Answered | Parted | Abandoned | Ended
 
 
 class Refused(ValueError):  # noqa: N818 - it says what happened
@@ -152,6 +163,8 @@ def _queue_event(event: Event) -> CallEvent | None:
             return Abandoned(uniqueid, queue)
         case "AgentConnect":
             return Answered(uniqueid, queue, _last(event, "MemberName"))
+        case "AgentComplete":
+            return Parted(uniqueid)
     return None
 
 
@@ -175,12 +188,13 @@ def decoded(value: str) -> str:
 
 def _last(event: Event, name: str) -> str:
     """A header's value. Of several the last: the dialplan's own come behind Asterisk's snapshot of the channel."""
-    value = event.keys.get(name, "")
-    if isinstance(value, list):
-        value = value[-1]
-    return value[: 3 * _LONGEST]
+    return one(event, name)[: 3 * _LONGEST]
+
+
+def whole_number(text: str) -> int:
+    """A number of Asterisk's, 0 for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0  # noqa: PLR2004 - 64 bits
 
 
 def _number(event: Event, name: str) -> int:
-    value = _last(event, name)
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else 0  # noqa: PLR2004 - 64 bits
+    return whole_number(one(event, name))

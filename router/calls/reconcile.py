@@ -11,14 +11,14 @@ A gap is the router's restart, a lost link or Asterisk's own restart. What can h
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 from asterisk.ami import Event, SimpleAction
 
+from router.ami.messages import one
 from router.calls.desk import ANSWER_WITHIN_S, RING_SIZE, CallDesk, Send
-from router.calls.events import Request, decoded
+from router.calls.events import Request, decoded, whole_number
 from router.calls.verdict import set_globally
 from router.errors import AmiRefused
 
@@ -34,12 +34,11 @@ log = structlog.get_logger(__name__)
 
 
 async def greet(desk: CallDesk, send: Send, people_queue: str) -> None:
-    """Tell a newly linked Asterisk what the dialplan needs before any call asks: a fresh token, where people are.
+    """Tell a newly linked Asterisk what the dialplan needs before any call asks: the token, where people are.
 
     Raises:
         AmiError: Asterisk could not be told.
     """
-    desk.token = secrets.token_hex(8)
     actions = [set_globally("ELDER_TOKEN", desk.token), set_globally("ELDER_FALLBACK_QUEUE", people_queue)]
     for answer in await send(actions):
         if answer.is_error():
@@ -62,7 +61,7 @@ async def reconcile(desk: CallDesk, send: Send, send_for_list: SendForList, aste
     before = dict(desk.calls)
     listed = await send_for_list(SimpleAction("Status", Variables=",".join(_OURS)))
     waiting = await send_for_list(SimpleAction("QueueStatus"))
-    present = {_text(event, "Uniqueid"): event for event in listed}
+    present = {one(event, "Uniqueid"): event for event in listed}
     mine = {uniqueid: ours for uniqueid, event in present.items() if (ours := _variables(event)).get("ELDER_STATE")}
     answered_by = _agents(present)
 
@@ -83,10 +82,10 @@ async def reconcile(desk: CallDesk, send: Send, send_for_list: SendForList, aste
 def _take_up(desk: CallDesk, event: Event, ours: Mapping[str, str], asterisk_now: float) -> None:
     """Answer a call that still waits; record one that fell back meanwhile."""
     request = Request(
-        uniqueid=_text(event, "Uniqueid"),
-        linkedid=_text(event, "Linkedid"),
-        ask=_number(ours.get("ELDER_ASK", "")) or 1,
-        channel=_text(event, "Channel"),
+        uniqueid=one(event, "Uniqueid"),
+        linkedid=one(event, "Linkedid"),
+        ask=whole_number(ours.get("ELDER_ASK", "")) or 1,
+        channel=one(event, "Channel"),
         caller=decoded(ours.get("ELDER_CALLER", "")),
         restricted=ours.get("CALLERID(num-pres)", "").startswith("prohib"),
         called=decoded(ours.get("ELDER_CALLED", "")),
@@ -95,7 +94,7 @@ def _take_up(desk: CallDesk, event: Event, ours: Mapping[str, str], asterisk_now
     known = desk.calls.get(request.uniqueid)
     if known is not None and known.ask >= request.ask and (known.fallback or ours["ELDER_STATE"] != "fallback"):
         return
-    waited_s = asterisk_now - _number(ours.get("ELDER_ASKED", ""))
+    waited_s = asterisk_now - whole_number(ours.get("ELDER_ASKED", ""))
     match ours["ELDER_STATE"]:
         case "asking" if waited_s < ANSWER_WITHIN_S:
             desk.route(request, desk.now() - max(0.0, waited_s))
@@ -112,8 +111,8 @@ def _take_up(desk: CallDesk, event: Event, ours: Mapping[str, str], asterisk_now
 def _follow_again(desk: CallDesk, waiting: list[Event], answered_by: Mapping[str, str]) -> None:
     now = desk.now()
     for event in waiting:
-        if event.name == "QueueEntry" and (call := desk.calls.get(_text(event, "Uniqueid"))) is not None:
-            call.joined(_text(event, "Queue"), now - _number(_text(event, "Wait")))
+        if event.name == "QueueEntry" and (call := desk.calls.get(one(event, "Uniqueid"))) is not None:
+            call.joined(one(event, "Queue"), now - whole_number(one(event, "Wait")))
     for uniqueid, agent in answered_by.items():
         if (call := desk.calls.get(uniqueid)) is not None and call.answered_at is None:
             call.answered(call.queue, agent, now)
@@ -123,10 +122,10 @@ def _agents(present: Mapping[str, Event]) -> dict[str, str]:
     """Who is in conversation: uniqueid → the endpoint of the other channel in its bridge."""
     bridges: dict[str, list[Event]] = {}
     for event in present.values():
-        if bridge := _text(event, "BridgeID"):
+        if bridge := one(event, "BridgeID"):
             bridges.setdefault(bridge, []).append(event)
     return {
-        _text(event, "Uniqueid"): _text(other, "Channel").rpartition("/")[2].rpartition("-")[0]
+        one(event, "Uniqueid"): one(other, "Channel").rpartition("/")[2].rpartition("-")[0]
         for members in bridges.values()
         for event in members
         for other in members
@@ -139,8 +138,8 @@ async def _read_ring(desk: CallDesk, send: Send) -> int:
     newest, recorded = [_answer(answer) for answer in await send(
         [_get("ELDER_FALLBACKS"), _get("ELDER_FALLBACKS_SEEN")]
     )]  # fmt: skip
-    last = _number(newest)
-    seen = _number(recorded)
+    last = whole_number(newest)
+    seen = whole_number(recorded)
     first = seen + 1 if seen <= last else 1  # a `dialplan reload` that clears globals began the count anew
     if last - first >= RING_SIZE:
         log.error("fallbacks lost", node=desk.settings.node, lost=last - first + 1 - RING_SIZE, ring=RING_SIZE)
@@ -158,13 +157,13 @@ async def _read_ring(desk: CallDesk, send: Send) -> int:
 def _record_missed(desk: CallDesk, slot: str) -> bool:
     match slot.split("|"):
         case [uniqueid, ask, _, _, why, *_] if (known := desk.calls.get(uniqueid)) is not None:
-            if known.ask == _number(ask):
+            if known.ask == whole_number(ask):
                 known.fallback = known.fallback or why
         case [uniqueid, ask, linkedid, _, why, caller, called, language, presentation] if not desk.knows(uniqueid):
             request = Request(
                 uniqueid=uniqueid,
                 linkedid=linkedid,
-                ask=_number(ask) or 1,
+                ask=whole_number(ask) or 1,
                 channel="",
                 caller=decoded(caller),
                 restricted=presentation.startswith("prohib"),
@@ -193,12 +192,3 @@ def _variables(event: Event) -> dict[str, str]:
     listed = event.keys.get("Variable", [])
     pairs = (entry.partition("=") for entry in ([listed] if isinstance(listed, str) else listed))
     return {name: value for name, _, value in pairs}
-
-
-def _text(event: Event, name: str) -> str:
-    value = event.keys.get(name, "")
-    return value if isinstance(value, str) else value[-1]
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0  # noqa: PLR2004 - 64 bits

@@ -44,7 +44,7 @@ _Time: TypeAlias = Annotated[
 _Duration: TypeAlias = Annotated[float, Field(ge=0), AfterValidator(lambda value: round(value, 3))]
 _Count: TypeAlias = Annotated[int, Field(ge=0)]
 
-BandSourceName: TypeAlias = Literal["registry", "choice", "unknown", "no_number", "lookup_failed", "not_asked"]
+BandSourceName: TypeAlias = Literal["registry", "unknown", "no_number", "lookup_failed", "not_asked"]
 
 
 class _Model(BaseModel):
@@ -131,7 +131,6 @@ class OutcomeRecord(_Model):
     keys: tuple[str, ...] = ()
     fallback: str = ""
     hangup_cause: int | None = None
-    hangup_cause_text: str = ""
     duration_s: _Duration | None = None
 
 

@@ -97,7 +97,7 @@ async def test_asterisk_sends_the_router_only_the_events_it_reads(centre_of: Cal
     sent = (await asyncio.wait_for(reader.read(), 10)).decode()
     writer.close()
     names = {line.removeprefix("Event: ") for line in sent.splitlines() if line.startswith("Event: ")}
-    assert names == {"UserEvent", "QueueCallerJoin", "AgentConnect"}
+    assert names == {"UserEvent", "QueueCallerJoin", "AgentConnect", "AgentComplete"}
     assert names <= WANTED_EVENTS
 
 

@@ -20,7 +20,7 @@ from tests.integration.witness import Witness
 SAMPLE = PROJECT / "config" / "callers.sample.csv"
 OLDER, YOUNGER = "13900000001", "13900000008"
 STALE_S = 3
-DEADLINE_S = 2.0
+DEADLINE_S = 1.9
 
 
 async def _centre(centre_of: Callable[..., Any], **options: Any) -> Centre:  # noqa: ANN401

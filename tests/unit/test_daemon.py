@@ -227,7 +227,7 @@ async def test_a_refusal_at_the_greeting_is_told_and_tried_again(tmp_path: Path)
                 assert heartbeats(asterisk) == []  # nobody shall take this router for one that routes
                 del asterisk.answers["Setvar"]
                 await until(asterisk, lambda: len(heartbeats(asterisk)) >= 2)
-    told = [entry["reason"] for entry in logs if entry["event"] == "asterisk not taken up"]
+    told = [entry["reason"] for entry in logs if entry["event"] == "calls are not routed yet"]
     assert "Asterisk refused a global variable (Permission denied)" in told[0]
 
 
@@ -272,3 +272,18 @@ async def test_full_numbers_are_warned_of(tmp_path: Path) -> None:
         async with running(settings_for(tmp_path, free_port(), full_numbers=True)):
             await asyncio.sleep(0)
     assert "full numbers are written to the journal" in [entry["event"] for entry in logs]
+
+
+async def test_now_and_then_the_state_is_asked_for_although_the_link_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon_module, "RECONCILE_S", 0.0)
+    async with an_asterisk() as asterisk, running(settings_for(tmp_path, asterisk.port)):
+        await until(asterisk, lambda: len(asterisk.named("Status")) >= 3)
+
+
+async def test_once_told_to_stop_no_heartbeat_says_otherwise(tmp_path: Path) -> None:
+    async with an_asterisk() as asterisk:
+        async with running(settings_for(tmp_path, asterisk.port)):
+            await until(asterisk, lambda: len(heartbeats(asterisk)) >= 2)
+        assert heartbeats(asterisk)[-1] == "0"

@@ -190,3 +190,22 @@ def test_whatever_the_order_of_events_there_is_an_outcome_and_no_negative_time(
     outcome = call.outcome(now, None, seen=seen)
     assert all(time is None or time >= 0 for time in (outcome.wait_s, outcome.talk_s, outcome.duration_s))
     assert (outcome.ended is Ending.ANSWERED) == any(what == "answered" for what, _ in happened)
+
+
+def test_after_a_transfer_the_talk_and_the_queue_are_those_of_who_answered() -> None:
+    call = a_call()
+    call.joined("senior-care", 1000.0)
+    call.answered("senior-care", "agent-7", 1010.0)
+    call.parted(1020.0)
+    call.joined("billing", 1021.0)
+    call.abandoned("billing", 1080.0)
+    outcome = ended(call)
+    assert (outcome.ended, outcome.answered_by, outcome.queue) == (Ending.ANSWERED, "agent-7", "senior-care")
+    assert (outcome.wait_s, outcome.talk_s) == (10.0, 10.0)
+
+
+def test_hearing_the_menu_again_is_no_service() -> None:
+    call = a_call()
+    call.stepped("assistant", "", 1000.0)
+    call.stepped("key", "repeat", 1005.0)
+    assert ended(call).ended is Ending.HUNG_UP_EARLY

@@ -59,7 +59,6 @@ OUTCOME = OutcomeRecord(
     keys=("slower", "person"),
     fallback="",
     hangup_cause=16,
-    hangup_cause_text="Normal Clearing",
     duration_s=295.0,
 )
 
