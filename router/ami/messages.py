@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import cast
 
 from asterisk.ami import Event, Response, SimpleAction
 
@@ -76,8 +77,22 @@ def _parse(raw: bytes) -> tuple[str, dict[str, str | list[str]]]:
     """Return the first line's value, and the other headers. A line without a colon is left out."""
     # Decoding before splitting gives the same as decoding value by value, and is one call: a broken sequence
     # is replaced up to the next ASCII byte, which CR is, so it never reaches into the next line.
-    lines = iter(raw.decode("utf-8", errors="replace").split("\r\n"))
-    first = next(lines).partition(":")[2]
+    first, *lines = raw.decode("utf-8", errors="replace").split("\r\n")
+    return first.partition(":")[2].removeprefix(" "), _as_usual(lines) or _as_may_be(lines)
+
+
+def _as_usual(lines: list[str]) -> dict[str, str | list[str]] | None:
+    """The headers, if they are as Asterisk writes them: `Name: value`, no name twice. Half the cost."""
+    pairs = cast("list[tuple[str, str | list[str]]]", [line.split(": ", 1) for line in lines])
+    try:
+        keys = dict(pairs)
+    except ValueError:  # a line without «: »
+        return None
+    usual = len(keys) == len(lines) and "" not in keys and ":" not in "".join(keys)
+    return keys if usual else None
+
+
+def _as_may_be(lines: list[str]) -> dict[str, str | list[str]]:
     keys: dict[str, str | list[str]] = {}
     for line in lines:
         key, colon, value = line.partition(":")
@@ -93,7 +108,7 @@ def _parse(raw: bytes) -> tuple[str, dict[str, str | list[str]]]:
             known.append(value)
         else:
             keys[key] = [known, value]
-    return first.removeprefix(" "), keys
+    return keys
 
 
 def one(message: Event | Response, key: str) -> str:

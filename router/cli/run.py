@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,13 @@ def run(file: Path) -> None:
 
 
 async def _main(settings_daemon: Callable[[], Daemon]) -> None:
-    await settings_daemon().run()
+    daemon = settings_daemon()
+    # What start-up made lives as long as the process: looking through it again and again is wasted, and a call is
+    # a few hundred short-lived objects. Together 7 % of the processor time of a decision.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    await daemon.run()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

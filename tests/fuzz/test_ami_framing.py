@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.ami.framing import Framer
-from router.ami.messages import to_event
+from router.ami.messages import _as_may_be, _as_usual, to_event
 from router.ami.session import Exchange, Greeting, Session
 from router.errors import AmiProtocolError
 
@@ -76,3 +76,11 @@ def test_arbitrary_bytes_raise_nothing_but_a_protocol_error(stream: bytes, at: l
 def test_any_message_parses(raw: bytes) -> None:
     event = to_event(raw)
     assert all(isinstance(value, str | list) for value in event.keys.values())
+
+
+@given(
+    st.lists(st.text(st.sampled_from("Aa: \u2028\r1"), max_size=8).filter(lambda line: "\r\n" not in line), max_size=6)
+)
+def test_the_quick_way_of_reading_headers_agrees_with_the_thorough_one(lines: list[str]) -> None:
+    quick = _as_usual(lines)
+    assert quick is None or quick == _as_may_be(lines)
