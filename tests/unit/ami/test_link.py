@@ -505,8 +505,7 @@ async def test_cancellation_ends_the_run_from_every_state_and_leaves_no_task(
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate of `pbx.example` with its key, in one PEM file."""
     openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl makes the certificate of this test")
+    assert openssl, "openssl makes the certificate of this test: run `make setup`"
     folder = tmp_path_factory.mktemp("tls")
     made = folder / "asterisk.pem"
     key = folder / "key.pem"
