@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from dataclasses import dataclass
 
 from asterisk.manager import Event, Manager, ManagerException
@@ -41,11 +42,16 @@ class Witness:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        try:
-            self._manager.close()
-        except (ValueError, ManagerException):
-            # Asterisk was quicker to close than pyst2 to flush its Logoff; what is left is to end its threads.
-            self._manager.close()
+        """End pyst2's threads. Its `close` fails while Asterisk is quicker to hang up than it to flush its Logoff."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self._manager.close()
+            except (ValueError, ManagerException):
+                assert time.monotonic() < deadline, "pyst2 does not notice that the connection is closed"
+                time.sleep(0.01)  # until its reading thread has noticed
+            else:
+                return
 
     def _connect(self) -> None:
         self._manager.connect("127.0.0.1", self._asterisk.ami_port)
