@@ -15,8 +15,6 @@ from lab.asterisk_server import AsteriskServer
 from lab.centre import Centre
 from lab.phones import Call, Placed, place
 
-CallsPlacer = Callable[..., asyncio.Task[Placed]]
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
