@@ -27,6 +27,9 @@ MAX_KEPT_CHARACTERS: Final = 64
 # service code, or a local number without its area code, which belongs to a different person in each city.
 MIN_UNLISTED_DIGITS: Final = 9
 
+MASK: Final = "****"
+MAX_E164_DIGITS: Final = 15
+
 _E164 = re.compile(r"\+[1-9][0-9]{4,14}")
 _WITHHELD = frozenset(
     {
@@ -141,13 +144,33 @@ def masked(caller: Caller) -> str:
             national = e164[code_end:]
             last = min(4, max(0, len(national) - 4))
             first = min(3, max(0, len(national) - 4 - last))
-            return f"{e164[:code_end]}{national[:first]}****{national[len(national) - last :]}"
+            return f"{e164[:code_end]}{national[:first]}{MASK}{national[len(national) - last :]}"
         case NoNumber(reason=NoNumberReason.WITHHELD):
             return "anonymous"
         case NoNumber(reason=reason):
             return reason.value
         case _:
             assert_never(caller)
+
+
+def digits_hidden(head: str, tail: str) -> list[int]:
+    """How many digits may stand behind the mask of a number that `masked` shows as `head`****`tail`.
+
+    Args:
+        head: `+`, the country code and up to three digits.
+        tail: Up to four digits.
+    """
+    code_end = _country_code_end(head)
+    shown = len(head) - code_end
+    if not tail:
+        return [1, 2, 3, 4]
+    if len(tail) < 4 or shown < 3:  # noqa: PLR2004 - see `masked`
+        return [4]
+    region = phonenumbers.region_code_for_country_code(int(head[1:code_end])) if code_end > 1 else ""
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region, None) if region else None
+    most = MAX_E164_DIGITS - (code_end - 1)
+    lengths = set(metadata.general_desc.possible_length) if metadata and metadata.general_desc else set()
+    return [n - 7 for n in sorted(lengths or range(11, most + 1)) if 11 <= n <= most]  # noqa: PLR2004
 
 
 def _subscriber(text: str) -> str:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from router.callers.bands import AgeBand, AgeBands
 from router.errors import ConfigurationError, Problem
-from router.rules.conditions import conditions_of
+from router.rules.calendars import Calendar, CalendarClock, Hours, HoursError, combinations
+from router.rules.conditions import QueueIs, RepeatIs
 from router.rules.document import Document, Source, load_document, read_source, validate
+from router.rules.examples import ProofTooLargeError
+from router.rules.lists import MAX_LIST_BYTES, ReadList, parse_list
 from router.rules.model import (
     ContextTarget,
     Decision,
@@ -27,17 +31,20 @@ from router.rules.model import (
     SpeechProfile,
     Target,
 )
-from router.rules.proof import ProofTooLargeError, prove
+from router.rules.proof import prove
 from router.rules.rule import Rule
 from router.rules.schema import (
     FALLBACK_RULE,
     STANDARD_SPEECH,
+    CalendarEntry,
     OverflowEntry,
+    RuleEntry,
     RulesFile,
     SpeechEntry,
     TargetEntry,
 )
-from router.rules.semantics import check_semantics, check_unused
+from router.rules.semantics import check_semantics, check_unused, list_names
+from router.rules.when import conditions_of
 from router.rules.wording import listed
 
 # Enough of a SHA-256 to tell apart every rules file a centre will ever have, and to be read out on the phone.
@@ -48,24 +55,36 @@ VERSION_LENGTH: Final = 12
 class RuleBook:
     """The rules in force. Immutable: a reload makes another, and calls being decided keep theirs.
 
-    `version` begins the SHA-256 of the file as it lies on disk (`sha256sum` shows the same).
+    Attributes:
+        version: Begins the SHA-256 of the file as it lies on disk (`sha256sum` shows the same); where it names lists of
+            callers, that of all the files.
+        files: Name → content of what it was read from, the rules file first, then the lists.
+        repeat_within_s: The longest span in which a rule counts a caller's calls; 0 if none does.
+        queues: Asterisk's names of all queues that calls are sent to or whose state is asked for.
     """
 
     version: str
+    files: Mapping[str, bytes] = field(repr=False)
     timezone: str
     bands: AgeBands
     protected: frozenset[str]
     speech: Mapping[str, SpeechProfile]
     targets: Mapping[str, Target]
+    calendars: tuple[Calendar, ...]
     rules: tuple[Rule, ...]
     fallback: QueueTarget
+    repeat_within_s: float
+    queues: frozenset[str]
     _matched: tuple[RuleTrace, ...] = field(repr=False)
+    _clock: CalendarClock = field(repr=False, compare=False)
 
     def decide(self, facts: Facts) -> Decision:
         """The decision of the first rule that matches, with the trace of all rules up to it.
 
         Pure, and never raises: the last rule has no conditions.
         """
+        if facts.calendars is None and self.calendars:
+            facts = replace(facts, calendars=self._clock.open_at(facts.at))
         trace: list[RuleTrace] = []
         for index, rule in enumerate(self.rules):
             if (failure := rule.failure(facts)) is not None:
@@ -80,6 +99,9 @@ class RuleBook:
                 rule.agent_label,
                 tuple(trace),
                 self.version,
+                rule.language,
+                rule.note,
+                facts.calendars or _NO_CALENDARS,
             )
         return self.fallback_decision()
 
@@ -88,51 +110,71 @@ class RuleBook:
         return Decision(FALLBACK_RULE, self.fallback, 0, self.speech[STANDARD_SPEECH], "", (), self.version)
 
 
+_NO_CALENDARS: Final[frozenset[str]] = frozenset()
+
+
 def load_rules(path: Path) -> RuleBook:
-    """Read and check a rules file.
+    """Read and check a rules file, and the lists of callers beside it that it names.
 
     Raises:
         ConfigurationError: it cannot be read, or something in it is wrong; carries every problem.
     """
-    source = read_source(path)
-    if isinstance(source, Problem):
-        raise ConfigurationError([source])
-    book, problems = rules_from(source)
+    book, problems = check_file(path)
     if book is None:
         raise ConfigurationError(problems)
     return book
 
 
-def check_rules(path_or_text: Path | str) -> list[Problem]:
-    """Everything wrong with a rules file (a `Path`) or its text (a `str`), warnings included."""
-    if isinstance(path_or_text, str):
-        return rules_from(source_of_text(path_or_text))[1]
-    source = read_source(path_or_text)
-    return [source] if isinstance(source, Problem) else rules_from(source)[1]
+def check_file(path: Path) -> tuple[RuleBook | None, list[Problem]]:
+    """The rules of a file, or None where anything is wrong with it; and every problem, warnings included."""
+    source = read_source(path)
+    if isinstance(source, Problem):
+        return None, [source]
+    return rules_from(source, lambda name: read_source(path.with_name(name), MAX_LIST_BYTES))
 
 
 def source_of_text(text: str, file: str = "rules") -> Source:
     """Text that did not come from a file, as if it had."""
-    return Source(file, text, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
+    return Source(file, text, text.encode("utf-8", "surrogatepass"))
 
 
-def rules_from(source: Source) -> tuple[RuleBook | None, list[Problem]]:
+def _no_list(name: str) -> Problem:
+    return Problem(name, 0, 0, "there is no such file; check the path")
+
+
+def rules_from(source: Source, read_list: ReadList = _no_list) -> tuple[RuleBook | None, list[Problem]]:
     """Check a rules file's text and make it ready.
+
+    Args:
+        source: The rules file.
+        read_list: Reads a list of callers that it names.
 
     Returns:
         The rules, or None when there is any error; and all problems, warnings included, in the file's order.
     """
     document = load_document(source.text, source.file)
     checked, problems = validate(document, RulesFile)
+    lists: dict[str, frozenset[str]] = {}
+    files = {Path(source.file).name: source.raw}
     if document.data is not None:
         # The same place can be wrong in form and in meaning; its form is said first, its meaning once that is
         # right.
         known = {(problem.line, problem.column) for problem in problems}
         problems += [p for p in check_semantics(document) if (p.line, p.column) not in known]
+        for name, place in list_names(document).items():
+            read = read_list(name)
+            if isinstance(read, Problem):
+                problems.append(document.problem(place, f"the list {name} cannot be used: {read.message}"))
+            else:
+                files[name] = read.raw
+                lists[name], wrong = parse_list(read)
+                problems += wrong
     if checked is None or _has_errors(problems):
         return None, sorted(problems)
-    book = _make(checked, source.sha256[:VERSION_LENGTH])
-    problems = sorted([*problems, *check_unused(document), *_proof_problems(book, document)])
+    book = _make(checked, files, lists)
+    problems = sorted(
+        [*problems, *check_unused(document), *_calendar_problems(book, document), *_proof_problems(book, document)]
+    )
     return (None if _has_errors(problems) else book), problems
 
 
@@ -140,36 +182,68 @@ def _has_errors(problems: list[Problem]) -> bool:
     return any(problem.severity == "error" for problem in problems)
 
 
-def _make(file: RulesFile, version: str) -> RuleBook:
+def _version(files: Mapping[str, bytes]) -> str:
+    digests = [hashlib.sha256(content).hexdigest() for content in files.values()]
+    if len(digests) > 1:
+        named = "".join(f"{digest}  {name}\n" for digest, name in zip(digests, files, strict=True))
+        digests = [hashlib.sha256(named.encode()).hexdigest()]
+    return digests[0][:VERSION_LENGTH]
+
+
+def _make(file: RulesFile, files: Mapping[str, bytes], lists: Mapping[str, frozenset[str]]) -> RuleBook:
     """Resolve every name; the file has been checked."""
+    version = _version(files)
     targets = {name: _target(name, entry, file.targets) for name, entry in file.targets.items()}
     speech = {name: _speech(name, entry) for name, entry in file.speech.items()}
     speech.setdefault(STANDARD_SPEECH, _speech(STANDARD_SPEECH, SpeechEntry(rate=1.0)))
+    queues = {name: target.queue for name, target in targets.items() if isinstance(target, QueueTarget)}
     rules = tuple(
         Rule(
             name=entry.name,
-            conditions=conditions_of(entry.when),
-            target=targets[entry.then.to],
+            conditions=conditions_of(entry.when, lists=lists, queues=queues),
+            target=_rule_target(entry, targets, file.targets),
             head_start_s=entry.then.head_start,
             speech=speech[entry.then.speech],
             agent_label=entry.then.agent_label,
+            language=entry.then.language or "",
+            note=entry.then.note,
         )
         for entry in file.rules
     )
     fallback = targets[file.fallback.to]
     if not isinstance(fallback, QueueTarget):
         raise TypeError("the fallback is not a queue, which semantics should have refused")
+    calendars = tuple(_calendar(name, entry) for name, entry in file.calendars.items())
+    conditions = [condition for rule in rules for condition in rule.conditions]
     return RuleBook(
         version=version,
+        files=MappingProxyType(dict(files)),
         timezone=file.timezone,
         bands=AgeBands(tuple(AgeBand(entry.name, entry.from_years) for entry in file.age_bands)),
         protected=frozenset(file.protected),
         speech=MappingProxyType(speech),
         targets=MappingProxyType(targets),
+        calendars=calendars,
         rules=rules,
         fallback=fallback,
+        repeat_within_s=max((c.within_s for c in conditions if isinstance(c, RepeatIs)), default=0.0),
+        queues=frozenset(queues.values()) | {c.queue for c in conditions if isinstance(c, QueueIs)},
         _matched=tuple(RuleTrace(rule.name, matched=True) for rule in rules),
+        _clock=CalendarClock(calendars, ZoneInfo(file.timezone)),
     )
+
+
+def _rule_target(entry: RuleEntry, targets: Mapping[str, Target], entries: Mapping[str, TargetEntry]) -> Target:
+    """A rule's target, with the rule's own overflow where it has one."""
+    target = targets[entry.then.to]
+    if entry.then.overflow is None or not isinstance(target, QueueTarget):
+        return target
+    return replace(target, overflow=_overflow(entry.then.overflow, entries))
+
+
+def _calendar(name: str, entry: CalendarEntry) -> Calendar:
+    on_holidays = None if entry.holiday_hours is None else Hours(entry.holiday_hours)
+    return Calendar(name, Hours(entry.hours), entry.holidays, on_holidays)
 
 
 def _target(name: str, entry: TargetEntry, targets: Mapping[str, TargetEntry]) -> Target:
@@ -186,11 +260,30 @@ def _speech(name: str, entry: SpeechEntry) -> SpeechProfile:
     return SpeechProfile(name, entry.rate, entry.sentence_pause, entry.digit_timeout, entry.gain_db)
 
 
+def _calendar_problems(book: RuleBook, document: Document) -> list[Problem]:
+    """Calendars that are never open, which no rule can mean; and those that always are."""
+    problems = []
+    for calendar in book.calendars:
+        path = ("calendars", calendar.name)
+        try:
+            moments = combinations((calendar,))
+        except HoursError as error:
+            problems.append(document.problem((*path, "hours"), f"`hours` {error}"))
+            continue
+        if not any(moment.open for moment in moments):
+            message = f"the calendar `{calendar.name}` is never open; check its hours, or remove it"
+            problems.append(document.problem((*path, "hours"), message))
+        elif all(moment.open for moment in moments):
+            message = f"the calendar `{calendar.name}` is always open; a rule can do without it"
+            problems.append(document.problem((*path, "hours"), message, warning=True))
+    return problems
+
+
 def _proof_problems(book: RuleBook, document: Document) -> list[Problem]:
     """What can only be seen by looking at all possible calls."""
     rules = book.rules
     try:
-        unreachable, unprotected = prove(rules, book.bands.names, book.protected)
+        unreachable, unprotected = prove(rules, book.bands.names, book.protected, book.calendars)
     except ProofTooLargeError:
         message = (
             "these rules combine in too many ways to prove that every protected caller reaches a person; put "

@@ -11,16 +11,28 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from router.callers.number import NoNumber, NoNumberReason, PhoneNumber, masked
-from router.rules.model import Facts
-from router.rules.schema import UNKNOWN_BAND, WhenEntry
+from router.rules.durations import in_words
+from router.rules.model import Facts, QueueState
+from router.rules.recorded import RecordedCaller
+from router.rules.schema import NO_CHOICE, UNKNOWN_BAND
 from router.rules.wording import listed
+
+NOT_KNOWN = "not known"
+"""What a call had of which nothing is known: no condition that asks for it holds."""
 
 
 class Condition(Protocol):
     """What evaluation and proof need of a condition."""
 
-    field: ClassVar[str]
-    fact: ClassVar[str]
+    @property
+    def field(self) -> str:
+        """The name in the file."""
+        ...
+
+    @property
+    def fact(self) -> str:
+        """What alone decides it."""
+        ...
 
     @property
     def wanted(self) -> str:
@@ -111,11 +123,14 @@ class CallerIs:
 
     def accepts(self, facts: Facts) -> bool:
         """See `Condition`."""
-        return isinstance(facts.caller, PhoneNumber) and self.patterns.match(facts.caller.e164)
+        caller = facts.caller
+        if isinstance(caller, PhoneNumber):
+            return self.patterns.match(caller.e164)
+        return isinstance(caller, RecordedCaller) and caller.is_one_of(self.patterns.exact, self.patterns.prefixes)
 
     def saw(self, facts: Facts) -> str:
         """See `Condition`."""
-        return masked(facts.caller)
+        return facts.caller.shown if isinstance(facts.caller, RecordedCaller) else masked(facts.caller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,30 +174,139 @@ class LanguageIs:
         return facts.language
 
 
+@dataclass(frozen=True, slots=True)
+class CalendarIs:
+    """The moment is within one of these calendars; or, `outside` them, within none."""
+
+    fact: ClassVar[str] = "calendar"
+    calendars: frozenset[str]
+    outside: bool
+    wanted: str
+
+    @property
+    def field(self) -> str:
+        """See `Condition`."""
+        return "outside_calendar" if self.outside else "calendar"
+
+    def accepts(self, facts: Facts) -> bool:
+        """See `Condition`."""
+        return facts.calendars is not None and self.calendars.isdisjoint(facts.calendars) is self.outside
+
+    def saw(self, facts: Facts) -> str:
+        """See `Condition`."""
+        if facts.calendars is None:
+            return NOT_KNOWN
+        return listed(sorted(facts.calendars)) or "none open"
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceIs:
+    """What the caller chose in an earlier call and had remembered is one of these; "" is nothing."""
+
+    field: ClassVar[str] = "choice"
+    fact: ClassVar[str] = "choice"
+    choices: frozenset[str]
+    wanted: str
+
+    def accepts(self, facts: Facts) -> bool:
+        """See `Condition`."""
+        return facts.choice in self.choices
+
+    def saw(self, facts: Facts) -> str:
+        """See `Condition`."""
+        return NOT_KNOWN if facts.choice is None else facts.choice or NO_CHOICE
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatIs:
+    """With this call, the caller has called at least `calls` times within a span."""
+
+    field: ClassVar[str] = "repeat"
+    fact: ClassVar[str] = "repeat"
+    calls: int
+    within_s: float
+    wanted: str
+
+    def accepts(self, facts: Facts) -> bool:
+        """See `Condition`."""
+        earlier = facts.earlier_calls_s
+        # Newest first: whether the one that makes up the number is recent enough says it all.
+        return earlier is not None and len(earlier) >= self.calls - 1 and earlier[self.calls - 2] <= self.within_s
+
+    def saw(self, facts: Facts) -> str:
+        """See `Condition`."""
+        if facts.earlier_calls_s is None:
+            return NOT_KNOWN
+        calls = 1 + sum(ago_s <= self.within_s for ago_s in facts.earlier_calls_s)
+        return f"call {calls} within {in_words(self.within_s)}"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueBound:
+    """One bound on a queue's state: `under` it, or over it. `quantity` is a field of `QueueState`."""
+
+    quantity: str
+    under: bool
+    bound: int
+
+    def holds(self, state: QueueState) -> bool:
+        """Whether the state is on the right side."""
+        value: int = getattr(state, self.quantity)
+        return value < self.bound if self.under else value > self.bound
+
+
+@dataclass(frozen=True, slots=True)
+class QueueIs:
+    """The state of a target's queue is within bounds."""
+
+    field: ClassVar[str] = "queue"
+    target: str
+    queue: str
+    bounds: tuple[QueueBound, ...]
+    wanted: str
+
+    @property
+    def fact(self) -> str:
+        """See `Condition`."""
+        return f"{QUEUE_FACT}{self.queue}"
+
+    def accepts(self, facts: Facts) -> bool:
+        """See `Condition`."""
+        state = facts.queues.get(self.queue)
+        return state is not None and all(bound.holds(state) for bound in self.bounds)
+
+    def saw(self, facts: Facts) -> str:
+        """See `Condition`."""
+        state = facts.queues.get(self.queue)
+        return f"{self.target}: {NOT_KNOWN if state is None else queue_in_words(state)}"
+
+
+QUEUE_FACT = "queue "
+"""What the fact of a queue's state begins with; the queue's name follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutIs:
+    """The caller's place is below a share: the same callers every time, and more of them as the share grows."""
+
+    field: ClassVar[str] = "rollout"
+    fact: ClassVar[str] = "rollout"
+    percent: float
+    wanted: str
+
+    def accepts(self, facts: Facts) -> bool:
+        """See `Condition`."""
+        return facts.rollout is not None and facts.rollout < self.percent
+
+    def saw(self, facts: Facts) -> str:
+        """See `Condition`."""
+        return "a call without a number" if facts.rollout is None else f"place {facts.rollout:.2f}"
+
+
+def queue_in_words(state: QueueState) -> str:
+    """A queue's state, for people."""
+    return f"{state.waiting} waiting, longest {in_words(state.longest_wait_s)}, {state.agents_free} free"
+
+
 def _is_anonymous(facts: Facts) -> bool:
     return isinstance(facts.caller, NoNumber) and facts.caller.reason is NoNumberReason.WITHHELD
-
-
-def conditions_of(when: WhenEntry | None) -> tuple[Condition, ...]:
-    """The conditions of one rule, in the order in which they are tried and traced."""
-    if when is None:
-        return ()
-    conditions: list[Condition] = []
-    if when.age_band:
-        bands = frozenset(None if band == UNKNOWN_BAND else band for band in when.age_band)
-        conditions.append(AgeBandIs(bands, listed(when.age_band)))
-    if when.called:
-        conditions.append(CalledIs(NumberPatterns.of(when.called), listed(when.called)))
-    if when.anonymous is not None:
-        conditions.append(AnonymousIs(when.anonymous, str(when.anonymous).lower()))
-    if when.caller:
-        # A whole number in the file is one person's: the trace goes to a log and shows how many there are
-        # instead.
-        prefixes = [pattern for pattern in when.caller if pattern.endswith("*")]
-        whole = len(when.caller) - len(prefixes)
-        numbers = [f"{whole} listed number{'s' if whole > 1 else ''}"] if whole else []
-        conditions.append(CallerIs(NumberPatterns.of(when.caller), listed([*prefixes, *numbers])))
-    if when.language:
-        languages = frozenset(language.lower() for language in when.language)
-        conditions.append(LanguageIs(languages, listed(when.language)))
-    return tuple(conditions)

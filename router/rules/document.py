@@ -11,7 +11,6 @@ constructs objects and every size has a limit.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -66,11 +65,11 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file as read: its text without a byte-order mark, and the SHA-256 of its bytes, in hex."""
+    """A file as read: its text without a byte-order mark, and its bytes."""
 
     file: str
     text: str
-    sha256: str
+    raw: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +102,8 @@ class Document:
         return Problem(self.file, line, column, _one_line(message), "warning" if warning else "error")
 
 
-def read_source(path: Path) -> Source | Problem:
-    """Read a file that people edit: UTF-8, with or without a byte-order mark, up to `MAX_FILE_BYTES`.
+def read_source(path: Path, max_bytes: int = MAX_FILE_BYTES) -> Source | Problem:
+    """Read a file that people edit: UTF-8, with or without a byte-order mark, up to `max_bytes`.
 
     Returns:
         Its text, or the one problem that kept it from being read.
@@ -112,12 +111,12 @@ def read_source(path: Path) -> Source | Problem:
     file = str(path)
     try:
         with path.open("rb") as stream:
-            raw = stream.read(MAX_FILE_BYTES + 1)
+            raw = stream.read(max_bytes + 1)
     except (OSError, ValueError) as error:
         said = _UNREADABLE.get(type(error), f"the file cannot be read: {error}")
         return Problem(file, 0, 0, said)
-    if len(raw) > MAX_FILE_BYTES:
-        return Problem(file, 0, 0, f"the file is larger than {MAX_FILE_BYTES // 1024} KiB; is it the right one?")
+    if len(raw) > max_bytes:
+        return Problem(file, 0, 0, f"the file is larger than {max_bytes // 1024} KiB; is it the right one?")
     if b"\0" in raw:
         return Problem(file, 0, 0, "this is not a text file in UTF-8; save it as plain text, encoding UTF-8")
     try:
@@ -127,7 +126,7 @@ def read_source(path: Path) -> Source | Problem:
         line = before.count(b"\n") + 1
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
         return Problem(file, line, column, "this character is not UTF-8; save the file with encoding UTF-8")
-    return Source(file, text, hashlib.sha256(raw).hexdigest())
+    return Source(file, text, raw)
 
 
 def load_document(text: str, file: str) -> Document:

@@ -1,4 +1,4 @@
-"""Durations as people write them: `400ms`, `60s`, `5m`, `1h`.
+"""Durations as people write them: `400ms`, `60s`, `5m`, `1h`, `7d`.
 
 A bare number is refused: nobody remembers which unit a field wants.
 """
@@ -12,8 +12,8 @@ from pydantic import BeforeValidator
 
 from router.rules.scalars import quoted
 
-_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)")
+_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
 _BARE = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _EXAMPLES = "a number and its unit, like 400ms, 60s, 5m or 1h"
 
@@ -35,7 +35,7 @@ def parse_duration_s(text: object) -> float:
     if not isinstance(text, str) or not (match := _DURATION.fullmatch(text)):
         shown = quoted(text) if isinstance(text, str) else "this"
         if isinstance(text, str) and _BARE.fullmatch(text):
-            raise ValueError(f"{text} has no unit; write {text}s for seconds, or ms, m, h")
+            raise ValueError(f"{text} has no unit; write {text}s for seconds, or ms, m, h, d")
         raise ValueError(f"{shown} is not a duration; write {_EXAMPLES}")
     return round(float(match[1]) * _UNITS_S[match[2]], 3)
 
@@ -50,6 +50,15 @@ def parse_whole_seconds(text: object) -> int:
     if not seconds.is_integer():
         raise ValueError(f"{text} is not a whole number of seconds; write {max(1, round(seconds))}s")
     return int(seconds)
+
+
+def in_words(seconds: float) -> str:
+    """A duration in the largest unit that leaves no fraction, as people would write it: `90s`, `5m`, `24h`."""
+    for unit in ("h", "m", "s"):
+        count = seconds / _UNITS_S[unit]
+        if count >= 1 and count.is_integer():
+            return f"{count:.0f}{unit}"
+    return "0s" if seconds == 0 else f"{seconds * 1000:.0f}ms"
 
 
 DurationS = Annotated[float, BeforeValidator(parse_duration_s, json_schema_input_type=str)]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 from router.callers.number import Caller
+from router.rules.recorded import RecordedCaller
+
+MOST_EARLIER_CALLS: Final = 20
+"""Earlier calls of one caller that are kept and counted; who called more often is known well enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +56,46 @@ class SpeechProfile:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of a call when it is decided. `age_band` is None where unknown; `at` has a time zone."""
+class QueueState:
+    """One queue of Asterisk at the moment of a decision."""
 
-    caller: Caller
+    waiting: int
+    longest_wait_s: int
+    agents_free: int
+
+
+NO_QUEUES: Final[Mapping[str, QueueState]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a call when it is decided. What is not known holds no condition that asks for it.
+
+    Attributes:
+        caller: The number, why there is none, or what the journal kept of it.
+        called: The number that was called.
+        language: The channel's language.
+        age_band: None where not known.
+        at: With a time zone.
+        queues: State by Asterisk's name of the queue; one that is missing is not known.
+        earlier_calls_s: How long ago each earlier call of the caller came, newest first, in seconds, at most
+            `MOST_EARLIER_CALLS`; None where not known.
+        choice: What the caller chose in an earlier call and had remembered: `slower`, `normal`, `person`, or "" for
+            nothing; None where not known.
+        rollout: The caller's place in every roll-out, 0 up to 100; None for a call without a number.
+        calendars: Names of the calendars that are open; None leaves it to `RuleBook.decide` to find out from `at`.
+    """
+
+    caller: Caller | RecordedCaller
     called: str
     language: str
     age_band: str | None
     at: datetime
+    queues: Mapping[str, QueueState] = field(default_factory=lambda: NO_QUEUES)
+    earlier_calls_s: tuple[float, ...] | None = None
+    choice: str | None = None
+    rollout: float | None = None
+    calendars: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +117,9 @@ class RuleTrace:
 class Decision:
     """Where a call goes and how it is spoken to.
 
-    `trace` holds every rule up to the one that matched, in order; it is empty when no rule was asked.
-    `rules_version` is the beginning of the rules file's SHA-256.
+    `target` carries the overflow that holds for this call; `language` is "" where the caller's stays; `note` is for
+    the journal alone; `calendars` are those that were open. `trace` holds every rule up to the one that matched, in
+    order; it is empty when no rule was asked. `rules_version` begins the SHA-256 of the rules.
     """
 
     rule: str
@@ -90,3 +129,6 @@ class Decision:
     agent_label: str
     trace: tuple[RuleTrace, ...]
     rules_version: str
+    language: str = ""
+    note: str = ""
+    calendars: frozenset[str] = field(default=frozenset())

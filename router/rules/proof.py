@@ -1,11 +1,12 @@
 """The proof that every rule can be reached and that no protected caller is left without a person.
 
-Exact, not sampled. Each condition looks at one fact (age band, language, caller, called number), and on each
+Exact, not sampled. Each condition looks at one fact (age band, calendars, a queue's state, caller …), and on each
 fact the rules' own words cut all possible values into finitely many classes that no rule tells apart: each
-band, each listed number, each prefix without what longer patterns cut out of it, anything else. One example
-stands for its class; whether a rule takes it is asked of the very conditions that decide calls. The facts are
-then gone through one by one, carrying only the set of rules that can still match; what two branches have left
-in common is worked out once. A branch ends where the first rule left has no condition on the facts to come.
+band, each set of calendars that can be open together, each side of each bound, each listed number, anything else.
+The examples in `examples` stand for these classes, one for each; whether a rule takes it is asked of the very
+conditions that decide calls. The facts are then gone through one by one, carrying only the set of rules that can
+still match; what two branches have left in common is worked out once. A branch ends where the first rule left has no
+condition on the facts to come.
 
 The proof assumes nothing about which facts go together: a caller who withholds the number may still have a
 known band. It is exact over every `Facts` there can be, and so a little stricter than today's telephone
@@ -14,45 +15,19 @@ network needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
-from router.callers.number import NoNumber, NoNumberReason, PhoneNumber
-from router.rules.conditions import CalledIs, CallerIs, Condition, LanguageIs, NumberPatterns
-from router.rules.model import ContextTarget, Facts
+from router.rules.calendars import Calendar
+from router.rules.examples import Example, ProofTooLargeError, band_examples, examples_by_fact
+from router.rules.model import ContextTarget
 from router.rules.rule import Rule
 
-# The order matters for speed only: few classes first.
-_FACTS: Final = ("age_band", "language", "caller", "called")
 # About a second on a small machine. Files that people write need a few hundred steps.
 MAX_STEPS: Final = 2_000_000
-_PRETTY_CALLER_LENGTH: Final = 12
-_PRETTY_CALLED_LENGTH: Final = 5
 
-_BLANK = Facts(
-    caller=NoNumber(NoNumberReason.SHORT, ""),
-    called="",
-    language="",
-    age_band=None,
-    at=datetime.fromtimestamp(0, UTC),
-)
-
-
-class ProofTooLargeError(Exception):
-    """The rules combine in more ways than can be gone through in reasonable time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One value of one fact, standing for all that no rule tells from it. `said` is it in a sentence."""
-
-    facts: Facts
-    said: str
-
-
-# One example for each fact that mattered, in the order of `_FACTS`; shorter where later facts did not matter.
+# One example for each fact that mattered, in the order of the facts; shorter where later facts did not matter.
 Examples: TypeAlias = tuple[Example, ...]
 Winners: TypeAlias = dict[int, Examples]
 
@@ -75,7 +50,7 @@ class Unprotected:
 
 
 def prove(
-    rules: Sequence[Rule], bands: Sequence[str], protected: Iterable[str]
+    rules: Sequence[Rule], bands: Sequence[str], protected: Iterable[str], calendars: Sequence[Calendar] = ()
 ) -> tuple[list[Unreachable], list[Unprotected]]:
     """Look at every possible call at once.
 
@@ -83,11 +58,12 @@ def prove(
         rules: All rules in order; the last has no conditions.
         bands: The names of all age bands.
         protected: Those that must reach a person.
+        calendars: All calendars that the rules may ask for.
 
     Raises:
         ProofTooLargeError: more than `MAX_STEPS` steps would be needed.
     """
-    space = _Space(rules, bands)
+    space = _Space(rules, bands, calendars)
     winners = space.winners_by_band()
     reached = {rule for by_rule in winners.values() for rule in by_rule}
     unreachable = [
@@ -111,24 +87,21 @@ def prove(
 class _Space:
     """All possible calls, cut into classes by the rules. A set of rules is an integer, rule n its bit n."""
 
-    def __init__(self, rules: Sequence[Rule], bands: Sequence[str]) -> None:
+    def __init__(self, rules: Sequence[Rule], bands: Sequence[str], calendars: Sequence[Calendar]) -> None:
         self._rules = rules
         self._every = (1 << len(rules)) - 1
         self._bands = bands
         conditions = [condition for rule in rules for condition in rule.conditions]
+        by_fact = examples_by_fact(conditions, bands, calendars)
         # By fact: the classes, each as the set of rules that accept it and one example.
-        self._classes = [
-            self._classes_of(fact, examples)
-            for fact, examples in zip(_FACTS, _all_examples(conditions, bands), strict=True)
-        ]
+        self._classes = [self._classes_of(fact, examples) for fact, examples in by_fact.items()]
+        # A rule's facts by their place in that order.
+        order = {fact: level for level, fact in enumerate(by_fact)}
+        last = [max((order[condition.fact] for condition in rule.conditions), default=-1) for rule in rules]
         # By number of facts already looked at: the rules that have no condition on those to come.
         self._settled = [
-            _as_set(
-                index
-                for index, rule in enumerate(rules)
-                if not any(condition.fact in _FACTS[level:] for condition in rule.conditions)
-            )
-            for level in range(len(_FACTS) + 1)
+            _as_set(index for index in range(len(rules)) if last[index] < level)
+            for level in range(len(self._classes) + 1)
         ]
         self._steps = 0
 
@@ -150,7 +123,7 @@ class _Space:
         """For each age band, and for None: the rules that are first to match some call, with an example."""
         known: dict[tuple[int, int], Winners] = {}
         by_band: dict[str | None, Winners] = {}
-        for example in _band_examples(self._bands):
+        for example in band_examples(self._bands):
             accepting = next(iter(self._classes_of("age_band", [example])))
             rest = self._winners(1, accepting, self._classes, known)
             by_band[example.facts.age_band] = {rule: (example, *others) for rule, others in rest.items()}
@@ -195,65 +168,3 @@ class _Space:
 
 def _as_set(indices: Iterable[int]) -> int:
     return sum(1 << index for index in indices)
-
-
-def _all_examples(conditions: Sequence[Condition], bands: Sequence[str]) -> Iterator[list[Example]]:
-    """For each fact in turn, an example of every class of values that the conditions can tell apart."""
-    yield _band_examples(bands)
-    yield _language_examples({lang for c in conditions if isinstance(c, LanguageIs) for lang in c.languages})
-    yield _caller_examples([c.patterns for c in conditions if isinstance(c, CallerIs)])
-    yield _called_examples([c.patterns for c in conditions if isinstance(c, CalledIs)])
-
-
-def _band_examples(bands: Sequence[str]) -> list[Example]:
-    unknown = Example(replace(_BLANK, age_band=None), "")
-    return [unknown, *(Example(replace(_BLANK, age_band=band), "") for band in bands)]
-
-
-def _language_examples(languages: set[str]) -> list[Example]:
-    # What a longer name than any listed is taken as, the listed one before its `_` is taken as too.
-    other = Example(_BLANK, "any other language" if languages else "")
-    return [
-        other,
-        *(Example(replace(_BLANK, language=lang), f"language {lang}") for lang in sorted(languages)),
-    ]
-
-
-def _caller_examples(patterns: Sequence[NumberPatterns]) -> list[Example]:
-    withheld = NoNumber(NoNumberReason.WITHHELD, "")
-    examples = [
-        Example(replace(_BLANK, caller=withheld), "the caller's number withheld"),
-        Example(_BLANK, "a caller without a usable number"),
-    ]
-    for text, is_listed in _number_examples(patterns, "+", _PRETTY_CALLER_LENGTH):
-        try:
-            number = PhoneNumber(text)
-        except ValueError:
-            continue  # no caller has a number so short, so long or beginning with 0
-        examples.append(Example(replace(_BLANK, caller=number), f"caller {text}" if is_listed else "any other caller"))
-    return examples
-
-
-def _called_examples(patterns: Sequence[NumberPatterns]) -> list[Example]:
-    return [
-        Example(replace(_BLANK, called=text), f"called number {text}" if is_listed else "any other called number")
-        for text, is_listed in _number_examples(patterns, "", _PRETTY_CALLED_LENGTH)
-    ]
-
-
-def _number_examples(patterns: Sequence[NumberPatterns], root: str, pretty_length: int) -> Iterator[tuple[str, bool]]:
-    """Numbers that stand for every class the patterns cut, each with whether it begins like one of them.
-
-    Take all beginnings of all patterns as the nodes of a tree. Whatever number there is, let `node` be the
-    longest node it begins with. Either it is that node; or it goes on with a character that no longer node
-    has, and then it matches what every number matches that leaves the tree there.
-    """
-    listed_numbers = {number for p in patterns for number in (*p.exact, *p.prefixes)}
-    nodes = {root} | {number[:end] for number in listed_numbers for end in range(1, len(number) + 1)}
-    for node in sorted(nodes, reverse=True):
-        is_listed = any(node[:end] in listed_numbers for end in range(len(node) + 1))
-        yield node, is_listed
-        # A number that no rule lists reads best as the digits that are left over, filled up with zeros. `#`
-        # is what a telephone can dial beside digits, should all ten be taken.
-        free = next(c for c in "1234567890#" if node + c not in nodes)
-        yield (node + free).ljust(max(pretty_length, len(node) + 1), "0"), is_listed

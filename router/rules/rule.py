@@ -18,6 +18,8 @@ class Rule:
     head_start_s: int
     speech: SpeechProfile
     agent_label: str
+    language: str = ""
+    note: str = ""
 
     def failure(self, facts: Facts) -> RuleTrace | None:
         """The first condition that does not hold, for the trace; None when the rule matches."""

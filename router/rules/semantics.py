@@ -6,29 +6,51 @@ the same run as a misspelt key. Whatever does not have the expected shape is lef
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from router.errors import Problem
 from router.rules.document import Document, DocumentPath
-from router.rules.schema import STANDARD_SPEECH, UNKNOWN_BAND
+from router.rules.schema import LIST_NAME, STANDARD_SPEECH, UNKNOWN_BAND
 from router.rules.wording import did_you_mean, listed
 
 # Below this, synthetic and stretched speech become harder to understand, not easier.
 SLOWEST_ADVISED_RATE: Final = 0.7
 # Chinese input methods type these in a list; to YAML they are letters.
 _FULL_WIDTH_COMMAS: Final = "，、"
+_LIST_NAME: Final = re.compile(LIST_NAME)
 
 
 def check_semantics(document: Document) -> list[Problem]:
     """Every cross-check that needs no complete model, in the file's order."""
     file = _RulesDocument(document)
-    return sorted({*file.bands(), *file.names(), *file.order(), *file.targets(), *file.rates()})
+    every = {
+        *file.bands(),
+        *file.names(),
+        *file.order(),
+        *file.targets(),
+        *file.rates(),
+        *file.calendars(),
+        *file.queues(),
+    }
+    return sorted(every)
 
 
 def check_unused(document: Document) -> list[Problem]:
     """Warnings about names that nothing uses. Of use once there are no errors: a misspelt use is none either."""
     return sorted(_RulesDocument(document).unused())
+
+
+def list_names(document: Document) -> dict[str, DocumentPath]:
+    """The files of callers' numbers that rules name, each with the first place that does."""
+    found: dict[str, DocumentPath] = {}
+    for index, rule in enumerate(_entries(_group(document.data).get("rules"))):
+        callers = _group(_group(rule).get("when")).get("caller")
+        for position, entry in enumerate(callers if isinstance(callers, list) else [callers]):
+            if isinstance(entry, str) and _LIST_NAME.fullmatch(entry):
+                found.setdefault(entry, ("rules", index, "when", "caller", position))
+    return found
 
 
 def _group(value: object) -> dict[str, Any]:
@@ -54,6 +76,7 @@ class _RulesDocument:
         self._targets = {name: _group(entry) for name, entry in targets.items()}
         self._groups = {name for name, entry in targets.items() if isinstance(entry, dict)}
         self._rules = [_group(entry) for entry in _entries(data.get("rules"))]
+        self._calendars = _group(data.get("calendars"))
         self._fallback = _group(data.get("fallback"))
 
     def _at(self, path: DocumentPath, message: str, *, at_key: bool = False, warning: bool = False) -> Problem:
@@ -112,6 +135,10 @@ class _RulesDocument:
             for position, band in enumerate(wanted if isinstance(wanted, list) else [wanted]):
                 where = (*path, "when", "age_band", position)
                 yield from self._unknown(where, "age band", band, [*self._band_names, UNKNOWN_BAND])
+            for key in ("calendar", "outside_calendar"):
+                named = _group(rule.get("when")).get(key)
+                for position, calendar in enumerate(named if isinstance(named, list) else [named]):
+                    yield from self._unknown((*path, "when", key, position), "calendar", calendar, self._calendars)
             then = _group(rule.get("then"))
             yield from self._unknown((*path, "then", "to"), "target", then.get("to"), self._targets)
             profiles = [*self._speech, *([] if STANDARD_SPEECH in self._speech else [STANDARD_SPEECH])]
@@ -148,13 +175,25 @@ class _RulesDocument:
                 if "context" in target:
                     message = "only a queue can overflow; remove `overflow`"
                     yield self._at((*path, "overflow"), message, at_key=True)
-                to = _group(target["overflow"]).get("to")
-                yield from self._unknown((*path, "overflow", "to"), "target", to, self._targets)
-                yield from self._needs_queue((*path, "overflow", "to"), to, "an overflow")
-                yield from self._one_step((*path, "overflow", "to"), name, to)
+                yield from self._overflow((*path, "overflow", "to"), target["overflow"], name)
+        for index, rule in enumerate(self._rules):
+            then = _group(rule.get("then"))
+            to = then.get("to")
+            if "overflow" in then and isinstance(to, str):
+                place = ("rules", index, "then", "overflow")
+                if "context" in self._targets.get(to, {}):
+                    message = f"only a queue can overflow, and `{to}` is none; remove `overflow`"
+                    yield self._at(place, message, at_key=True)
+                yield from self._overflow((*place, "to"), then["overflow"], to)
         to = self._fallback.get("to")
         yield from self._unknown(("fallback", "to"), "target", to, self._targets)
         yield from self._needs_queue(("fallback", "to"), to, "the fallback")
+
+    def _overflow(self, path: DocumentPath, overflow: object, name: str) -> Iterator[Problem]:
+        to = _group(overflow).get("to")
+        yield from self._unknown(path, "target", to, self._targets)
+        yield from self._needs_queue(path, to, "an overflow")
+        yield from self._one_step(path, name, to)
 
     def _needs_queue(self, path: DocumentPath, to: object, what: str) -> Iterator[Problem]:
         target = self._targets.get(to, {}) if isinstance(to, str) else {}
@@ -166,13 +205,39 @@ class _RulesDocument:
     def _one_step(self, path: DocumentPath, name: str, to: object) -> Iterator[Problem]:
         """The dialplan follows an overflow once, and only another queue is a change."""
         target = self._targets.get(to, {}) if isinstance(to, str) else {}
-        queue = self._targets[name].get("queue")
+        queue = self._targets.get(name, {}).get("queue")
         if name == to:
             yield self._at(path, f"`{to}` cannot overflow to itself; name another target")
         elif "overflow" in target:
             yield self._at(path, f"calls overflow once, and `{to}` has an `overflow` of its own; remove one of the two")
         elif queue is not None and target.get("queue") == queue:
             yield self._at(path, f"`{to}` is the same queue; name a target with another")
+
+    def calendars(self) -> Iterator[Problem]:
+        """Hours for public holidays need to know whose holidays."""
+        for name, calendar in self._calendars.items():
+            entry = _group(calendar)
+            if "holiday_hours" in entry and "holidays" not in entry:
+                message = "`holiday_hours` needs to know whose public holidays; add `holidays`, like holidays: CN"
+                yield self._at(("calendars", name, "holiday_hours"), message, at_key=True)
+
+    def queues(self) -> Iterator[Problem]:
+        """Whose state a rule asks for is a queue, and it asks something of it."""
+        for index, rule in enumerate(self._rules):
+            asked = _group(_group(rule.get("when")).get("queue"))
+            for name, bounds in asked.items():
+                path = ("rules", index, "when", "queue", name)
+                for problem in self._unknown(path, "target", name, self._targets):
+                    yield self._at(path, problem.message, at_key=True)
+                yield from self._is_queue(path, name)
+                if bounds == {}:
+                    message = f"`{name}` has no bound; write one, like {name}: {{waiting_over: 10}}"
+                    yield self._at(path, message, at_key=True)
+
+    def _is_queue(self, path: DocumentPath, name: str) -> Iterator[Problem]:
+        target = self._targets.get(name, {})
+        if "context" in target and "queue" not in target:
+            yield self._at(path, f"the target `{name}` is not a queue, so that nobody waits in it", at_key=True)
 
     def rates(self) -> Iterator[Problem]:
         """A rate that is allowed and does more harm than good."""
@@ -186,6 +251,7 @@ class _RulesDocument:
         """Targets and profiles that no rule names."""
         used = [_group(rule.get("then")).get("to") for rule in self._rules]
         used += [_group(target.get("overflow")).get("to") for target in self._targets.values()]
+        used += [_group(_group(rule.get("then")).get("overflow")).get("to") for rule in self._rules]
         used.append(self._fallback.get("to"))
         for name in self._targets:
             if name not in used:
@@ -196,3 +262,12 @@ class _RulesDocument:
             if name not in spoken and name != STANDARD_SPEECH:
                 message = f"the speech profile `{name}` is not used; remove it, or name it in a rule"
                 yield self._at(("speech", name), message, at_key=True, warning=True)
+        asked: list[object] = []
+        for rule in self._rules:
+            for key in ("calendar", "outside_calendar"):
+                named = _group(rule.get("when")).get(key)
+                asked += named if isinstance(named, list) else [named]
+        for name in self._calendars:
+            if name not in asked:
+                message = f"the calendar `{name}` is not used; remove it, or name it in a rule"
+                yield self._at(("calendars", name), message, at_key=True, warning=True)

@@ -205,7 +205,7 @@ REDIS = "redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH?db=DB"
         (
             "callers:",
             "callers:\n  lookup_deadline: 50",
-            "5:20: error: `lookup_deadline`: 50 has no unit; write 50s for seconds, or ms, m, h",
+            "5:20: error: `lookup_deadline`: 50 has no unit; write 50s for seconds, or ms, m, h, d",
         ),
         (
             "callers:",

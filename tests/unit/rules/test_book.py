@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from router.callers.number import Caller, NoNumber, NoNumberReason, PhoneNumber
 from router.errors import ConfigurationError, Problem
-from router.rules.book import RuleBook, check_rules, load_rules, rules_from, source_of_text
+from router.rules.book import RuleBook, load_rules, rules_from, source_of_text
 from router.rules.document import read_source
 from router.rules.model import ContextTarget, Facts, Overflow, QueueTarget, RuleTrace
+from tests.unit.rules.problems import check_rules
 
 TESTDATA = Path(__file__).parent / "testdata"
 SHIPPED = Path(__file__).parents[3] / "config" / "routing.yaml"

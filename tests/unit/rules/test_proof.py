@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import product
 
@@ -13,12 +14,14 @@ from hypothesis import strategies as st
 
 from router.callers.number import Caller, NoNumber, NoNumberReason, PhoneNumber
 from router.rules import proof
-from router.rules.book import check_rules
-from router.rules.conditions import conditions_of
-from router.rules.model import ContextTarget, Facts, QueueTarget, SpeechProfile
-from router.rules.proof import ProofTooLargeError, prove
+from router.rules.calendars import Calendar, DayKind, Hours
+from router.rules.examples import ProofTooLargeError
+from router.rules.model import ContextTarget, Facts, QueueState, QueueTarget, SpeechProfile
+from router.rules.proof import prove
 from router.rules.rule import Rule
 from router.rules.schema import WhenEntry
+from router.rules.when import conditions_of
+from tests.unit.rules.problems import check_rules
 
 BANDS = ("young", "old")
 PERSON = QueueTarget("people", "agents", None)
@@ -32,7 +35,8 @@ LANGUAGES = ("en", "en_GB", "zh")
 
 
 def rule(index: int, when: dict[str, object] | None, *, to_person: bool) -> Rule:
-    conditions = conditions_of(None if when is None else WhenEntry.model_validate(when))
+    entry = None if when is None else WhenEntry.model_validate(when)
+    conditions = conditions_of(entry, lists={}, queues={"people": "agents"})
     return Rule(f"r{index}", conditions, PERSON if to_person else MACHINE, 0, SPEECH, "")
 
 
@@ -66,16 +70,97 @@ whens = st.fixed_dictionaries(
 )
 
 
+DAY = Calendar("day", Hours("Mo-Fr 09:00-21:00"), "CN", Hours("10:00-12:00"))
+NIGHT = Calendar("night", Hours("21:00-09:00"))
+WEEKEND = Calendar("weekend", Hours("Sa-Su"))
+CALENDARS = (DAY, NIGHT, WEEKEND)
+
+
+def moments() -> list[frozenset[str]]:
+    """The sets of calendars open in some hour of two weeks, whatever kind of day each may be."""
+    walls = [datetime(2026, 1, 5) + timedelta(hours=hour) for hour in range(14 * 24)]  # noqa: DTZ001 - wall clock
+    kinds = [(wall, kind) for wall in walls for kind in DayKind if wall.weekday() > 4 or kind is not DayKind.WORKED]
+    found = {
+        frozenset(c.name for c in CALENDARS if c.open_on(wall, kind if c.region else DayKind.ORDINARY))
+        for wall, kind in kinds
+    }
+    return sorted(found, key=sorted)
+
+
+# For each condition below, every value of its fact that can make a difference.
+VALUES: dict[str, list[dict[str, object]]] = {
+    "age_band": [{"age_band": band} for band in (*BANDS, None)],
+    "calendars": [{"calendars": is_open} for is_open in moments()],
+    "choice": [{"choice": choice} for choice in (None, "", "slower", "normal", "person")],
+    "rollout": [{"rollout": place} for place in (None, 0.0, 4.99, 5.0, 10.0, 49.0, 50.0, 99.9)],
+    "repeat": [
+        {"earlier_calls_s": earlier}
+        for earlier in (None, (), (60.0,), (61.0,), (50.0, 60.0), (50.0, 500.0), (500.0, 600.0), (600.0, 601.0))
+    ],
+    "queue": [
+        {"queues": {} if state is None else {"agents": QueueState(*state)}}
+        for state in [None, *product((0, 1, 3, 4, 9), (0, 59, 60, 61), (0, 1, 2))]
+        if state is None or state[0] or not state[1]
+    ],
+}
+
+
+def situations_for(drawn: list[tuple[dict[str, object], bool]]) -> list[Facts]:
+    """Every call that differs in a fact that some rule asks for."""
+    asked = {key.removeprefix("outside_") for when, _ in drawn for key in when}
+    facts = ["age_band", *({"calendar": "calendars"}.get(key, key) for key in sorted(asked - {"age_band"}))]
+    blank = Facts(NoNumber(NoNumberReason.SHORT, ""), "1", "en", None, datetime.fromtimestamp(0, UTC))
+    every = product(*(VALUES[fact] for fact in facts))
+    return [replace(blank, **{k: v for part in parts for k, v in part.items()}) for parts in every]  # type: ignore[arg-type]
+
+
+situations = st.fixed_dictionaries(
+    {},
+    optional={
+        "age_band": subsets((*BANDS, "unknown")),
+        "calendar": subsets(("day", "night", "weekend")),
+        "outside_calendar": subsets(("day", "night", "weekend")),
+        "choice": subsets(("slower", "person", "none")),
+        "rollout": st.sampled_from(["5%", "10%", "50%", "100%"]),
+        "repeat": st.fixed_dictionaries({"calls": st.sampled_from([2, 3]), "within": st.sampled_from(["1m", "10m"])}),
+        "queue": st.fixed_dictionaries(
+            {},
+            optional={
+                "waiting_over": st.sampled_from([0, 3]),
+                "waiting_under": st.sampled_from([1, 4]),
+                "longest_wait_over": st.just("1m"),
+                "longest_wait_under": st.just("1m"),
+                "agents_free_under": st.sampled_from([1, 2]),
+            },
+        )
+        .filter(bool)
+        .map(lambda bounds: {"people": bounds}),
+    },
+)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(whens, st.booleans()), max_size=5), st.booleans())
 def test_the_proof_agrees_with_trying_every_call(drawn: list[tuple[dict[str, object], bool]], last: bool) -> None:
+    agrees(drawn, every_call(), last=last)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(situations, st.booleans()), max_size=4), st.booleans())
+def test_the_proof_agrees_with_trying_every_situation(drawn: list[tuple[dict[str, object], bool]], last: bool) -> None:
+    while len({key for when, _ in drawn for key in when} - {"age_band"}) > 3:  # a space that can be gone through
+        del drawn[-1]
+    agrees(drawn, situations_for(drawn), last=last)
+
+
+def agrees(drawn: list[tuple[dict[str, object], bool]], calls: list[Facts], *, last: bool) -> None:
     rules = [rule(index, when, to_person=person) for index, (when, person) in enumerate(drawn)]
     rules.append(rule(len(rules), None, to_person=last))
 
     reached: set[int] = set()
     taken: dict[int, set[str]] = {}
     hidden_by: dict[int, set[int]] = {index: set() for index in range(len(rules))}
-    for call in every_call():
+    for call in calls:
         accepting = [index for index, one in enumerate(rules) if all(c.accepts(call) for c in one.conditions)]
         winner = accepting[0]
         reached.add(winner)
@@ -84,7 +169,7 @@ def test_the_proof_agrees_with_trying_every_call(drawn: list[tuple[dict[str, obj
         if call.age_band == "old" and rules[winner].target is MACHINE:
             taken.setdefault(winner, set()).add("old")
 
-    unreachable, unprotected = prove(rules, BANDS, ["old"])
+    unreachable, unprotected = prove(rules, BANDS, ["old"], CALENDARS)
     assert {entry.rule: set(entry.hidden_by) for entry in unreachable} == {
         index: hidden_by[index] for index in range(len(rules)) if index not in reached
     }

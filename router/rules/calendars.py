@@ -1,0 +1,255 @@
+"""Opening hours with public holidays, as the rules know them: is it within them at this moment?
+
+Hours are written as OpenStreetMap writes them (`Mo-Fr 09:00-21:00; Sa-Su 09:00-18:00`) and read by
+`opening-hours-py`. They go by the wall clock of the file's time zone, so that 09:00 stays 09:00 across a change of
+daylight saving. Public holidays, and the weekend days that China works in exchange for them, come from `holidays`.
+
+A day is of one of three kinds. On an ordinary day the hours hold as written. On a public holiday `holiday_hours`
+hold instead, or nothing is open. A weekend day that is worked has the hours of the nearest weekday: a Saturday
+Friday's, a Sunday Monday's.
+
+Sources: wiki.openstreetmap.org/wiki/Key:opening_hours/specification; for China's days the yearly notices of the
+State Council, which `holidays` records.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from enum import Enum
+from functools import lru_cache
+from itertools import product
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import holidays
+from opening_hours import OpeningHours, ParserError, State  # type: ignore[attr-defined]  # the stubs leave one out
+
+# Every weekday meets every date, leap days included, in 28 years; hours that name weekdays only need three weeks.
+CYCLE_FROM: Final = datetime(2024, 1, 1)  # noqa: DTZ001 - wall clock, see above
+CYCLE_TO: Final = datetime(2052, 1, 1)  # noqa: DTZ001
+WEEKS_TO: Final = CYCLE_FROM + timedelta(weeks=3)
+MAX_HOURS_CHARACTERS: Final = 400
+# Hours that change more often than this in the cycle are not written by people.
+MAX_CHANGES: Final = 200_000
+
+_SATURDAY, _SUNDAY = 5, 6
+_REGION = re.compile(r"([A-Z]{2})(?:-([A-Z0-9]{1,3}))?")
+_COMMENT = re.compile(r'"[^"]*"')
+_NOT_HERE: Final = (
+    (re.compile(r"\bPH\b"), "write public holidays as `holidays: CN` and `holiday_hours`, not as PH"),
+    (re.compile(r"\bSH\b"), "school holidays (SH) are not known here; write the dates, like Jul 10-Aug 25"),
+    (re.compile(r"\b(sunrise|sunset|dawn|dusk)\b"), "write times of the clock, not of the sun"),
+    (re.compile(r"\bunknown\b"), "hours are open or closed, not unknown"),
+    (re.compile(r"[0-9]\+"), "write when it closes instead of +"),
+)
+_WEEKLY = re.compile(r"(?:Mo|Tu|We|Th|Fr|Sa|Su|off|closed|open|24/7|[0-9]{1,2}:[0-9]{2}|[\s,;|-])+")
+_PARSER_COLUMN = re.compile(r"-->\s*1:([0-9]+)")
+_EXAMPLE = 'write them like "Mo-Fr 09:00-21:00; Sa-Su 09:00-18:00"'
+
+
+class DayKind(Enum):
+    """What a date is by the public holidays of a region."""
+
+    ORDINARY = "ordinary"
+    HOLIDAY = "public holiday"
+    WORKED = "weekend day worked in exchange"
+
+
+class HoursError(ValueError):
+    """Hours that cannot be read; the text completes «`hours` …» and says what to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """One expression, checked.
+
+    Raises:
+        HoursError: It cannot be read, or says what cannot be known here.
+    """
+
+    text: str
+    _parsed: OpeningHours = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        bare = _COMMENT.sub("", self.text)
+        for pattern, instead in _NOT_HERE:
+            if pattern.search(bare):
+                raise HoursError(instead)
+        try:
+            parsed = OpeningHours(self.text, auto_country=False, auto_timezone=False)
+        except ParserError as error:
+            column = _PARSER_COLUMN.search(str(error))
+            at = int(column[1]) if column else 1
+            rest = self.text[at - 1 :][:20]
+            where = f"cannot be read from «{rest}» on" if rest.strip() else "stop where more is expected"
+            raise HoursError(f"{where}; {_EXAMPLE}") from error
+        object.__setattr__(self, "_parsed", parsed)
+
+    def open_at(self, wall: datetime) -> bool:
+        """Whether they are open at a moment of the wall clock (without a time zone)."""
+        return self._parsed.is_open(wall)
+
+    @property
+    def cycle_to(self) -> datetime:
+        """Where the cycle ends that begins at `CYCLE_FROM` and after which everything repeats."""
+        return WEEKS_TO if _WEEKLY.fullmatch(_COMMENT.sub("", self.text)) else CYCLE_TO
+
+    def changes(self, until: datetime) -> Sequence[datetime]:
+        """The moments from `CYCLE_FROM` on at which something else begins to hold, that one first.
+
+        Raises:
+            HoursError: They are too many to be meant.
+        """
+        found = []
+        for begins, _, _, _ in self._parsed.intervals(CYCLE_FROM, until):
+            found.append(begins)
+            if len(found) > MAX_CHANGES:
+                raise HoursError(f"change more than {MAX_CHANGES} times in 28 years; {_EXAMPLE}")
+        return found
+
+    def never_open(self) -> bool:
+        """Whether no moment of the cycle is within them."""
+        return all(state is not State.OPEN for _, _, state, _ in self._parsed.intervals(CYCLE_FROM, self.cycle_to))
+
+
+class Holidays:
+    """The public holidays of a region (`CN`) or of a part of it (`DE-BY`).
+
+    Raises:
+        ValueError: No holidays are known of such a region; the text says what to write.
+    """
+
+    def __init__(self, region: str) -> None:
+        match = _REGION.fullmatch(region)
+        supported = holidays.list_supported_countries(include_aliases=False)
+        if match is None or match[1] not in supported:
+            raise ValueError("write a country's two capital letters, like CN, or one of its parts, like DE-BY")
+        if match[2] and match[2] not in supported[match[1]]:
+            known = ", ".join(supported[match[1]][:12]) or "none"
+            raise ValueError(f"{match[1]} has no part {match[2]}; known are {known}")
+        self.region = region
+        self._days = holidays.country_holidays(match[1], subdiv=match[2])
+
+    def kind(self, day: date) -> DayKind:
+        """What a date is."""
+        if day in self._days:  # loads the year at its first date
+            return DayKind.HOLIDAY
+        return DayKind.WORKED if day in self._days.weekend_workdays else DayKind.ORDINARY
+
+
+@lru_cache(maxsize=32)
+def holidays_of(region: str) -> Holidays:
+    """A region's holidays; loading a year takes milliseconds, which is done once."""
+    return Holidays(region)
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Hours, and how public holidays change them. `region` is None where they do not."""
+
+    name: str
+    hours: Hours
+    region: str | None = None
+    holiday_hours: Hours | None = None
+
+    def open_at(self, wall: datetime) -> bool:
+        """Whether a moment of the wall clock (without a time zone) is within it."""
+        kind = DayKind.ORDINARY if self.region is None else holidays_of(self.region).kind(wall.date())
+        return self.open_on(wall, kind)
+
+    def open_on(self, wall: datetime, kind: DayKind) -> bool:
+        """The same, were the day of that kind."""
+        match kind:
+            case DayKind.ORDINARY:
+                return self.hours.open_at(wall)
+            case DayKind.HOLIDAY:
+                return self.holiday_hours is not None and self.holiday_hours.open_at(wall)
+            case DayKind.WORKED:
+                return self.hours.open_at(_on_the_nearest_weekday(wall))
+
+
+def _on_the_nearest_weekday(wall: datetime) -> datetime:
+    match wall.weekday():
+        case 5:
+            return wall - timedelta(days=1)
+        case 6:
+            return wall + timedelta(days=1)
+        case _:
+            return wall
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment of the wall clock that stands for all with the same calendars open, and what day it would be."""
+
+    wall: datetime
+    kinds: Mapping[str, DayKind]
+    open: frozenset[str]
+
+    def __str__(self) -> str:
+        special = sorted({f"{region} {kind.value}" for region, kind in self.kinds.items() if kind != DayKind.ORDINARY})
+        # A date says more than is meant where only the weekday matters.
+        return f"{self.wall:%A %H:%M}" + (f" on a {', '.join(special)}" if special else "")
+
+
+@lru_cache(maxsize=64)
+def combinations(calendars: tuple[Calendar, ...]) -> tuple[Moment, ...]:
+    """Every set of calendars that can be open together, each with a moment at which it is so.
+
+    Exact for all time to come: hours repeat after 28 years but for years that they name, and which dates are public
+    holidays is left open, as nobody knows that of years whose notice has not been given. (Two regions' holidays are
+    taken as independent of each other; only weekend days are worked in exchange.)
+
+    Raises:
+        HoursError: Some hours change too often to be gone through.
+    """
+    regions = sorted({calendar.region for calendar in calendars if calendar.region is not None})
+    every = [hours for calendar in calendars for hours in (calendar.hours, calendar.holiday_hours) if hours is not None]
+    until = max((hours.cycle_to for hours in every), default=WEEKS_TO)
+    starts = {CYCLE_FROM}.union(*(hours.changes(until) for hours in every))
+    if regions:  # where a day's kind changes, and where a weekend day that is worked has another day's changes
+        starts |= {start + timedelta(days=days) for start in starts for days in (-1, 1)}
+        starts |= {datetime.combine(start.date(), time()) for start in starts}
+    found: dict[frozenset[str], Moment] = {}
+    for wall in sorted(starts):
+        if not CYCLE_FROM <= wall < until:
+            continue
+        weekend = wall.weekday() in {_SATURDAY, _SUNDAY}
+        kinds = [kind for kind in DayKind if weekend or kind is not DayKind.WORKED]
+        for combined in product(kinds, repeat=len(regions)):
+            of_region = dict(zip(regions, combined, strict=True))
+            is_open = frozenset(
+                calendar.name
+                for calendar in calendars
+                if calendar.open_on(wall, of_region.get(calendar.region or "", DayKind.ORDINARY))
+            )
+            if is_open not in found:
+                found[is_open] = Moment(wall, of_region, is_open)
+    return tuple(found.values())
+
+
+class CalendarClock:
+    """Which calendars are open at a moment: hours change by the minute at most, so each minute is looked up once.
+
+    Args:
+        calendars: All calendars of a rules file.
+        zone: The file's time zone.
+    """
+
+    def __init__(self, calendars: Iterable[Calendar], zone: ZoneInfo) -> None:
+        self._calendars = tuple(calendars)
+        self._zone = zone
+        self._last: tuple[int, frozenset[str]] = (-1, frozenset())
+
+    def open_at(self, at: datetime) -> frozenset[str]:
+        """The names of the calendars that `at`, which has a time zone, is within."""
+        minute = int(at.timestamp() // 60)
+        last, is_open = self._last
+        if minute != last:
+            wall = at.astimezone(self._zone).replace(tzinfo=None)
+            is_open = frozenset(calendar.name for calendar in self._calendars if calendar.open_at(wall))
+            self._last = (minute, is_open)
+        return is_open
