@@ -10,17 +10,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from router.callers.deadline import Deadline
 from router.errors import ConfigurationError, Problem
+
+Command: TypeAlias = tuple[str | int | float, ...]
+Reply: TypeAlias = Any
+"""What Redis answers: bytes, a whole number, None, a list of these, or a `ResponseError` that was not raised."""
 
 # Redis's own word for a server: a URL may hold a password, this may not.
 _SHOWN = ("host", "port", "path", "db")
@@ -74,7 +78,7 @@ def _settings(*, connect_s: float, answer_s: float | None) -> dict[str, Any]:
 
 
 class RegistryLink:
-    """Asks many keys in one round trip over one connection. One question at a time.
+    """Sends many commands in one round trip over one connection. One question at a time.
 
     Args:
         address: Where to connect to, at the first question and after each failure.
@@ -88,42 +92,45 @@ class RegistryLink:
         self._connect_s = connect_s
         self._connection = address.connection(connect_s=connect_s)
 
-    async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The values of `keys`, in their order; None for a key that is missing or not a string.
+    async def ask(self, commands: Sequence[Command]) -> list[Reply]:
+        """The answers to `commands`, in their order, from one round trip; a refusal of one is an answer too.
+
+        The commands must do no harm when they are sent twice.
 
         Raises:
             RedisError, OSError, TimeoutError: It could not be found out; the next call connects anew.
         """
         reused = self._connection.is_connected
         try:
-            return await self._ask(keys)
+            return await self._ask(commands)
         except RedisConnectionError:
             if not reused:
                 raise
             # Redis closed a connection that stood: restarted, or because it was idle for its `timeout`.
-            # That says nothing about whether it answers now, and reading twice does no harm.
-            return await self._ask(keys)
+            # That says nothing about whether it answers now.
+            return await self._ask(commands)
 
     async def close(self) -> None:
         """Drop the connection."""
         with suppress(RedisError, OSError):
             await self._connection.disconnect(nowait=True)
 
-    async def _ask(self, keys: Sequence[str]) -> list[bytes | None]:
+    async def _ask(self, commands: Sequence[Command]) -> list[Reply]:
         connection = self._connection
         try:
             if not connection.is_connected:
                 async with asyncio.timeout(self._connect_s):
                     await connection.connect()  # type: ignore[no-untyped-call]  # the library's own gap
             async with Deadline(self._answer_s):
-                await connection.send_command("MGET", *keys)
-                return _aligned(await connection.read_response(disable_decoding=True), len(keys))
+                await connection.send_packed_command(connection.pack_commands(commands))
+                return [await _reply(connection) for _ in commands]
         except BaseException:
             await self.close()
             raise
 
 
-def _aligned(reply: object, wanted: int) -> list[bytes | None]:
-    if not isinstance(reply, list) or len(reply) != wanted:
-        raise RedisError(f"asked for {wanted} values, got something else")
-    return reply
+async def _reply(connection: AbstractConnection) -> Reply:
+    try:
+        return await connection.read_response(disable_decoding=True)
+    except ResponseError as refused:
+        return refused

@@ -1,26 +1,30 @@
-"""The registry of callers in Redis: which age band a number belongs to.
+"""The registry of callers in Redis: which age band a number belongs to, what its owner chose, when it called.
 
-One key a caller, `elder:caller:<E.164>`, whose value is the name of the band. The band and not the date of
-birth is kept: it is all that routing needs. Bands go stale as people grow older, so the import is run again
-now and then.
+    elder:caller:<E.164>   the name of the band. Not the date of birth: the band is all that routing needs. Bands go
+                           stale as people grow older, so the import is run again now and then
+    elder:choice:<E.164>   what the caller chose in a call and had remembered, such as `slower`; it expires
+    elder:calls:<E.164>    the last calls, as a sorted set: Asterisk's name of the call, by epoch seconds. Kept only
+                           while some rule asks for repeated calls, and for as long as that rule looks back
 
 Looking up is made for the moment a call arrives. Lookups that come while one round trip is under way form
-the next one, as a single MGET on a single connection: with a pool of single GETs 10,000 lookups a second
+the next one, as one pipeline on a single connection: with a pool of single GETs 10,000 lookups a second
 collapse, coalesced they stay below a millisecond. A lookup always returns within its deadline and never
 raises: a call is not held up because Redis is. MGET answers nil for a key that holds a hash or a list, so
-such a caller is unknown; `get` tells the difference. Writing and importing use a connection of their own
+such a caller is unknown; `get` tells the difference. A call is noted with its lookup, under the call's own name, so
+that asking twice notes it once. Writing and importing use a connection of their own
 and may raise.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import TracebackType
 from typing import Final, Self, TypeAlias
@@ -28,16 +32,23 @@ from typing import Final, Self, TypeAlias
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from router.callers.breaker import Breaker, BreakerState
 from router.callers.deadline import Deadline
-from router.callers.link import RegistryAddress, RegistryLink
+from router.callers.link import Command, RegistryAddress, RegistryLink, Reply
 from router.callers.number import Caller, NoNumber, PhoneNumber
 from router.errors import RegistryError
 
 KEY_PREFIX: Final = "elder:caller:"
+CHOICE_PREFIX: Final = "elder:choice:"
+CALLS_PREFIX: Final = "elder:calls:"
+MOST_CALLS_KEPT: Final = 20
+"""Earlier calls kept of one caller; see `router.rules.model.MOST_EARLIER_CALLS`."""
+CHOICES: Final = ("slower", "normal", "person")
+CHOICE_KEPT_S: Final = 180 * 86_400
+"""A choice that was not made again for half a year is forgotten."""
 # A band's name is a word in the rules file; what is longer was not written by us.
 MAX_BAND_BYTES: Final = 64
 # Long enough for a disk that stalls a save, short enough for a person at a terminal.
@@ -78,6 +89,19 @@ class BandLookup:
     source: BandSource
     detail: str
     took_s: float
+    choice: str | None = None
+    """What the caller had remembered, "" for nothing, None where it is not known."""
+    earlier_calls_s: tuple[float, ...] | None = None
+    """Seconds since each earlier call, newest first; None where they are not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A call to be noted as one of its caller's: its name, when it came (epoch seconds), how far back to look."""
+
+    call: str
+    at: float
+    within_s: float
 
 
 @dataclass(slots=True)
@@ -101,7 +125,23 @@ class _Failed:
         return f"{self.failure}: {self.detail}" if self.detail else self.failure.value
 
 
-_Outcome: TypeAlias = bytes | _Failed | None
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What Redis holds of one caller."""
+
+    band: bytes | None
+    choice: str
+    earlier_calls_s: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    number: PhoneNumber
+    visit: Visit | None
+    answer: asyncio.Future[_Outcome]
+
+
+_Outcome: TypeAlias = _Found | _Failed
 
 
 class Registry:
@@ -126,7 +166,7 @@ class Registry:
         self._breaker = breaker
         self._clock = clock
         self._link = RegistryLink(address, answer_s=deadline_s, connect_s=connect_s)
-        self._waiting: deque[tuple[str, asyncio.Future[_Outcome]]] = deque()
+        self._waiting: deque[_Question] = deque()
         self._drainer: asyncio.Task[None] | None = None
         self._admin: Redis | None = None
         self._closed = False
@@ -147,14 +187,19 @@ class Registry:
         """Whether Redis is being asked."""
         return self._breaker.state
 
-    async def lookup(self, caller: Caller) -> BandLookup:
-        """The age band of a caller, or why it is not known, within the deadline. Raises nothing."""
+    async def lookup(self, caller: Caller, visit: Visit | None = None) -> BandLookup:
+        """The age band of a caller, or why it is not known, within the deadline. Raises nothing.
+
+        Args:
+            caller: Who calls.
+            visit: The call, if it is to be noted and the earlier ones are wanted.
+        """
         began_s = self._clock()
         self.stats.lookups += 1
         if isinstance(caller, NoNumber):
             self.stats.no_number += 1
             return BandLookup(None, BandSource.NO_NUMBER, caller.reason.value, self._clock() - began_s)
-        outcome = await self._outcome(caller)
+        outcome = await self._outcome(caller, visit)
         return self._lookup(outcome, self._clock() - began_s)
 
     async def get(self, number: PhoneNumber) -> str | None:
@@ -196,14 +241,41 @@ class Registry:
         except (RedisError, OSError) as error:
             raise self._error(error) from error
 
-    async def forget(self, number: PhoneNumber) -> bool:
-        """Remove a number. Returns whether it was there.
+    async def choice(self, number: PhoneNumber) -> str:
+        """What the owner of a number had remembered; "" for nothing.
 
         Raises:
             RegistryError: Redis cannot be reached or refuses.
         """
         try:
-            return bool(await self._admin_client().delete(_key(number)))
+            return _choice(await self._admin_client().get(CHOICE_PREFIX + number.e164))
+        except (RedisError, OSError) as error:
+            raise self._error(error) from error
+
+    async def choose(self, number: PhoneNumber, choice: str) -> None:
+        """Remember a choice for half a year, over what was there; "" forgets it.
+
+        Raises:
+            RegistryError: Redis cannot be reached or refuses.
+        """
+        key = CHOICE_PREFIX + number.e164
+        try:
+            if choice:
+                await self._admin_client().set(key, choice, ex=CHOICE_KEPT_S)
+            else:
+                await self._admin_client().delete(key)
+        except (RedisError, OSError) as error:
+            raise self._error(error) from error
+
+    async def forget(self, number: PhoneNumber) -> bool:
+        """Remove all that is held of a number. Returns whether there was anything.
+
+        Raises:
+            RegistryError: Redis cannot be reached or refuses.
+        """
+        keys = [prefix + number.e164 for prefix in (KEY_PREFIX, CHOICE_PREFIX, CALLS_PREFIX)]
+        try:
+            return bool(await self._admin_client().delete(*keys))
         except (RedisError, OSError) as error:
             raise self._error(error) from error
 
@@ -219,7 +291,7 @@ class Registry:
             await self._admin.aclose()
             self._admin = None
 
-    async def _outcome(self, number: PhoneNumber) -> _Outcome:
+    async def _outcome(self, number: PhoneNumber, visit: Visit | None) -> _Outcome:
         if self._closed:
             return _Failed(LookupFailure.CLOSED)
         if len(self._waiting) >= self._max_waiting:
@@ -229,7 +301,7 @@ class Registry:
             return _Failed(LookupFailure.BREAKER_OPEN)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[_Outcome] = loop.create_future()
-        self._waiting.append((_key(number), answer))
+        self._waiting.append(_Question(number, visit, answer))
         if self._drainer is None or self._drainer.done():
             # Starts when this task waits, so that all lookups of one turn of the loop share the round trip.
             self._drainer = loop.create_task(self._drain(), name="registry-lookups")
@@ -249,16 +321,16 @@ class Registry:
             batch = [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
             outcomes: Sequence[_Outcome] = [_Failed(LookupFailure.CLOSED)] * len(batch)
             try:
-                outcomes = await self._ask([key for key, _ in batch])
+                outcomes = await self._ask(batch)
             finally:
-                for (_, answer), outcome in zip(batch, outcomes, strict=True):
-                    if not answer.done():
-                        answer.set_result(outcome)
+                for question, outcome in zip(batch, outcomes, strict=True):
+                    if not question.answer.done():
+                        question.answer.set_result(outcome)
 
-    async def _ask(self, keys: list[str]) -> Sequence[_Outcome]:
+    async def _ask(self, batch: Sequence[_Question]) -> Sequence[_Outcome]:
         self.stats.batches += 1
         try:
-            values = await self._link.mget(keys)
+            found = _read(batch, await self._link.ask(_commands(batch)))
         except (RedisError, OSError) as error:
             failed = _failed(error)
         except Exception:  # noqa: BLE001 - the boundary of one batch: these calls fall back, the others go on
@@ -268,34 +340,36 @@ class Registry:
             if self._breaker.state is not BreakerState.CLOSED:
                 _log.info("redis back")
             self._breaker.succeeded()
-            return values
+            return found
+        await self._link.close()  # what else it may have sent is no answer to the next question
         was = self._breaker.state
         self._breaker.failed()
         if was is BreakerState.CLOSED and self._breaker.state is BreakerState.OPEN:
             _log.warning("redis lost, callers are routed as unknown", why=str(failed), where=repr(self._address))
-        return [failed] * len(keys)
+        return [failed] * len(batch)
 
     def _answer_all_waiting(self, outcome: _Outcome) -> None:
         while self._waiting:
-            _, answer = self._waiting.popleft()
-            if not answer.done():
-                answer.set_result(outcome)
+            question = self._waiting.popleft()
+            if not question.answer.done():
+                question.answer.set_result(outcome)
 
     def _lookup(self, outcome: _Outcome, took_s: float) -> BandLookup:
-        match outcome:
-            case None:
-                self.stats.not_found += 1
-                return BandLookup(None, BandSource.NOT_FOUND, "", took_s)
-            case bytes():
-                band = _band_name(outcome)
-                if band is not None:
-                    self.stats.found += 1
-                    return BandLookup(band, BandSource.REGISTRY, "", took_s)
-                outcome = _Failed(LookupFailure.BAD_VALUE)
-            case _Failed():
-                pass
-        self.stats.failures[outcome.failure] += 1
-        return BandLookup(None, BandSource.LOOKUP_FAILED, str(outcome), took_s)
+        if isinstance(outcome, _Failed):
+            return self._lookup_failed(outcome, took_s)
+        choice, earlier = outcome.choice, outcome.earlier_calls_s
+        if outcome.band is None:
+            self.stats.not_found += 1
+            return BandLookup(None, BandSource.NOT_FOUND, "", took_s, choice, earlier)
+        if (band := _band_name(outcome.band)) is None:
+            failed = self._lookup_failed(_Failed(LookupFailure.BAD_VALUE), took_s)
+            return replace(failed, choice=choice, earlier_calls_s=earlier)
+        self.stats.found += 1
+        return BandLookup(band, BandSource.REGISTRY, "", took_s, choice, earlier)
+
+    def _lookup_failed(self, failed: _Failed, took_s: float) -> BandLookup:
+        self.stats.failures[failed.failure] += 1
+        return BandLookup(None, BandSource.LOOKUP_FAILED, str(failed), took_s)
 
     def _admin_client(self) -> Redis:
         if self._closed:
@@ -325,8 +399,7 @@ def open_registry(
         password: Stronger than one in the URL.
         deadline_s: After this long a lookup has returned, connecting included.
         connect_s: How long one attempt to connect may take, while lookups return at their own deadline.
-        max_batch: Most numbers asked for in one round trip, so that one MGET holds Redis up for less than
-            a millisecond.
+        max_batch: Most numbers asked for in one round trip, so that it holds Redis up for a millisecond at most.
         max_waiting: Most lookups waiting for the next round trip; one more fails at once. At 3,000/s and the
             default deadline 150 wait at worst.
         breaker: Its own, unless given.
@@ -346,6 +419,54 @@ def open_registry(
 
 def _key(number: PhoneNumber) -> str:
     return KEY_PREFIX + number.e164
+
+
+def _commands(batch: Sequence[_Question]) -> list[Command]:
+    numbers = [question.number.e164 for question in batch]
+    commands: list[Command] = [("MGET", *(KEY_PREFIX + n for n in numbers), *(CHOICE_PREFIX + n for n in numbers))]
+    for question in batch:
+        if (visit := question.visit) is not None:
+            key = CALLS_PREFIX + question.number.e164
+            commands += [
+                ("ZADD", key, visit.at, visit.call),
+                ("ZREMRANGEBYRANK", key, 0, -MOST_CALLS_KEPT - 2),  # this call stays beside them
+                ("EXPIRE", key, math.ceil(visit.within_s)),
+                ("ZRANGE", key, 0, -1, "WITHSCORES"),
+            ]
+    return commands
+
+
+_COMMANDS_OF_A_VISIT = 4
+
+
+def _read(batch: Sequence[_Question], replies: Sequence[Reply]) -> list[_Found]:
+    """The answers to `_commands`, a caller each."""
+    values, *others = replies
+    if isinstance(values, ResponseError):
+        raise values
+    if not isinstance(values, list) or len(values) != 2 * len(batch):
+        raise RedisError(f"asked for {2 * len(batch)} values, got something else")
+    found = []
+    visits = iter(others[_COMMANDS_OF_A_VISIT - 1 :: _COMMANDS_OF_A_VISIT])
+    for question, band, choice in zip(batch, values[: len(batch)], values[len(batch) :], strict=True):
+        earlier = None if question.visit is None else _earlier(question.visit, next(visits))
+        found.append(_Found(band, _choice(choice), earlier))
+    return found
+
+
+def _earlier(visit: Visit, reply: Reply) -> tuple[float, ...] | None:
+    """How long ago each earlier call was, newest first; None if Redis refused or holds something else there."""
+    if not isinstance(reply, list):
+        return None
+    calls = zip(reply[::2], reply[1::2], strict=False)
+    ago = (round(max(0.0, visit.at - float(at)), 3) for call, at in calls if call != visit.call.encode())
+    return tuple(sorted(seconds for seconds in ago if seconds <= visit.within_s)[:MOST_CALLS_KEPT])
+
+
+def _choice(value: Reply) -> str:
+    """A choice as stored; what is none of ours counts as nothing."""
+    name = value.decode("ascii", "replace") if isinstance(value, bytes) else ""
+    return name if name in CHOICES else ""
 
 
 def _band_name(value: bytes) -> str | None:

@@ -16,7 +16,16 @@ from redis.asyncio import Redis
 from lab.redis import RedisServer
 from router.callers.breaker import Breaker, BreakerState
 from router.callers.number import PhoneNumber
-from router.callers.registry import BandLookup, BandSource, LookupFailure, Registry, open_registry
+from router.callers.registry import (
+    CALLS_PREFIX,
+    MOST_CALLS_KEPT,
+    BandLookup,
+    BandSource,
+    LookupFailure,
+    Registry,
+    Visit,
+    open_registry,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -171,3 +180,61 @@ async def test_cancelled_lookups_disturb_nobody(server: RedisServer) -> None:
                 assert lookup.band == band_of(index)
             else:
                 assert isinstance(lookup, asyncio.CancelledError)
+
+
+async def test_earlier_calls_are_counted_with_the_lookup_and_a_call_that_asks_again_once(server: RedisServer) -> None:
+    caller, other = CALLERS[:2]
+    async with registry_at(server, deadline_s=2.0) as registry:
+        await fill(registry)
+        first = await registry.lookup(caller, Visit("pbx1/1", 1000.0, 600.0))
+        again = await registry.lookup(caller, Visit("pbx1/1", 1001.0, 600.0))
+        second, elsewhere, plain = await asyncio.gather(
+            registry.lookup(caller, Visit("pbx1/2", 1300.5, 600.0)),
+            registry.lookup(other, Visit("pbx1/3", 1300.5, 600.0)),
+            registry.lookup(caller),
+        )
+        late = await registry.lookup(caller, Visit("pbx1/4", 1650.0, 600.0))
+        assert (first.earlier_calls_s, again.earlier_calls_s) == ((), ())
+        assert second.earlier_calls_s == (299.5,)
+        assert (elsewhere.earlier_calls_s, plain.earlier_calls_s) == ((), None)
+        assert late.earlier_calls_s == (349.5,), "what lies further back than is asked for does not count"
+        assert {lookup.band for lookup in (first, again, second, plain, late)} == {band_of(0)}
+
+
+async def test_no_more_earlier_calls_are_kept_than_are_counted_and_they_expire(server: RedisServer) -> None:
+    caller = CALLERS[0]
+    async with registry_at(server, deadline_s=2.0) as registry, Redis.from_url(server.url) as redis:
+        for number in range(MOST_CALLS_KEPT + 10):
+            found = await registry.lookup(caller, Visit(f"pbx1/{number}", 1000.0 + number, 60.0))
+        assert found.earlier_calls_s == tuple(float(ago) for ago in range(1, MOST_CALLS_KEPT + 1))
+        assert await redis.zcard(CALLS_PREFIX + caller.e164) == MOST_CALLS_KEPT + 1
+        assert 0 < await redis.ttl(CALLS_PREFIX + caller.e164) <= 60
+
+
+async def test_calls_kept_in_another_shape_cost_nobody_their_band(server: RedisServer) -> None:
+    caller, other = CALLERS[:2]
+    async with registry_at(server, deadline_s=2.0) as registry, Redis.from_url(server.url) as redis:
+        await fill(registry)
+        await redis.set(CALLS_PREFIX + caller.e164, "text")
+        odd, good = await asyncio.gather(
+            registry.lookup(caller, Visit("pbx1/1", 1000.0, 60.0)),
+            registry.lookup(other, Visit("pbx1/2", 1000.0, 60.0)),
+        )
+        assert (odd.band, odd.earlier_calls_s) == (band_of(0), None)
+        assert (good.band, good.earlier_calls_s) == (band_of(1), ())
+
+
+async def test_a_choice_is_remembered_until_it_is_forgotten(server: RedisServer) -> None:
+    caller = CALLERS[0]
+    async with registry_at(server, deadline_s=2.0) as registry, Redis.from_url(server.url) as redis:
+        assert (await registry.lookup(caller)).choice == ""
+        await registry.choose(caller, "slower")
+        assert (await registry.lookup(caller)).choice == await registry.choice(caller) == "slower"
+        await registry.choose(caller, "")
+        assert (await registry.lookup(caller)).choice == ""
+        await registry.choose(caller, "person")
+        await registry.lookup(caller, Visit("pbx1/1", 1000.0, 60.0))
+        assert await registry.forget(caller)
+        assert await redis.keys("*") == []
+        await redis.set("elder:choice:" + caller.e164, "louder")
+        assert (await registry.lookup(caller)).choice == "", "what nobody can choose counts as nothing"

@@ -64,7 +64,7 @@ def always(reply: bytes) -> Answer:
     return answer
 
 
-ELDER = always(b"*1\r\n$5\r\nelder\r\n")
+ELDER = always(b"*2\r\n$5\r\nelder\r\n$-1\r\n")
 
 
 async def lookup_of(reply: bytes) -> BandLookup:
@@ -73,12 +73,12 @@ async def lookup_of(reply: bytes) -> BandLookup:
 
 
 async def test_a_band_that_is_stored_is_found() -> None:
-    found = await lookup_of(b"*1\r\n$5\r\nelder\r\n")
+    found = await lookup_of(b"*2\r\n$5\r\nelder\r\n$-1\r\n")
     assert (found.band, found.source, found.detail) == ("elder", BandSource.REGISTRY, "")
 
 
 async def test_a_number_that_is_not_stored_is_unknown_and_no_failure() -> None:
-    found = await lookup_of(b"*1\r\n$-1\r\n")
+    found = await lookup_of(b"*2\r\n$-1\r\n$-1\r\n")
     assert (found.band, found.source, found.detail) == (None, BandSource.NOT_FOUND, "")
 
 
@@ -98,8 +98,8 @@ async def test_a_caller_without_a_number_is_not_looked_up() -> None:
         (b"-OOM command not allowed\r\n", "OOM command"),
         (b"-WRONGTYPE Operation against a key\r\n", "WRONGTYPE Operation"),
         (b"-ERR \x1b[31mred\x07\r\n", "?[31mred?"),
-        (b"*2\r\n$1\r\na\r\n$1\r\nb\r\n", "asked for 1 values"),
-        (b"+OK\r\n", "asked for 1 values"),
+        (b"*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n", "asked for 2 values"),
+        (b"+OK\r\n", "asked for 2 values"),
     ],
 )
 async def test_an_error_reply_is_a_failed_lookup_that_says_why(reply: bytes, detail: str) -> None:
@@ -116,7 +116,7 @@ async def test_a_server_that_is_no_redis_is_a_failed_lookup(reply: bytes) -> Non
 
 @pytest.mark.parametrize("value", [b"", b"x" * 65, b"\xff\xfe", b"el\nder"])
 async def test_a_value_that_cannot_be_a_band_is_a_failed_lookup(value: bytes) -> None:
-    found = await lookup_of(b"*1\r\n$%d\r\n%s\r\n" % (len(value), value))
+    found = await lookup_of(b"*2\r\n$%d\r\n%s\r\n$-1\r\n" % (len(value), value))
     assert (found.source, found.detail) == (BandSource.LOOKUP_FAILED, LookupFailure.BAD_VALUE.value)
 
 
@@ -141,8 +141,8 @@ async def test_a_late_answer_is_never_given_to_the_next_question() -> None:
         asked += 1
         if asked == 1:
             await asyncio.sleep(0.1)
-            return b"*1\r\n$5\r\nwrong\r\n"
-        return b"*1\r\n$5\r\nelder\r\n"
+            return b"*2\r\n$5\r\nwrong\r\n$-1\r\n"
+        return b"*2\r\n$5\r\nelder\r\n$-1\r\n"
 
     async with answering(first_late) as url, open_registry(url, deadline_s=0.05) as registry:
         assert (await registry.lookup(CALLER)).source is BandSource.LOOKUP_FAILED
@@ -157,7 +157,7 @@ async def test_what_is_left_over_from_a_strange_reply_is_never_given_to_the_next
     async def first_twice(_request: bytes) -> bytes:
         nonlocal asked
         asked += 1
-        return b"+OK\r\n*1\r\n$5\r\nwrong\r\n" if asked == 1 else b"*1\r\n$5\r\nelder\r\n"
+        return b"+OK\r\n*2\r\n$5\r\nwrong\r\n$-1\r\n" if asked == 1 else b"*2\r\n$5\r\nelder\r\n$-1\r\n"
 
     async with answering(first_twice) as url, open_registry(url, deadline_s=1.0) as registry:
         assert (await registry.lookup(CALLER)).source is BandSource.LOOKUP_FAILED
@@ -170,7 +170,7 @@ async def test_a_connection_that_redis_closed_meanwhile_costs_no_lookup() -> Non
     async def hang_up_on_the_second(_request: bytes) -> bytes:
         nonlocal asked
         asked += 1
-        return b"" if asked == 2 else b"*1\r\n$5\r\nelder\r\n"
+        return b"" if asked == 2 else b"*2\r\n$5\r\nelder\r\n$-1\r\n"
 
     async with answering(hang_up_on_the_second) as url, open_registry(url, deadline_s=1.0) as registry:
         assert (await registry.lookup(CALLER)).band == "elder"
@@ -183,7 +183,7 @@ async def test_lookups_of_one_turn_share_one_round_trip_and_later_ones_the_next(
 
     async def count(request: bytes) -> bytes:
         requests.append(request)
-        number = request.count(b"elder:caller:")
+        number = request.count(b"elder:caller:") + request.count(b"elder:choice:")
         return b"*%d\r\n" % number + b"$-1\r\n" * number
 
     async with answering(count) as url, open_registry(url, deadline_s=1.0, max_batch=10) as registry:
@@ -193,7 +193,7 @@ async def test_lookups_of_one_turn_share_one_round_trip_and_later_ones_the_next(
 
 
 async def test_more_lookups_than_may_wait_are_turned_away_at_once() -> None:
-    two_unknown = always(b"*2\r\n$-1\r\n$-1\r\n")
+    two_unknown = always(b"*4\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n")
     async with answering(two_unknown) as url, open_registry(url, deadline_s=1.0, max_waiting=2) as registry:
         found = await asyncio.gather(*(registry.lookup(CALLER) for _ in range(3)))
     assert [lookup.source for lookup in found] == [BandSource.NOT_FOUND] * 2 + [BandSource.LOOKUP_FAILED]
@@ -237,11 +237,11 @@ async def test_a_probe_whose_caller_hung_up_still_tells_the_breaker() -> None:
 async def test_an_error_of_ours_fails_its_batch_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     async with answering(ELDER) as url, open_registry(url, deadline_s=1.0) as registry:
 
-        async def broken(_keys: list[str]) -> list[bytes | None]:
+        async def broken(_commands: list[object]) -> list[object]:
             raise ZeroDivisionError
 
         with monkeypatch.context() as patch:
-            patch.setattr(registry._link, "mget", broken)
+            patch.setattr(registry._link, "ask", broken)
             assert (await registry.lookup(CALLER)).detail == LookupFailure.INTERNAL.value
         assert (await registry.lookup(CALLER)).band == "elder"
 
