@@ -11,7 +11,9 @@ RouterError
 │   └── AmiTimeout         no answer within the action's deadline
 ├── RegistryError          the registry of callers could not be read or written
 ├── SpeechError            a prompt could not be made
-└── JournalError           a record could not be read
+├── HistoryError           a version of the rules could not be kept, found or written back
+├── JournalError           a record could not be read
+└── ControlError           the running router could not be asked, or did not answer
 """
 
 from __future__ import annotations
@@ -87,5 +89,13 @@ class SpeechError(RouterError):
     """A prompt could not be made."""
 
 
+class HistoryError(RouterError):
+    """A version of the rules could not be kept, found or written back."""
+
+
 class JournalError(RouterError):
     """A record could not be read."""
+
+
+class ControlError(RouterError):
+    """The running router could not be asked, or did not answer."""

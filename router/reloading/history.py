@@ -1,0 +1,255 @@
+"""The last versions of the rules that were in force, kept on disk so that one can go back to them.
+
+    rules-history/
+      20261125T150301Z-3f2a9c51d0e7/     when it was last taken, and its version
+        routing.yaml                     the files exactly as they were loaded
+        vip.txt
+        .version.json                    what belongs to it, with a SHA-256 of each file
+
+A folder is written under another name and renamed when all of it is on disk, so that it is whole or not there.
+What is not whole (a bad disk, a hand that slipped) and what was not made here is passed over.
+
+One router writes one history; the command line reads it at the same time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from router.errors import HistoryError
+from router.reloading.restoring import Restored, sync_folder, write_back
+from router.rules.book import RuleBook
+
+KEPT_VERSIONS: Final = 10
+FOLDER_MODE: Final = 0o750
+FILE_MODE: Final = 0o640
+
+_CARD: Final = ".version.json"
+_UNFINISHED: Final = ".unfinished-"
+_FOLDER: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{12}")
+# Four times the largest list of callers there may be: a folder that somebody filled must not fill the memory.
+_MAX_BYTES: Final = 64 * 1024 * 1024
+
+
+class _Card(BaseModel):
+    """What `.version.json` says: `files` is each file's SHA-256, in hex, the rules file first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str
+    first_loaded: AwareDatetime
+    loaded: AwareDatetime
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One version that was in force.
+
+    `files` is each file's name and content, the rules file first; `first_loaded` and `loaded` are when it was taken
+    for the first and for the last time.
+    """
+
+    version: str
+    first_loaded: datetime
+    loaded: datetime
+    files: Mapping[str, bytes] = field(repr=False)
+    folder: Path
+
+    @property
+    def rules_name(self) -> str:
+        """The name that the rules file had."""
+        return next(iter(self.files))
+
+    @property
+    def lists(self) -> dict[str, bytes]:
+        """The caller lists that belong to it."""
+        return {name: content for name, content in self.files.items() if name != self.rules_name}
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of all its files together."""
+        return sum(map(len, self.files.values()))
+
+    def lies_at(self, rules_file: Path) -> bool:
+        """Whether the rules file, and the lists beside it, are those of this version."""
+        if _content(rules_file) != self.files[self.rules_name]:
+            return False
+        return all(_content(rules_file.with_name(name)) == content for name, content in self.lists.items())
+
+
+class RulesHistory:
+    """The versions kept in one folder, which is made when the first is recorded."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def entries(self) -> list[HistoryEntry]:
+        """All that are whole, newest first, each version once. Raises nothing: what cannot be read is not there."""
+        by_version: dict[str, HistoryEntry] = {}
+        for entry in self._found():
+            by_version.setdefault(entry.version, entry)
+        return list(by_version.values())
+
+    def record(self, book: RuleBook, now: datetime) -> None:
+        """Note that `book` is in force from `now` on, and forget what is older than the last ten versions.
+
+        Raises:
+            HistoryError: It could not be written; what was kept before is still there.
+        """
+        found = self._found()
+        if found and found[0].version == book.version:
+            return
+        first_loaded = min((entry.first_loaded for entry in found if entry.version == book.version), default=now)
+        # Newest by its own word even if the clock was set back meanwhile.
+        loaded = max(now, found[0].loaded + timedelta(microseconds=1)) if found else now
+        files = book.files
+        card = _Card(
+            version=book.version,
+            first_loaded=min(first_loaded, loaded),
+            loaded=loaded,
+            files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        )
+        try:
+            self._write(card, files)
+            self._forget(found)
+        except OSError as error:
+            raise HistoryError(f"{self.directory}: {error.strerror or error}") from error
+
+    def find(self, version: str) -> HistoryEntry:
+        """The entry of a version, or of the first digits of one.
+
+        Raises:
+            HistoryError: None is called so, or several are.
+        """
+        entries = self.entries()
+        fitting = [entry for entry in entries if version and entry.version.startswith(version.lower())]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            raise HistoryError(f"several versions begin with {version}: {_listed(fitting)}; write more of it")
+        if not entries:
+            raise HistoryError(f"{self.directory} holds no version yet; the router keeps each one that it takes")
+        raise HistoryError(f"no version kept is called {version[:40]!r}; there are {_listed(entries)}")
+
+    def lying_at(self, rules_file: Path) -> HistoryEntry | None:
+        """The version that lies on disk, if it is one of those kept."""
+        return next((entry for entry in self.entries() if entry.lies_at(rules_file)), None)
+
+    def restore(self, version: str, rules_file: Path, now: datetime) -> Restored:
+        """Write a version (or the first digits of one) back to where the rules lie.
+
+        What lay there is kept beside it as `NAME.rejected-TIME` unless the history holds it.
+
+        Raises:
+            HistoryError: There is no such version, or it could not be written. Then nothing was changed, or the
+                message says what was.
+        """
+        entry = self.find(version)
+        kept = {
+            (rules_file.name if name == other.rules_name else name, content)
+            for other in self.entries()
+            for name, content in other.files.items()
+        }
+        files = {**entry.lists, rules_file.name: entry.files[entry.rules_name]}
+        return write_back(files, rules_file, now, is_kept=lambda name, content: (name, content) in kept)
+
+    def _found(self) -> list[HistoryEntry]:
+        """Every whole folder, newest first."""
+        try:
+            folders = [path for path in self.directory.iterdir() if _FOLDER.fullmatch(path.name)]
+        except OSError:
+            return []
+        entries = [entry for folder in folders if (entry := _read(folder)) is not None]
+        return sorted(entries, key=lambda entry: entry.loaded, reverse=True)
+
+    def _write(self, card: _Card, files: Mapping[str, bytes]) -> None:
+        self.directory.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        unfinished = self.directory / f"{_UNFINISHED}{secrets.token_hex(4)}"
+        unfinished.mkdir()
+        unfinished.chmod(FOLDER_MODE)  # whatever the umask
+        try:
+            for name, content in files.items():
+                _write_file(unfinished / name, content)
+            _write_file(unfinished / _CARD, card.model_dump_json(indent=1).encode())
+            sync_folder(unfinished)
+            folder = self.directory / f"{card.loaded.astimezone(UTC):%Y%m%dT%H%M%SZ}-{card.version}"
+            if folder.exists():
+                # The same version a second time within a second.
+                shutil.rmtree(folder)
+            unfinished.rename(folder)
+        except OSError:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        sync_folder(self.directory)
+
+    def _forget(self, before: Iterable[HistoryEntry]) -> None:
+        """Remove what is too old, what came again, and what a crash left unfinished."""
+        kept = {entry.folder for entry in self.entries()[:KEPT_VERSIONS]}
+        for entry in before:
+            if entry.folder not in kept and entry.folder.exists():
+                shutil.rmtree(entry.folder)
+        for folder in self.directory.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(folder)
+
+
+def _read(folder: Path) -> HistoryEntry | None:
+    """What a folder holds; None if it is not whole. No link in it is followed: root restores from here."""
+    card_text = _content(folder / _CARD, follow_links=False)
+    if card_text is None:
+        return None
+    try:
+        card = _Card.model_validate_json(card_text)
+    except ValidationError:
+        return None
+    if not card.files or not folder.name.endswith(f"-{card.version}"):
+        return None
+    files = {}
+    for name, digest in card.files.items():
+        content = _content(folder / name, follow_links=False) if _is_plain(name) else None
+        if content is None or hashlib.sha256(content).hexdigest() != digest:
+            return None
+        files[name] = content
+    return HistoryEntry(card.version, card.first_loaded, card.loaded, files, folder)
+
+
+def _is_plain(name: str) -> bool:
+    return name == Path(name).name and name not in {"", ".", "..", _CARD}
+
+
+def _content(path: Path, *, follow_links: bool = True) -> bytes | None:
+    """A file's content; None if it cannot be read, is no file, or is larger than anything kept here."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow_links else os.O_NOFOLLOW)
+    try:
+        with os.fdopen(os.open(path, flags), "rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                return None
+            content = stream.read(_MAX_BYTES + 1)
+    except (OSError, ValueError):
+        return None
+    return None if len(content) > _MAX_BYTES else content
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    with os.fdopen(descriptor, "wb") as stream:
+        os.fchmod(descriptor, FILE_MODE)
+        stream.write(content)
+        stream.flush()
+        os.fsync(descriptor)
+
+
+def _listed(entries: Iterable[HistoryEntry]) -> str:
+    return ", ".join(entry.version for entry in entries)

@@ -1,0 +1,1 @@
+"""What monitoring reads over HTTP. It reads only: nothing here changes what the router does."""

@@ -1,0 +1,136 @@
+"""Metrics for Prometheus, `GET /metrics`: made when they are asked for, from what the router says of itself.
+
+    elder_router_rules_info{version}                      1
+    elder_router_rules_loaded_timestamp_seconds           when that version was taken
+    elder_router_rules_last_reload_successful             0 while the rules on disk are refused
+    elder_router_rules_refused_since_timestamp_seconds    since when; 0 when all is well
+    elder_router_rules_problems                           how much is wrong with them
+    elder_router_rules_reloads_total{result}              loaded, refused, unchanged; since the start
+
+One thread answers one request after the other: whoever asks too often or too slowly waits, and calls do not.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from router.reloading.keeper import RulesStatus
+from router.web.settings import MetricsSettings
+
+REQUEST_WITHIN_S: Final = 2.0
+"""Whoever takes longer to ask is hung up on: others wait behind them."""
+
+_NAME = "elder_router_rules"
+
+
+class RulesMetrics(Collector):
+    """How the rules are.
+
+    Args:
+        status: Says it; asked in another thread.
+    """
+
+    def __init__(self, status: Callable[[], RulesStatus]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        """One sample of each."""
+        status = self._status()
+        info = GaugeMetricFamily(f"{_NAME}_info", "The version of the rules in force.", labels=["version"])
+        info.add_metric([status.version], 1)
+        yield info
+        since = status.refused_since
+        for name, what, value in (
+            ("loaded_timestamp_seconds", "When the rules in force were taken.", status.loaded_at.timestamp()),
+            ("last_reload_successful", "0 while the rules on disk are refused.", float(status.succeeded)),
+            (
+                "refused_since_timestamp_seconds",
+                "Since when the rules on disk are refused; 0 when all is well.",
+                since.timestamp() if since else 0.0,
+            ),
+            ("problems", "How much is wrong with the rules on disk.", float(len(status.problems))),
+        ):
+            yield GaugeMetricFamily(f"{_NAME}_{name}", what, value=value)
+        reloads = CounterMetricFamily(f"{_NAME}_reloads", "Attempts to take the rules on disk.", labels=["result"])
+        for result in ("loaded", "refused", "unchanged"):
+            reloads.add_metric([result], getattr(status, result))
+        yield reloads
+
+
+class MetricsServer:
+    """Serves metrics until it is closed.
+
+    Args:
+        settings: Where.
+        collectors: What.
+
+    Raises:
+        ConfigurationError: They cannot be served there.
+    """
+
+    def __init__(self, settings: MetricsSettings, *collectors: Collector) -> None:
+        registry = CollectorRegistry(auto_describe=False)
+        for collector in collectors:
+            registry.register(collector)
+        try:
+            self._server = _Server(settings.address, settings.port)
+        except OSError as error:
+            place = f"port {settings.port} of {settings.address}"
+            if error.errno == errno.EADDRINUSE:
+                message = f"metrics cannot be served: another program listens on {place}; write another port"
+            else:
+                message = f"metrics cannot be served at {place}: {error.strerror}"
+            raise settings.wrong(message) from error
+        self._server.set_app(make_wsgi_app(registry, disable_compression=True))
+        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop, at the latest when the request in hand is answered."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Handler(WSGIRequestHandler):
+    def log_message(self, *args: object) -> None:
+        """A line for every scrape would drown the log."""
+
+
+class _Server(WSGIServer):
+    def __init__(self, address: str, port: int) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        super().__init__((address, port), _Handler)
+
+    def server_bind(self) -> None:
+        """Without asking a name server what we are called, as the library does: it may not answer."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_name, self.server_port = self.socket.getsockname()[:2]
+        self.setup_environ()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the library has it
+        deadline = threading.Timer(REQUEST_WITHIN_S, _hang_up, (request,))
+        deadline.start()
+        try:
+            super().finish_request(request, client_address)
+        finally:
+            deadline.cancel()
+
+    def handle_error(self, *_args: object) -> None:
+        """Whoever asked has hung up; they will ask again."""
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):  # the other side may have been quicker
+        connection.shutdown(socket.SHUT_RDWR)
