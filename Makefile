@@ -15,7 +15,7 @@ help:
 	@echo 'make run     the same call centre, until Ctrl-C, to call with a softphone'
 	@echo 'make setup   only the set-up, which the others do too'
 	@echo 'make check   what CI runs: lint, types, tests'
-	@echo 'make bench   measure; rewrites docs/benchmarks.md'
+	@echo 'make bench   measure; rewrites docs/benchmarks.md, or with SECTION=rules only that part of it'
 	@echo 'make fuzz    the property tests, for longer'
 	@echo 'make lock    lock the newest versions of all Python packages'
 
@@ -60,7 +60,7 @@ fuzz: $(READY)
 	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest tests/fuzz -q --timeout 1200
 
 bench: prompts
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(addprefix --only ,$(SECTION))
 
 check: lint types test
 

@@ -1,4 +1,4 @@
-"""`python -m bench`: measure everything and write docs/benchmarks.md."""
+"""`python -m bench`: measure everything, or one part of it, and write docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from bench.plan import FULL, QUICK, Plan
 from bench.readers import measure_readers
 from bench.recording import record_calls
 from bench.replay import measure_memory, measure_replay, profile_replay
-from bench.report import Results, write_report
+from bench.report import Results, rewrite_sections, write_report
+from bench.rule_cost import measure_rules
 from lab.places import PROJECT
 from lab.processes import LabError
 
 REPORT = PROJECT / "docs" / "benchmarks.md"
-PARTS = ("latency", "replay", "readers", "memory", "profile")
+RECORDED = ("replay", "readers", "memory", "profile")
+"""The parts that replay real calls."""
+PARTS = ("latency", "rules", *RECORDED)
 
 
 async def measure(plan: Plan, parts: frozenset[str], console: Console) -> Results:
@@ -33,7 +36,9 @@ async def measure(plan: Plan, parts: frozenset[str], console: Console) -> Result
         scratch = Path(name)
         if "latency" in parts:
             results.latency = await measure_latency(scratch / "latency", plan, console)
-        if parts != {"latency"}:
+        if "rules" in parts:
+            results.rules = measure_rules(scratch / "rules", plan, console)
+        if parts.intersection(RECORDED):
             console.print("[bold]==>[/] recording real calls")
             recorded = await record_calls(scratch / "recording")
             if "replay" in parts:
@@ -54,7 +59,7 @@ def main() -> int:
         "--only",
         action="append",
         choices=PARTS,
-        help="measure only this part (may be repeated) and leave docs/benchmarks.md as it is",
+        help="measure only this part (may be repeated) and rewrite only its sections; profile has none and is shown",
     )
     words = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False)
@@ -64,8 +69,9 @@ def main() -> int:
     except LabError as error:
         console.print(f"[red]stopped:[/] {error}")
         return 1
-    if not words.only and not words.quick:
-        write_report(results, REPORT)
+    if not words.quick and parts != {"profile"}:
+        write = rewrite_sections if words.only else write_report
+        write(results, REPORT)
         console.print(f"[bold]==>[/] written: {REPORT.relative_to(PROJECT)}")
     return 0
 

@@ -14,7 +14,17 @@ from pathlib import Path
 
 from lab.asterisk_server import asterisk_root
 
-PACKAGES = ("elder-router", "uvloop", "hiredis", "redis", "pydantic", "asterisk-ami", "pyst2", "panoramisk")
+PACKAGES = (
+    "elder-router",
+    "uvloop",
+    "hiredis",
+    "redis",
+    "pydantic",
+    "asterisk-ami",
+    "pyst2",
+    "panoramisk",
+    "rule-engine",
+)
 
 
 @dataclass(frozen=True, slots=True)

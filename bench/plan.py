@@ -19,6 +19,9 @@ class Plan:
         memory_calls: Numbers of calls in hand at which memory is looked at.
         stream_calls: Calls in the stream that the clients read.
         reader_limit_s: After so long a client's reading is cut off.
+        rules: Numbers of rules that calls are decided by.
+        rule_calls: Different calls of each kind at each number of rules.
+        rule_rounds: How often each measurement there is repeated.
     """
 
     rates: dict[int, float]
@@ -29,6 +32,9 @@ class Plan:
     memory_calls: tuple[int, ...]
     stream_calls: int
     reader_limit_s: float
+    rules: tuple[int, ...]
+    rule_calls: int
+    rule_rounds: int
 
 
 FULL = Plan(
@@ -40,6 +46,9 @@ FULL = Plan(
     memory_calls=(10, 1_000, 10_000),
     stream_calls=20_000,
     reader_limit_s=8.0,
+    rules=(5, 50, 500),
+    rule_calls=2_500,
+    rule_rounds=7,
 )
 QUICK = Plan(
     rates={25: 2.0, 245: 2.0},
@@ -50,4 +59,7 @@ QUICK = Plan(
     memory_calls=(10, 1_000),
     stream_calls=2_000,
     reader_limit_s=2.0,
+    rules=(5, 50),
+    rule_calls=200,
+    rule_rounds=3,
 )

@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md: the numbers, how they were got, and how far to trust them."""
+"""Writes docs/benchmarks.md, or some of its sections: the numbers, how they were got, and how far to trust them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from bench.markdown import TIE, compared, wrapped
 from bench.plan import Plan
 from bench.readers import Reading
 from bench.replay import Memory, Run
+from bench.rule_cost import AtSize
 from router.calls.desk import MOST_CALLS
+
+SECTION = "## "
+GROWTH = "How cost grows with size"
 
 
 @dataclass(slots=True)
@@ -26,11 +30,41 @@ class Results:
     replay: list[Run] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
     memory: Memory | None = None
+    rules: list[AtSize] = field(default_factory=list)
 
 
 def write_report(results: Results, file: Path) -> None:
     """Write the whole page; a part that was not measured is left out."""
-    parts = [_head(results.machine)]
+    growth = f"{SECTION}{GROWTH}\n\n" + "\n".join(_growth(results))
+    file.write_text(wrapped("\n\n".join([_head(results.machine), *_sections(results), growth])) + "\n")
+
+
+def rewrite_sections(results: Results, file: Path) -> None:
+    """Write anew only what was measured; the rest of the page stays as it is."""
+    head, *rest = file.read_text().rstrip("\n").split("\n\n" + SECTION)
+    page = {_heading(section): section for section in rest}
+    growth = [line.replace("\n  ", " ") for line in page.pop(GROWTH).split("\n- ")[1:]]
+    lines = {_label(line): line for line in growth}
+    for section in _sections(results):
+        text = wrapped(f"{section}\n\nMeasured by itself {_measured(results.machine)}").removeprefix(SECTION)
+        page[_heading(text)] = text
+    for line in _growth(results):
+        lines[_label(line.removeprefix("- "))] = line.removeprefix("- ")
+    page[GROWTH] = wrapped(f"{GROWTH}\n\n" + "\n".join(f"- {line}" for line in lines.values()))
+    file.write_text(("\n\n" + SECTION).join([head, *page.values()]) + "\n")
+
+
+def _heading(section: str) -> str:
+    return section.partition("\n")[0]
+
+
+def _label(line: str) -> str:
+    """What a line of the last section is about, in bold at its beginning."""
+    return line.split("**")[1]
+
+
+def _sections(results: Results) -> list[str]:
+    parts = []
     if results.latency:
         parts += [sections.latency(results.latency, results.plan.order), sections.cost(results.latency)]
     if results.replay:
@@ -39,12 +73,12 @@ def write_report(results: Results, file: Path) -> None:
         parts.append(sections.clients(results.readings, results.replay))
     if results.memory:
         parts.append(sections.memory(results.memory))
-    parts.append(_growth(results))
-    file.write_text(wrapped("\n\n".join(parts)) + "\n")
+    if results.rules:
+        parts.append(sections.rules(results.rules))
+    return parts
 
 
 def _head(machine: Machine) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     return f"""\
 # Benchmarks
 
@@ -56,19 +90,28 @@ neighbour on the host, or one part of the bench crowding out another, shows as s
 over 1/{TIE}) are ties. Where something was measured several times, the lowest and the highest are given: what lies
 between them is noise.
 
-Measured {machine.when} on {machine.cores} cores of {machine.cpu}, {machine.memory_gib:.0f} GiB, {machine.kernel};
-load average of the minute before: {machine.load_1m:.2f}. {versions}."""
+Measured {_measured(machine)}"""
 
 
-def _growth(results: Results) -> str:
+def _measured(machine: Machine) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    return (
+        f"{machine.when} on {machine.cores} cores of {machine.cpu}, {machine.memory_gib:.0f} GiB, {machine.kernel}; "
+        f"load average of the minute before: {machine.load_1m:.2f}. {versions}."
+    )
+
+
+def _growth(results: Results) -> list[str]:
     lines = []
     if results.latency:
         lines.append(_growth_with_rate(results.latency[0], results.latency[-1]))
     if results.replay:
         lines.append(_growth_with_outstanding(results.replay))
     if results.memory:
-        lines += _growth_with_calls(results.memory)
-    return "## How cost grows with size\n\n" + "\n".join(lines)
+        lines.append(_growth_with_calls(results.memory))
+    if results.rules:
+        lines += _growth_with_rules(results.rules, max(results.plan.rates))
+    return lines
 
 
 def _growth_with_rate(low: AtRate, high: AtRate) -> str:
@@ -96,13 +139,35 @@ def _growth_with_outstanding(runs: list[Run]) -> str:
     )
 
 
-def _growth_with_calls(memory: Memory) -> list[str]:
+def _growth_with_calls(memory: Memory) -> str:
     *_, before, most = sorted(memory.rss_bytes)
     per_call = (memory.rss_bytes[most] - memory.rss_bytes[before]) / (most - before)
     slower = compared(memory.full.us_per_call, memory.empty.us_per_call)
-    return [
+    return (
         f"- **Calls in hand.** From {before:,} to {most:,} calls in hand, memory grows by {per_call:,.0f} bytes a "
         f"call. At that, {MOST_CALLS:,} calls, the most that the router takes on, add "
-        f"{per_call * MOST_CALLS / sections.MIB:.0f} MiB to {memory.rss_bytes[0] / sections.MIB:.0f} MiB.",
-        f"- With {most:,} calls in hand, a decision takes {slower} times the processor time that it takes with none.",
+        f"{per_call * MOST_CALLS / sections.MIB:.0f} MiB to {memory.rss_bytes[0] / sections.MIB:.0f} MiB. "
+        f"With {most:,} calls in hand, a decision takes {slower} times the processor time that it takes with none."
+    )
+
+
+def _growth_with_rules(found: list[AtSize], rate: int) -> list[str]:
+    few, many = found[0], found[-1]
+    ours, theirs = (
+        compared(median(getattr(many.last.decide_us, whose)), median(getattr(few.last.decide_us, whose)))
+        for whose in ("ours", "theirs")
+    )
+    load = compared(median(many.load_ms.ours), median(few.load_ms.ours))
+    by_rule = (many.last.record_bytes - few.last.record_bytes) / (many.rules - few.rules)
+    busy = [(median(at.any.decide_us.ours) + median(at.any.record_us)) * rate / 1e6 for at in (few, many)]
+    day = [at.any.record_bytes * sections.CALLS_A_DAY / 1e9 for at in (few, many)]
+    return [
+        f"- **Rules.** From {few.rules} to {many.rules} rules ({many.rules / few.rules:.0f} times as many), a decision "
+        f"by the last rule takes {ours} times as long (rule-engine's: {theirs}), loading the file {load} times. A "
+        "decision costs by the rules before the one that matches: what matches most calls belongs near the top.",
+        f"- **Rules and records.** A record tells of each rule up to the one that matched, about {by_rule:,.0f} bytes "
+        f"for each. With {many.rules} rules instead of {few.rules} it has {many.any.record_bytes:,.0f} bytes instead "
+        f"of {few.any.record_bytes:,.0f} where any rule is as likely to match, which makes {day[1]:,.1f} GB instead "
+        f"of {day[0]:,.1f} GB for {sections.CALLS_A_DAY:,} calls a day; and making and writing it takes longer than "
+        f"the decision. Both together take {busy[1]:.1%} of one core at {rate} calls/s instead of {busy[0]:.1%}.",
     ]
