@@ -39,14 +39,12 @@ from router.callers.breaker import Breaker, BreakerState
 from router.callers.deadline import Deadline
 from router.callers.link import Command, RegistryAddress, RegistryLink, Reply
 from router.callers.number import Caller, NoNumber, PhoneNumber
+from router.callers.past import CHOICES, MOST_EARLIER_CALLS
 from router.errors import RegistryError
 
 KEY_PREFIX: Final = "elder:caller:"
 CHOICE_PREFIX: Final = "elder:choice:"
 CALLS_PREFIX: Final = "elder:calls:"
-MOST_CALLS_KEPT: Final = 20
-"""Earlier calls kept of one caller; see `router.rules.model.MOST_EARLIER_CALLS`."""
-CHOICES: Final = ("slower", "normal", "person")
 CHOICE_KEPT_S: Final = 180 * 86_400
 """A choice that was not made again for half a year is forgotten."""
 # A band's name is a word in the rules file; what is longer was not written by us.
@@ -429,7 +427,7 @@ def _commands(batch: Sequence[_Question]) -> list[Command]:
             key = CALLS_PREFIX + question.number.e164
             commands += [
                 ("ZADD", key, visit.at, visit.call),
-                ("ZREMRANGEBYRANK", key, 0, -MOST_CALLS_KEPT - 2),  # this call stays beside them
+                ("ZREMRANGEBYRANK", key, 0, -MOST_EARLIER_CALLS - 2),  # this call stays beside them
                 ("EXPIRE", key, math.ceil(visit.within_s)),
                 ("ZRANGE", key, 0, -1, "WITHSCORES"),
             ]
@@ -460,7 +458,7 @@ def _earlier(visit: Visit, reply: Reply) -> tuple[float, ...] | None:
         return None
     calls = zip(reply[::2], reply[1::2], strict=False)
     ago = (round(max(0.0, visit.at - float(at)), 3) for call, at in calls if call != visit.call.encode())
-    return tuple(sorted(seconds for seconds in ago if seconds <= visit.within_s)[:MOST_CALLS_KEPT])
+    return tuple(sorted(seconds for seconds in ago if seconds <= visit.within_s)[:MOST_EARLIER_CALLS])
 
 
 def _choice(value: Reply) -> str:

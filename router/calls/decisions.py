@@ -11,7 +11,7 @@ from router.callers.registry import BandLookup, BandSource
 from router.calls.events import Request
 from router.journal.records import BandSourceName, DecisionRecord, TraceStep
 from router.rules.book import RuleBook
-from router.rules.model import ContextTarget, Decision, QueueTarget
+from router.rules.model import ContextTarget, Decision, Facts, QueueTarget
 
 
 @dataclass(slots=True)
@@ -25,6 +25,7 @@ class Handled:
     age_band: str | None = None
     band_source: BandSourceName = "not_asked"
     band_detail: str = ""
+    facts: Facts | None = None
     decision: Decision | None = None
     language: str = ""
     lookup_ms: float | None = None
@@ -54,13 +55,15 @@ def decision_record(
 ) -> DecisionRecord:
     """The decision record of one request; without a decision it tells of the fallback."""
     decision = handled.decision
-    target, queue, context = book.fallback.name, handled.queue, ""
+    target, queue, context, overflow = book.fallback.name, handled.queue, "", None
     if decision is not None:
         match decision.target:
             case QueueTarget():
-                target, queue = decision.target.name, decision.target.queue
+                target, queue, overflow = decision.target.name, decision.target.queue, decision.target.overflow
             case ContextTarget():
                 target, context = decision.target.name, decision.target.context
+    facts = handled.facts
+    queues = facts.queues if facts else {}
     return DecisionRecord(
         time=datetime.now(UTC),
         node=node,
@@ -87,6 +90,16 @@ def decision_record(
         speech=decision.speech.name if decision else "",
         channel_language=handled.language or request.language,
         agent_label=decision.agent_label if decision else "",
+        overflow_s=overflow.after_s if overflow else None,
+        overflow_queue=overflow.queue if overflow else "",
+        note=decision.note if decision else "",
+        at=facts.at if facts else None,
+        queues={name: (q.waiting, q.longest_wait_s, q.agents_free) for name, q in facts.queues.items()}
+        if facts
+        else {},
+        earlier_calls_s=facts.earlier_calls_s if facts else None,
+        choice=facts.choice if facts else None,
+        calendars=tuple(sorted(decision.calendars)) if decision else (),
         rules_version=decision.rules_version if decision else "",
         lookup_ms=handled.lookup_ms,
         decide_ms=handled.decide_ms,

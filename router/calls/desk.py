@@ -13,7 +13,7 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -25,7 +25,7 @@ from asterisk.ami import Event, Response, SimpleAction
 
 from router.ami.messages import one
 from router.callers.number import Caller, NoNumber, NoNumberReason, PhoneNumber, masked, parse_caller
-from router.callers.registry import BandLookup
+from router.callers.registry import BandLookup, Visit
 from router.calls.call import Call
 from router.calls.decisions import Handled, decision_record
 from router.calls.events import (
@@ -43,9 +43,10 @@ from router.calls.events import (
 )
 from router.calls.verdict import channel_language, set_on_channel, variables
 from router.errors import AmiError
+from router.journal.hashing import rollout_place
 from router.journal.records import DecisionRecord, OutcomeRecord
 from router.rules.book import RuleBook
-from router.rules.model import Facts
+from router.rules.model import NO_QUEUES, Facts, QueueState
 
 MOST_CALLS: Final = 200_000
 """Calls in hand at once on one Asterisk, at half a kilobyte each: over four times what 245 calls/s that last three
@@ -60,6 +61,9 @@ MOST_ROUTING: Final = 2_000
 ANSWER_WITHIN_S: Final = 1.8
 """The dialplan stops waiting after 1.9 s (`elder-ask`); what comes later is not sent."""
 
+QUEUES_STALE_S: Final = 5.0
+"""Asterisk is asked for its queues every second; what is older than this is not known any more."""
+
 _COMPLAIN_EVERY_S = 10.0
 
 log = structlog.get_logger(__name__)
@@ -68,8 +72,8 @@ log = structlog.get_logger(__name__)
 class Lookup(Protocol):
     """The registry of callers, as far as the desk uses it."""
 
-    async def lookup(self, caller: Caller) -> BandLookup:
-        """Find a caller's age band; never raises."""
+    async def lookup(self, caller: Caller, visit: Visit | None = None) -> BandLookup:
+        """Find a caller's age band, and note the call if there is a visit; never raises."""
 
 
 class Journal(Protocol):
@@ -145,6 +149,8 @@ class CallDesk:
         self._routing: dict[str, asyncio.Task[None]] = {}
         self._told: frozenset[str] = frozenset()
         self._fell_back: deque[str] = deque(maxlen=RING_SIZE)
+        self._queues = NO_QUEUES
+        self._queues_at = -QUEUES_STALE_S
         self._closed = False
         self._complained_at = -_COMPLAIN_EVERY_S
         self._log = log.bind(node=settings.node)
@@ -203,7 +209,11 @@ class CallDesk:
         call = self._in_hand(request, self.now())
         call.fallback, call.queue = reason, queue
         handled = Handled(self._caller(request), not_applied_why="the router was not asked", queue=queue)
-        self._write_decision(call, request, handled)
+        self._write_decision(call, request, handled, self._rules())
+
+    def see_queues(self, states: Mapping[str, QueueState]) -> None:
+        """Take the state of Asterisk's queues, as it is now."""
+        self._queues, self._queues_at = states, self.now()
 
     def follow(self, request: Request) -> None:
         """Follow a call to its end that this run did not decide."""
@@ -263,8 +273,9 @@ class CallDesk:
     async def _route(self, call: Call, request: Request, asked_at: float) -> None:
         """Answer one request. Whatever goes wrong, this call falls back and the others go on."""
         handled = Handled(self._caller(request))
+        book = self._rules()  # the call keeps these, whatever is loaded meanwhile
         try:
-            await self._decide_and_apply(call, request, asked_at, handled)
+            await self._decide_and_apply(call, request, asked_at, handled, book)
         except AmiError as error:
             handled.not_applied_why = str(error)
         except Exception:  # noqa: BLE001 - the boundary of one call, logged with its traceback
@@ -279,25 +290,24 @@ class CallDesk:
             self.counts.not_applied += 1
             self._log.warning("decision not applied", call=request.uniqueid, reason=handled.not_applied_why)
         try:
-            self._write_decision(call, request, handled)
+            self._write_decision(call, request, handled, book)
         except Exception:  # noqa: BLE001 - the boundary of one call again: beyond it, the daemon would end
             self._log.exception("decision not recorded", call=request.uniqueid)
 
-    async def _decide_and_apply(self, call: Call, request: Request, asked_at: float, handled: Handled) -> None:
-        book = self._rules()
-        lookup = await self._registry.lookup(handled.caller)
+    async def _decide_and_apply(
+        self, call: Call, request: Request, asked_at: float, handled: Handled, book: RuleBook
+    ) -> None:
+        visit = None
+        if book.repeat_within_s:
+            visit = Visit(f"{self.settings.node}/{request.uniqueid}", time.time(), book.repeat_within_s)
+        lookup = await self._registry.lookup(handled.caller, visit)
         looked_up_at = self.now()
         handled.lookup_ms = _ms(looked_up_at - asked_at)
         handled.looked_up(lookup, book.bands.names)
-        facts = Facts(
-            handled.caller,
-            request.called,
-            request.language,
-            handled.age_band,
-            datetime.now(ZoneInfo(book.timezone)),
-        )
+        facts = handled.facts = self._facts(request, handled, lookup, book, looked_up_at)
         decision = handled.decision = book.decide(facts)
-        handled.language = channel_language(request.language, decision.speech, frozenset(book.speech))
+        spoken = decision.language or request.language
+        handled.language = channel_language(spoken, decision.speech, frozenset(book.speech))
         wanted = variables(
             decision,
             language=handled.language,
@@ -320,12 +330,27 @@ class CallDesk:
                 return
         handled.applied = True
 
+    def _facts(self, request: Request, handled: Handled, lookup: BandLookup, book: RuleBook, now: float) -> Facts:
+        caller = handled.caller
+        at = datetime.now(ZoneInfo(book.timezone))
+        return Facts(
+            caller=caller,
+            called=request.called,
+            language=request.language,
+            age_band=handled.age_band,
+            at=at.replace(microsecond=at.microsecond // 1000 * 1000),  # as exact as the record tells it
+            queues=self._queues if now - self._queues_at < QUEUES_STALE_S else NO_QUEUES,
+            earlier_calls_s=lookup.earlier_calls_s,
+            choice=lookup.choice,
+            rollout=rollout_place(self.settings.caller_key(caller)) if isinstance(caller, PhoneNumber) else None,
+        )
+
     def _caller(self, request: Request) -> Caller:
         if request.restricted:
             return NoNumber(NoNumberReason.WITHHELD, "")
         return parse_caller(request.caller, self.settings.home_region)
 
-    def _write_decision(self, call: Call, request: Request, handled: Handled) -> None:
+    def _write_decision(self, call: Call, request: Request, handled: Handled, book: RuleBook) -> None:
         settings = self.settings
         key = full = ""
         if isinstance(handled.caller, PhoneNumber):
@@ -336,7 +361,7 @@ class CallDesk:
             handled,
             node=settings.node,
             fallback=call.fallback,
-            book=self._rules(),
+            book=book,
             caller_masked=masked(handled.caller),
             caller_key=key,
             full_caller=full or None,

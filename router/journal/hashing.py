@@ -26,6 +26,11 @@ def caller_key(secret: bytes, e164: str) -> str:
     return hmac.digest(secret, e164.encode(), "sha256").hex()[:KEY_HEX_DIGITS]
 
 
+def rollout_place(key: str) -> float:
+    """A caller's place in every roll-out, from 0 up to 100, out of their key: the same one as long as the secret is."""
+    return int(key[:8], 16) / 2**32 * 100
+
+
 def load_or_create_secret(path: Path) -> bytes:
     """The secret in a file, which is created, for its owner only, with 32 random bytes if it is missing.
 

@@ -1,4 +1,4 @@
-"""What is written about a call: one record of each decision, and one of how the call ended.
+"""What is written about a call: one record of each decision, one of how the call ended, and of a promotion.
 
 The fields are a contract with whoever reads the journal, published as `docs/journal.schema.json`: a field
 that is renamed or dropped, or changes its meaning, raises `SCHEMA_VERSION`.
@@ -76,7 +76,8 @@ class DecisionRecord(_Model):
 
     `caller` is masked and `caller_key` a keyed hash, so that one caller's calls can be told to be the same
     one's. `fallback` holds the dialplan's reason when it went on by itself. Latencies are None where
-    nothing was measured.
+    nothing was measured. `at`, `queues`, `earlier_calls_s`, `choice` and `calendars` are what the rules were
+    asked with, so that the call can be put to other rules later: None, or missing, where it was not known.
     """
 
     record: Literal["decision"] = "decision"
@@ -102,6 +103,19 @@ class DecisionRecord(_Model):
     speech: str = ""
     channel_language: str = ""
     agent_label: str = ""
+    overflow_s: _Count | None = None
+    overflow_queue: str = ""
+    note: str = ""
+    at: _Time | None = None
+    queues: Annotated[
+        dict[str, tuple[_Count, _Count, _Count]],
+        Field(description="Of each queue: callers waiting, the longest wait in seconds, agents free."),
+    ] = {}
+    earlier_calls_s: Annotated[
+        tuple[_Duration, ...] | None, Field(description="Seconds since each earlier call of the caller, newest first.")
+    ] = None
+    choice: str | None = None
+    calendars: tuple[str, ...] = ()
     rules_version: str
     lookup_ms: _Duration | None = None
     decide_ms: _Duration | None = None
@@ -134,7 +148,30 @@ class OutcomeRecord(_Model):
     duration_s: _Duration | None = None
 
 
-Record: TypeAlias = DecisionRecord | OutcomeRecord
+class PromotionRecord(_Model):
+    """Who asked for a waiting caller to be moved to the front of their queue, and what came of it.
+
+    `by` is the name of the asker's user as the kernel knows it. Positions count from 1 and are None where the
+    caller was not seen in a queue: `to_position` also when they left it as soon as they were at the front.
+    """
+
+    record: Literal["promotion"] = "promotion"
+    schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    time: _Time
+    node: str
+    uniqueid: str
+    linkedid: str
+    queue: str = ""
+    from_position: _Count | None = None
+    to_position: _Count | None = None
+    by: str
+    by_uid: _Count
+    why: Annotated[str, Field(max_length=200, description="The asker's own words.")] = ""
+    done: bool
+    not_done_why: str = ""
+
+
+Record: TypeAlias = DecisionRecord | OutcomeRecord | PromotionRecord
 
 _any_record: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="record")])
 

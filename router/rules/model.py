@@ -11,9 +11,6 @@ from typing import Final, TypeAlias
 from router.callers.number import Caller
 from router.rules.recorded import RecordedCaller
 
-MOST_EARLIER_CALLS: Final = 20
-"""Earlier calls of one caller that are kept and counted; who called more often is known well enough."""
-
 
 @dataclass(frozen=True, slots=True)
 class Overflow:

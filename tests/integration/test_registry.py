@@ -16,9 +16,9 @@ from redis.asyncio import Redis
 from lab.redis import RedisServer
 from router.callers.breaker import Breaker, BreakerState
 from router.callers.number import PhoneNumber
+from router.callers.past import MOST_EARLIER_CALLS
 from router.callers.registry import (
     CALLS_PREFIX,
-    MOST_CALLS_KEPT,
     BandLookup,
     BandSource,
     LookupFailure,
@@ -204,10 +204,11 @@ async def test_earlier_calls_are_counted_with_the_lookup_and_a_call_that_asks_ag
 async def test_no_more_earlier_calls_are_kept_than_are_counted_and_they_expire(server: RedisServer) -> None:
     caller = CALLERS[0]
     async with registry_at(server, deadline_s=2.0) as registry, Redis.from_url(server.url) as redis:
-        for number in range(MOST_CALLS_KEPT + 10):
+        found = await registry.lookup(caller, Visit("pbx1/0", 1000.0, 60.0))
+        for number in range(1, MOST_EARLIER_CALLS + 10):
             found = await registry.lookup(caller, Visit(f"pbx1/{number}", 1000.0 + number, 60.0))
-        assert found.earlier_calls_s == tuple(float(ago) for ago in range(1, MOST_CALLS_KEPT + 1))
-        assert await redis.zcard(CALLS_PREFIX + caller.e164) == MOST_CALLS_KEPT + 1
+        assert found.earlier_calls_s == tuple(float(ago) for ago in range(1, MOST_EARLIER_CALLS + 1))
+        assert await redis.zcard(CALLS_PREFIX + caller.e164) == MOST_EARLIER_CALLS + 1
         assert 0 < await redis.ttl(CALLS_PREFIX + caller.e164) <= 60
 
 

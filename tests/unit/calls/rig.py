@@ -15,7 +15,7 @@ from typing import TypeVar
 from asterisk.ami import Event, Response, SimpleAction
 
 from router.callers.number import Caller, NoNumber, PhoneNumber
-from router.callers.registry import BandLookup, BandSource
+from router.callers.registry import BandLookup, BandSource, Visit
 from router.calls.desk import CallDesk, DeskSettings, Journal, Send
 from router.calls.reconcile import SendForList
 from router.journal.reader import read_records
@@ -57,9 +57,13 @@ class StandInRegistry:
         self.open = asyncio.Event()
         self.open.set()
         self.asked: list[Caller] = []
+        self.visits: list[Visit | None] = []
+        self.earlier_calls_s: tuple[float, ...] | None = None
+        self.choice: str | None = None
 
-    async def lookup(self, caller: Caller) -> BandLookup:
+    async def lookup(self, caller: Caller, visit: Visit | None = None) -> BandLookup:
         self.asked.append(caller)
+        self.visits.append(visit)
         await self.open.wait()
         match caller:
             case NoNumber():
@@ -67,7 +71,7 @@ class StandInRegistry:
             case PhoneNumber(e164=e164) if e164 == self.breaks_on:
                 raise RuntimeError("the registry promised never to raise")
             case PhoneNumber(e164=e164) if e164 in self.bands:
-                return BandLookup(self.bands[e164], BandSource.REGISTRY, "", 0.0)
+                return BandLookup(self.bands[e164], BandSource.REGISTRY, "", 0.0, self.choice, self.earlier_calls_s)
         if self.failure:
             return BandLookup(None, BandSource.LOOKUP_FAILED, self.failure, 0.0)
         return BandLookup(None, BandSource.NOT_FOUND, "", 0.0)
@@ -167,7 +171,7 @@ class Rig:
 
 
 def key_of(number: PhoneNumber) -> str:
-    return f"key of {number.e164[-4:]}"
+    return f"{int(number.e164[-4:]):016x}"
 
 
 @asynccontextmanager

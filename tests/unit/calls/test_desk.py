@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from router.errors import AmiError, AmiLinkLost, AmiTimeout
 from router.journal.reader import journal_tail
 from router.journal.records import DecisionRecord, Ending, OutcomeRecord
 from router.journal.writer import JournalWriter
-from router.rules.book import load_rules
+from router.rules.book import RuleBook, load_rules, rules_from, source_of_text
+from router.rules.model import QueueState
 
+from .dialplan import ROOT
 from .rig import BOOK, CALL, CHANNEL, ELDER, NODE, asks, earlier, hangs_up, soon, working_desk
 from .wire import queue_event, user_event
 
@@ -45,7 +48,7 @@ async def test_an_older_caller_is_put_through_to_a_person_and_followed_to_the_en
         assert rig.desk.calls == {}
     decision = rig.decision()
     assert (decision.node, decision.uniqueid, decision.ask) == (NODE, CALL, 1)
-    assert (decision.caller, decision.caller_key, decision.full_caller) == ("+86139****5678", "key of 5678", None)
+    assert (decision.caller, decision.caller_key, decision.full_caller) == ("+86139****5678", f"{5678:016x}", None)
     assert (decision.age_band, decision.band_source) == ("elder", "registry")
     assert decision.rule == "callers of 75 and over reach a person first"
     assert [(step.rule, step.matched) for step in decision.trace] == [(decision.rule, True)]
@@ -330,13 +333,17 @@ async def test_an_error_in_one_calls_routing_is_that_calls_alone(tmp_path: Path)
     assert [entry["call"] for entry in logs if entry["event"] == "call not routed"] == ["1.1"]
 
 
-async def test_an_error_in_recording_one_call_leaves_the_others_routed(tmp_path: Path) -> None:
-    def breaks_on_one(number: PhoneNumber) -> str:
-        if number.e164.endswith("0001"):
-            raise RuntimeError("no key")
-        return ""
+class BreaksOnOne(JournalWriter):
+    """Raises what no journal should, for one call."""
 
-    async with working_desk(tmp_path, caller_key=breaks_on_one) as rig:
+    def write(self, record: DecisionRecord | OutcomeRecord) -> bool:  # type: ignore[override]
+        if record.uniqueid == "1.1":
+            raise RuntimeError("no journal does this")
+        return super().write(record)
+
+
+async def test_an_error_in_recording_one_call_leaves_the_others_routed(tmp_path: Path) -> None:
+    async with working_desk(tmp_path, journal=BreaksOnOne(tmp_path / "journal.jsonl")) as rig:
         with capture_logs() as logs:
             asks(rig, "1.1", channel="PJSIP/one", Caller="13900000001")
             asks(rig, "2.1")
@@ -344,6 +351,47 @@ async def test_an_error_in_recording_one_call_leaves_the_others_routed(tmp_path:
     assert set(rig.asterisk.set_on) == {"PJSIP/one", CHANNEL}
     assert rig.decision().uniqueid == "2.1"
     assert "decision not recorded" in [entry["event"] for entry in logs]
+
+
+async def test_the_rules_are_asked_with_what_is_known_and_the_record_holds_it(tmp_path: Path) -> None:
+    async with working_desk(tmp_path) as rig:
+        rig.book = book_with("when: {repeat: {calls: 2, within: 10m}, queue: {people: {waiting_over: 3}}}, ")
+        rig.registry.bands["+8613912345678"] = "adult"
+        rig.registry.earlier_calls_s, rig.registry.choice = (120.5,), "slower"
+        rig.desk.see_queues({"agents": QueueState(4, 61, 0)})
+        asks(rig)
+        await rig.settled()
+        rig.clock.now_s += 5.0
+        asks(rig, "2.2")
+        await rig.settled()
+    first, second = rig.all_of(DecisionRecord)
+    assert (first.rule, first.note, first.overflow_s, first.overflow_queue) == (
+        "special",
+        "for the record",
+        30,
+        "agents",
+    )
+    assert first.queues == {"agents": (4, 61, 0)}
+    assert (first.earlier_calls_s, first.choice) == ((120.5,), "slower")
+    (visit, _) = rig.registry.visits
+    assert visit is not None
+    assert (visit.call, visit.within_s) == (f"{NODE}/{CALL}", 600.0)
+    assert first.at is not None
+    assert timedelta(0) <= first.time - first.at < timedelta(seconds=5)
+    assert ("CHANNEL(language)", "zh") in rig.asterisk.set_on[CHANNEL]
+    assert second.queues == {}, "what was seen too long ago is not known"
+    assert second.trace[0].saw == "people: not known"
+
+
+def book_with(when: str) -> RuleBook:
+    text = (ROOT / "config" / "routing.yaml").read_text(encoding="utf-8")
+    rule = (
+        f"rules:\n  - {{name: special, {when}then: {{to: senior-care, note: for the record, language: zh, "
+        "overflow: {after: 30s, to: people}}}\n"
+    )
+    book, problems = rules_from(source_of_text(text.replace("rules:\n", rule)))
+    assert book is not None, problems
+    return book
 
 
 async def test_closing_finishes_what_is_in_hand_and_takes_no_more(tmp_path: Path) -> None:
