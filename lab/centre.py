@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -34,6 +36,8 @@ class Router(Server):
         self.asterisks = asterisks
         self.journal = directory / "journal.jsonl"
         self.log = directory / "router.log"
+        # A socket's path is short, and a test's own folder may be deep.
+        self.control = Path(tempfile.gettempdir()) / f"elder-router-{secrets.token_hex(4)}.sock"
 
     def write_settings(self) -> Path:
         """Write the settings file and return it."""
@@ -43,6 +47,7 @@ class Router(Server):
         ]
         lines = ["asterisk:", *links, "callers:", f"  redis: {self.redis_url}", f"rules: {self.rules}"]
         lines += ["journal:", f"  file: {self.journal}", f"  secret_file: {self.directory / 'callers.key'}"]
+        lines += ["control:", f"  socket: {self.control}"]
         file = self.directory / "elder-router.yaml"
         file.write_text("\n".join(lines) + "\n")
         return file
@@ -53,6 +58,11 @@ class Router(Server):
         command = [ELDER_ROUTER, "--config", str(self.write_settings()), "run"]
         self._child = await Child.start("elder-router", command, self.log)
         await self.wait_for_log('"reconciled"', times=reconciled)
+
+    async def __aexit__(self, *exit_details: object) -> None:
+        """Stop it; if it was killed, its socket is still there."""
+        await super().__aexit__(*exit_details)
+        self.control.unlink(missing_ok=True)
 
     async def wait_for_log(self, text: str, times: int = 1, patience_s: float = 20.0) -> None:
         """Wait until its log holds `text` so many times."""

@@ -55,7 +55,7 @@ class Tail:
     """What the end of a journal tells of, for a router that starts. Calls are known by node and uniqueid.
 
     `open` holds the decisions whose outcome is not there, of several for a call the last; `told` all calls that
-    have any record.
+    have either record.
     """
 
     open: dict[tuple[str, str], DecisionRecord]
@@ -119,6 +119,8 @@ def _gather(
             pending[key] = raw
         elif kind == "outcome":
             pending.pop(key, None)
+        else:
+            continue  # a promotion tells neither how a call was decided nor that it is over
         told.add(key)
 
 

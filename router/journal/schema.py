@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from router.journal.records import SCHEMA_VERSION, DecisionRecord, OutcomeRecord
+from router.journal.records import SCHEMA_VERSION, DecisionRecord, OutcomeRecord, PromotionRecord
 
 
 def journal_schema() -> dict[str, Any]:
-    """One schema that every line of a journal satisfies: a decision or an outcome."""
+    """One schema that every line of a journal satisfies: a decision, an outcome or a promotion."""
     references, definitions = models_json_schema(
-        [(DecisionRecord, "serialization"), (OutcomeRecord, "serialization")],
+        [(kind, "serialization") for kind in (DecisionRecord, OutcomeRecord, PromotionRecord)],
         ref_template="#/$defs/{model}",
     )
     return {
