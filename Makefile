@@ -66,6 +66,7 @@ check: lint types test
 
 schema: $(READY)
 	@$(BIN)/python -c "from router.journal.schema import write_schema; from pathlib import Path; write_schema(Path('docs/journal.schema.json'))"
+	@$(BIN)/python -c "from router.rules.cases_schema import cases_schema_text; from pathlib import Path; Path('config/routing-tests.schema.json').write_text(cases_schema_text(), encoding='utf-8')"
 
 # Needs uv. Index addresses stay out of the locks.
 lock:

@@ -14,6 +14,7 @@ from router.cli.explain import explain
 from router.cli.options import defaults_from
 from router.cli.prompts import prompts
 from router.cli.run import run
+from router.cli.test import test
 from router.errors import ConfigurationError
 from router.settings import DEFAULT_FILE
 
@@ -44,5 +45,5 @@ def main(context: click.Context, settings_file: Path) -> None:
         context.exit(2)
 
 
-for command in (run, check, explain, callers, prompts):
+for command in (run, check, explain, test, callers, prompts):
     main.add_command(command)

@@ -114,6 +114,7 @@ def defaults_from(settings_file: Path) -> dict[str, Any]:
     return {
         "check": rules,
         "explain": every,
+        "test": rules | {"files": [str(base / settings.rules_tests)] if settings.rules_tests else []},
         "callers": dict.fromkeys(("import", "get", "set", "forget"), every),
         "prompts": {"build": rules},
     }

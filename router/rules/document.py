@@ -54,8 +54,11 @@ _INVISIBLE = re.compile(
 _ODD_INDENT = re.compile(r"^ *[^\S \r\n]")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
+NO_SUCH_FILE: Final = "there is no such file; check the path"
+"""What `read_source` says of a file that is not there: some files need not be."""
+
 _UNREADABLE: Final[Mapping[type[Exception], str]] = {
-    FileNotFoundError: "there is no such file; check the path",
+    FileNotFoundError: NO_SUCH_FILE,
     IsADirectoryError: "this is a directory; name a file in it",
     PermissionError: "you may not read this file; check its owner and mode",
 }

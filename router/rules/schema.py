@@ -74,6 +74,9 @@ def _percent(value: object) -> object:
     return value
 
 
+Percent = Annotated[float, BeforeValidator(_percent, json_schema_input_type=str)]
+
+
 def _known_hours(text: str) -> str:
     Hours(text)
     return text
@@ -254,7 +257,7 @@ class WhenEntry(_Strict):
         max_length=MAX_NAMES,
         description="targets with bounds on their queue's state, like people: {waiting_over: 10}",
     )
-    rollout: Annotated[float, BeforeValidator(_percent, json_schema_input_type=str)] | None = Field(
+    rollout: Percent | None = Field(
         default=None, gt=0, le=100, description="a share of the callers above 0% and up to 100%, like 20%"
     )
 
