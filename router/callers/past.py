@@ -9,3 +9,6 @@ CHOICES: Final = ("slower", "normal", "person")
 
 MOST_EARLIER_CALLS: Final = 20
 """Earlier calls of one caller that are kept and counted; who called more often is known well enough."""
+
+NO_CHOICE: Final = "none"
+"""How the lack of a choice is written."""

@@ -14,6 +14,7 @@ from rich.progress import Progress
 from router.callers.bands import AgeBands
 from router.callers.importing import CallerFile, ImportReport, read_callers
 from router.callers.number import masked
+from router.callers.past import CHOICES, NO_CHOICE
 from router.callers.registry import Registry
 from router.cli.options import RegistryPlace, registry_options, rules_option
 from router.errors import ConfigurationError, RouterError
@@ -59,14 +60,36 @@ def import_file(file: Path, rules_path: Path, dry_run: bool, place: RegistryPlac
 @click.argument("number")
 @registry_options
 def get(number: str, place: RegistryPlace) -> None:
-    """Show the age band stored for NUMBER. Ends with 1 when there is none."""
+    """Show the age band stored for NUMBER, and what its owner chose. Ends with 1 when there is no band."""
     phone = place.number(number)
+
+    async def both(registry: Registry) -> tuple[str | None, str]:
+        return await registry.get(phone), await registry.choice(phone)
+
     try:
-        band = place.run(lambda registry: registry.get(phone))
+        band, choice = place.run(both)
     except (RouterError, OSError) as error:
         raise _could_not_run(error) from error
-    click.echo(f"{masked(phone)}: {band or 'not in the registry'}")
+    chosen = f", chose {choice}" if choice else ""
+    click.echo(f"{masked(phone)}: {band or 'not in the registry'}{chosen}")
     raise SystemExit(0 if band else 1)
+
+
+@callers.command()
+@click.argument("number")
+@click.argument("choice", type=click.Choice([*CHOICES, NO_CHOICE]))
+@registry_options
+def choose(number: str, choice: str, place: RegistryPlace) -> None:
+    """Remember for half a year what the owner of NUMBER wants; rules can ask for it as `choice`.
+
+    CHOICE is slower, normal, person, or none to forget it.
+    """
+    phone = place.number(number)
+    try:
+        place.run(lambda registry: registry.choose(phone, "" if choice == NO_CHOICE else choice))
+    except (RouterError, OSError) as error:
+        raise _could_not_run(error) from error
+    click.echo(f"{masked(phone)}: {'nothing remembered' if choice == NO_CHOICE else choice}")
 
 
 @callers.command("set")
@@ -93,7 +116,7 @@ def set_band(number: str, band: str, rules_path: Path, place: RegistryPlace) -> 
 @click.argument("number")
 @registry_options
 def forget(number: str, place: RegistryPlace) -> None:
-    """Remove NUMBER from the registry. Ends with 1 when it was not there."""
+    """Remove all that is held of NUMBER: band, choice, calls. Ends with 1 when there was nothing."""
     phone = place.number(number)
     try:
         was_there = place.run(lambda registry: registry.forget(phone))

@@ -2,46 +2,87 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import click
 
-from router.errors import Problem
-from router.rules.book import rules_from
-from router.rules.document import read_source
+from router.cli.live import NotSeenError, contexts_of, live_problems, look
+from router.errors import ConfigurationError, Problem
+from router.rules.book import RuleBook, check_file
+from router.rules.document import load_document, read_source
+from router.settings import load_settings
 
 _OK, _HAS_ERRORS, _UNREADABLE = 0, 1, 2
 
 
 @click.command("check")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--live", is_flag=True, help="Look in the running Asterisk for the queues, contexts and prompts named.")
+@click.option(
+    "--sounds",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="With --live: Asterisk's directory of sounds, if it is not where Asterisk says, or not on this machine.",
+)
 @click.pass_context
-def check(context: click.Context, files: tuple[Path, ...]) -> None:
+def check(context: click.Context, *, files: tuple[Path, ...], live: bool, sounds: Path | None) -> None:
     """Check rules FILES (those of the settings file, or config/routing.yaml, when none is named).
 
     Prints one problem a line as file:line:column. Exits 0 when the router would load every file (warnings do
-    not keep it from that), 1 when something is wrong in one, 2 when one cannot be read.
+    not keep it from that), 1 when something is wrong in one, 2 when one cannot be read or Asterisk cannot be asked.
     """
-    worst = _OK
-    errors = warnings = 0
+    if sounds is not None and not live:
+        raise click.UsageError("--sounds says where --live looks for prompts; give --live too")
     every = files or (Path("config/routing.yaml"),)
+    worst = _OK
+    books: dict[Path, RuleBook] = {}
+    problems: list[Problem] = []
     for path in every:
-        source = read_source(path)
-        if isinstance(source, Problem):
-            problems, outcome = [source], _UNREADABLE
+        book, found = check_file(path)
+        problems += found
+        if book is not None:
+            books[path] = book
         else:
-            book, problems = rules_from(source)
-            outcome = _HAS_ERRORS if book is None else _OK
-        for problem in problems:
-            click.echo(str(problem))
-        errors += sum(problem.severity == "error" for problem in problems)
-        warnings += sum(problem.severity == "warning" for problem in problems)
-        worst = max(worst, outcome)
+            worst = max(worst, _UNREADABLE if isinstance(read_source(path), Problem) else _HAS_ERRORS)
+    if live and books:
+        missing = _live(context, books, sounds)
+        problems += missing
+        if any(problem.severity == "error" for problem in missing):
+            worst = max(worst, _HAS_ERRORS)
+    for problem in problems:
+        click.echo(str(problem))
+    errors = sum(problem.severity == "error" for problem in problems)
     # On standard error, so that what is piped on holds problems only.
-    verdict = "not loaded" if errors else "good to load"
-    counts = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    verdict = "good to load" if len(books) == len(every) else "not loaded"
+    if live and errors and len(books) == len(every):
+        verdict += ", but not all that they name is there"
+    counts = f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}"
     click.echo(f"{_count(len(every), 'file')} checked: {counts}; {verdict}", err=True)
     context.exit(worst)
+
+
+def _live(context: click.Context, books: dict[Path, RuleBook], sounds: Path | None) -> list[Problem]:
+    """What each running Asterisk of the settings file has not, though the rules name it."""
+    try:
+        settings = load_settings(context.obj)
+        seen = asyncio.run(look(settings.links, contexts_of(books.values())))
+    except ConfigurationError as error:
+        raise _CouldNotLookError(
+            f"--live needs the settings file, to find Asterisk (name it with --config):\n{error}"
+        ) from error
+    except NotSeenError as error:
+        raise _CouldNotLookError(str(error)) from error
+    problems = []
+    for path, book in books.items():
+        name = next(iter(book.files))
+        document = load_document(book.files[name].decode("utf-8-sig"), str(path))
+        for asterisk in seen:
+            problems += live_problems(book, document, asterisk, sounds)
+    return problems
+
+
+class _CouldNotLookError(click.ClickException):
+    exit_code = _UNREADABLE
 
 
 def _count(number: int, noun: str) -> str:

@@ -40,11 +40,23 @@ def load_or_create_secret(path: Path) -> bytes:
     try:
         if not path.exists():
             _create(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return read_secret(path)
+
+
+def read_secret(path: Path) -> bytes:
+    """The secret in a file that is there.
+
+    Raises:
+        ConfigurationError: It cannot be read, is shorter than 32 bytes, or others may read it.
+    """
+    try:
         with path.open("rb") as stream:
             mode = os.fstat(stream.fileno()).st_mode
             secret = stream.read()
     except OSError as error:
-        raise _wrong(path, f"the secret for caller keys cannot be read or created: {error.strerror}") from error
+        raise _unreadable(path, error) from error
     if stat.S_IMODE(mode) & stat.S_IRWXO:
         raise _wrong(path, "everybody on this machine may use the secret for caller keys; run `chmod 600` on it")
     if len(secret) < SECRET_BYTES:
@@ -53,6 +65,10 @@ def load_or_create_secret(path: Path) -> bytes:
             f"the secret for caller keys is shorter than {SECRET_BYTES} bytes; remove it, a new one is made",
         )
     return secret
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigurationError:
+    return _wrong(path, f"the secret for caller keys cannot be read or created: {error.strerror}")
 
 
 def _create(path: Path) -> None:

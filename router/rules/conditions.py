@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from router.callers.number import NoNumber, NoNumberReason, PhoneNumber, masked
+from router.callers.number import Caller, NoNumber, NoNumberReason, PhoneNumber, masked
+from router.callers.past import NO_CHOICE
 from router.rules.durations import in_words
 from router.rules.model import Facts, QueueState
 from router.rules.recorded import RecordedCaller
-from router.rules.schema import NO_CHOICE, UNKNOWN_BAND
+from router.rules.schema import UNKNOWN_BAND
 from router.rules.wording import listed
 
 NOT_KNOWN = "not known"
@@ -130,7 +131,7 @@ class CallerIs:
 
     def saw(self, facts: Facts) -> str:
         """See `Condition`."""
-        return facts.caller.shown if isinstance(facts.caller, RecordedCaller) else masked(facts.caller)
+        return shown_caller(facts.caller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +302,11 @@ class RolloutIs:
     def saw(self, facts: Facts) -> str:
         """See `Condition`."""
         return "a call without a number" if facts.rollout is None else f"place {facts.rollout:.2f}"
+
+
+def shown_caller(caller: Caller | RecordedCaller) -> str:
+    """A caller for people's eyes, masked."""
+    return caller.shown if isinstance(caller, RecordedCaller) else masked(caller)
 
 
 def queue_in_words(state: QueueState) -> str:

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from router.callers.bands import MAX_AGE_YEARS
-from router.rules.calendars import MAX_HOURS_CHARACTERS, Hours, holidays_of
+from router.callers.past import MOST_EARLIER_CALLS
+from router.rules.calendars import holidays_of
 from router.rules.durations import DurationS, WholeSeconds
-from router.rules.model import MOST_EARLIER_CALLS
+from router.rules.hours import MAX_HOURS_CHARACTERS, Hours
 from router.rules.scalars import quoted
 from router.rules.wording import did_you_mean
 
@@ -30,7 +31,6 @@ MAX_REPEAT_S: Final = 7 * 86_400
 MAX_NOTE_CHARACTERS: Final = 200
 
 UNKNOWN_BAND: Final = "unknown"  # in a condition: the caller's band is not known
-NO_CHOICE: Final = "none"  # in a condition: the caller has had no choice remembered
 LIST_SUFFIX: Final = ".txt"  # what the name of a file of callers' numbers ends in
 STANDARD_SPEECH: Final = "standard"
 FALLBACK_RULE: Final = "fallback"  # the rule's name in the record of a call that no rule decided

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from router.callers.past import NO_CHOICE
 from router.rules.conditions import (
     AgeBandIs,
     AnonymousIs,
@@ -20,7 +21,7 @@ from router.rules.conditions import (
     RolloutIs,
 )
 from router.rules.durations import in_words
-from router.rules.schema import LIST_SUFFIX, NO_CHOICE, UNKNOWN_BAND, QueueEntry, WhenEntry
+from router.rules.schema import LIST_SUFFIX, UNKNOWN_BAND, QueueEntry, WhenEntry
 from router.rules.wording import listed
 
 

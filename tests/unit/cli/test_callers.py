@@ -111,6 +111,19 @@ def test_set_get_and_forget_one_caller(redis_url: str, rules: Path) -> None:
     assert run("forget", "13900000201", env=place).exit_code == 1
 
 
+def test_a_choice_is_remembered_shown_and_forgotten(redis_url: str, rules: Path) -> None:
+    place = {"ELDER_REDIS_URL": redis_url}
+    run("set", "13900000401", "adult", "--rules", rules, env=place)
+    assert run("choose", "13900000401", "slower", env=place).stdout == "+86139****0401: slower\n"
+    assert run("get", "13900000401", env=place).stdout == "+86139****0401: adult, chose slower\n"
+    assert run("choose", "13900000401", "none", env=place).stdout == "+86139****0401: nothing remembered\n"
+    assert run("get", "13900000401", env=place).stdout == "+86139****0401: adult\n"
+    run("choose", "13900000401", "person", env=place)
+    assert run("forget", "13900000401", env=place).exit_code == 0
+    assert run("get", "13900000401", env=place).stdout == "+86139****0401: not in the registry\n"
+    assert run("choose", "13900000401", "louder", env=place).exit_code == 2
+
+
 def test_set_takes_only_bands_of_the_rules_and_names_the_nearest(redis_url: str, rules: Path) -> None:
     result = run("set", "13900000301", "sennior", "--rules", rules, "--redis", redis_url)
     assert result.exit_code == 2
