@@ -160,6 +160,7 @@ def _growth_with_rules(found: list[AtSize], rate: int) -> list[str]:
     load = compared(median(many.load_ms.ours), median(few.load_ms.ours))
     by_rule = (many.last.record_bytes - few.last.record_bytes) / (many.rules - few.rules)
     busy = [(median(at.any.decide_us.ours) + median(at.any.record_us)) * rate / 1e6 for at in (few, many)]
+    slower = compared(median(many.any.record_us), median(many.any.decide_us.ours))
     day = [at.any.record_bytes * sections.CALLS_A_DAY / 1e9 for at in (few, many)]
     return [
         f"- **Rules.** From {few.rules} to {many.rules} rules ({many.rules / few.rules:.0f} times as many), a decision "
@@ -168,6 +169,7 @@ def _growth_with_rules(found: list[AtSize], rate: int) -> list[str]:
         f"- **Rules and records.** A record tells of each rule up to the one that matched, about {by_rule:,.0f} bytes "
         f"for each. With {many.rules} rules instead of {few.rules} it has {many.any.record_bytes:,.0f} bytes instead "
         f"of {few.any.record_bytes:,.0f} where any rule is as likely to match, which makes {day[1]:,.1f} GB instead "
-        f"of {day[0]:,.1f} GB for {sections.CALLS_A_DAY:,} calls a day; and making and writing it takes longer than "
-        f"the decision. Both together take {busy[1]:.1%} of one core at {rate} calls/s instead of {busy[0]:.1%}.",
+        f"of {day[0]:,.1f} GB for {sections.CALLS_A_DAY:,} calls a day. Making and writing it takes {slower} "
+        f"times as long as the decision with {many.rules} rules; both together take {busy[1]:.1%} of one core at "
+        f"{rate} calls/s instead of {busy[0]:.1%}.",
     ]

@@ -1,7 +1,7 @@
 """Made-up rules of any number, for two engines alike, and made-up calls for them. The same at each run.
 
-Shaped like a large centre's: lines with their own queues, some of them by age band or language, callers from one
-region, lists of known callers; last what holds for everybody. No rule is hidden by those before it.
+Shaped like a large centre's: lines with rules of their own, some of them by age band, language, calendar or roll-out,
+callers from one region, lists of known callers; last what holds for everybody. No rule is hidden by those before it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import islice
 
 from bench.population import SEED, SHARES
@@ -32,17 +33,21 @@ targets:
   people:      {queue: agents}
   senior-care: {queue: senior-care, overflow: {after: 60s, to: people}}
   assistant:   {context: router-assistant}
+calendars:
+  office: {hours: "Mo-Fr 09:00-18:00", holidays: CN}
 rules:
 """
 TAIL = "fallback: {to: people}\n"
-LISTED = ("age_band", "called", "caller", "language")
+LISTED = ("age_band", "called", "caller", "language", "calendar", "outside_calendar")
 OLDER = ("senior", "elder")
 OLDER_FIRST = {"to": "senior-care", "head_start": "5m", "speech": "unhurried", "agent_label": "60+"}
 PEOPLE = {"to": "people"}
 LANGUAGES = {"zh_CN": 85, "en": 5, "en_GB": 4, "yue": 4, "ja_JP": 2}
 """The language of a call's channel, and its share of the calls in percent."""
 WITHHELD_SHARE = 0.05
-AT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+OPEN_AT = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
+"""A Monday, two in the afternoon where the rules are at home."""
+CLOSED_AT = datetime(2026, 3, 2, 13, 0, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +61,17 @@ class RuleSpec:
     anonymous: bool | None = None
     caller: tuple[str, ...] = ()
     language: tuple[str, ...] = ()
+    calendar: tuple[str, ...] = ()
+    outside_calendar: tuple[str, ...] = ()
+    rollout_percent: int | None = None
 
     def yaml(self) -> str:
         """The rule in a rules file."""
         when: dict[str, object] = {fact: list(wanted) for fact in LISTED if (wanted := getattr(self, fact))}
         if self.anonymous is not None:
             when["anonymous"] = self.anonymous
+        if self.rollout_percent is not None:
+            when["rollout"] = f"{self.rollout_percent}%"
         lines = [f"  - name: {self.name}"]
         if when:
             lines.append(f"    when: {json.dumps(when)}")
@@ -85,13 +95,19 @@ class RuleSpec:
             asked.append(_is_one_of("caller", [_number(pattern) for pattern in self.caller]))
         if self.language:
             asked.append(_is_one_of("language", [f"{language.lower()}(?:_|$)" for language in self.language]))
+        if self.calendar:
+            asked.append("office")
+        if self.outside_calendar:
+            asked.append("not office")
+        if self.rollout_percent is not None:
+            asked.append(f"rollout < {self.rollout_percent}")
         return " and ".join(asked) or "true"
 
 
 class Thing:
     """What a rule-engine expression looks at: the facts of one call, worked out beforehand."""
 
-    __slots__ = ("age_band", "anonymous", "called", "caller", "language")
+    __slots__ = ("age_band", "anonymous", "called", "caller", "language", "office", "rollout")
 
     def __init__(self, facts: Facts) -> None:
         self.age_band = facts.age_band or "unknown"
@@ -99,6 +115,9 @@ class Thing:
         self.caller = facts.caller.e164 if isinstance(facts.caller, PhoneNumber) else ""
         self.anonymous = isinstance(facts.caller, NoNumber) and facts.caller.reason is NoNumberReason.WITHHELD
         self.language = facts.language.lower()
+        self.office = facts.at == OPEN_AT
+        # Its numbers are decimal; 100 is below no share, as a call without a number is not.
+        self.rollout = Decimal(100 if facts.rollout is None else facts.rollout)
 
 
 def rules_of(number: int) -> list[RuleSpec]:
@@ -123,7 +142,7 @@ class Calls:
         if rule.caller:
             fitted = replace(fitted, caller=PhoneNumber(self._number(rule.caller, 14)))
         elif rule.anonymous:
-            fitted = replace(fitted, caller=NoNumber(NoNumberReason.WITHHELD, ""))
+            fitted = replace(fitted, caller=NoNumber(NoNumberReason.WITHHELD, ""), rollout=None)
         if rule.called:
             fitted = replace(fitted, called=self._number(rule.called, 10))
         if rule.language:
@@ -131,6 +150,11 @@ class Calls:
             fitted = replace(fitted, language=self._chance.choice(languages))
         if rule.age_band:
             fitted = replace(fitted, age_band=self._chance.choice(rule.age_band))
+        if rule.calendar or rule.outside_calendar:
+            fitted = replace(fitted, at=OPEN_AT if rule.calendar else CLOSED_AT)
+        if rule.rollout_percent is not None:
+            number = PhoneNumber(f"+861390000{self._chance.randrange(10_000):04d}")
+            fitted = replace(fitted, caller=number, rollout=self._chance.uniform(0, rule.rollout_percent))
         return fitted
 
     def fitting_any(self, rules: Sequence[RuleSpec]) -> Facts:
@@ -146,7 +170,8 @@ class Calls:
             called="95519",
             language=self._chance.choices(list(LANGUAGES), list(LANGUAGES.values()))[0],
             age_band=self._chance.choices(list(SHARES), list(SHARES.values()))[0],
-            at=AT,
+            at=self._chance.choice((OPEN_AT, CLOSED_AT)),
+            rollout=None if withheld else self._chance.uniform(0, 100),
         )
 
     def _number(self, patterns: Sequence[str], digits: int) -> str:
@@ -164,26 +189,14 @@ def _particular_rules() -> Iterator[RuleSpec]:
     service_lines = iter(range(400100, 400999))
     regions = iter(chance.sample(range(310, 1000), 600))
     known = iter(range(10_000))
-    kinds = ["line", "line by age", "line by language", "lines", "service", "region", "region by age", "known"]
     yield RuleSpec("line 95518", PEOPLE, called=("95518",))
     while True:
-        kind = chance.choice(kinds)
-        match kind:
-            case "line":
-                line = next(lines)
-                yield RuleSpec(f"line {line}", PEOPLE, called=(line,))
-            case "line by age":
-                line = next(lines)
-                yield RuleSpec(f"older callers of line {line}", OLDER_FIRST, age_band=OLDER, called=(line,))
-                yield RuleSpec(f"withheld numbers on line {line}", PEOPLE, called=(line,), anonymous=True)
-                yield RuleSpec(f"other callers of line {line}", PEOPLE, called=(line,))
-            case "line by language":
-                line = next(lines)
-                yield RuleSpec(f"English on line {line}", PEOPLE, called=(line,), language=("en",))
-                yield RuleSpec(f"line {line} in other languages", PEOPLE, called=(line,))
+        match chance.choice(["one line"] * 5 + ["lines", "service", "region", "region by age", "known"]):
+            case "one line":
+                yield from _rules_of_line(next(lines), chance)
             case "lines":
-                several = list(islice(lines, chance.randint(2, 6)))
-                yield RuleSpec(f"lines {several[0]} to {several[-1]}", PEOPLE, called=tuple(several))
+                several = tuple(islice(lines, chance.randint(2, 6)))
+                yield RuleSpec(f"lines {several[0]} to {several[-1]}", PEOPLE, called=several)
             case "service":
                 service = next(service_lines)
                 yield RuleSpec(f"service lines {service}", PEOPLE, called=(f"{service}*",))
@@ -196,6 +209,33 @@ def _particular_rules() -> Iterator[RuleSpec]:
             case _:
                 numbers = [f"+861390001{number:04d}" for number in islice(known, chance.randint(3, 8))]
                 yield RuleSpec(f"known callers from {numbers[0][-4:]}", PEOPLE, caller=tuple(numbers))
+
+
+def _rules_of_line(line: str, chance: random.Random) -> list[RuleSpec]:
+    called = (line,)
+    others = RuleSpec(f"other callers of line {line}", PEOPLE, called=called)
+    match chance.choice(["all", "age", "language", "hours", "roll-out"]):
+        case "age":
+            return [
+                RuleSpec(f"older callers of line {line}", OLDER_FIRST, age_band=OLDER, called=called),
+                RuleSpec(f"withheld numbers on line {line}", PEOPLE, called=called, anonymous=True),
+                others,
+            ]
+        case "language":
+            return [RuleSpec(f"English on line {line}", PEOPLE, called=called, language=("en",)), others]
+        case "hours":
+            return [
+                RuleSpec(f"line {line} by day", PEOPLE, called=called, calendar=("office",)),
+                RuleSpec(f"line {line} by night", PEOPLE, called=called, outside_calendar=("office",)),
+            ]
+        case "roll-out":
+            percent = chance.choice((10, 20, 50))
+            return [
+                RuleSpec(f"{percent} in 100 of line {line}", PEOPLE, called=called, rollout_percent=percent),
+                others,
+            ]
+        case _:
+            return [RuleSpec(f"line {line}", PEOPLE, called=called)]
 
 
 def _general_rules() -> list[RuleSpec]:

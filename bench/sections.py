@@ -10,7 +10,6 @@ from bench.population import SHARES
 from bench.readers import Reading
 from bench.replay import OUTSTANDING, Memory, Run
 from bench.rule_cost import AtSize, Timed
-from router.rules.schema import MAX_RULES
 
 CALLS_A_DAY = 2_120_000
 TARGET_PER_S = 3_000
@@ -272,8 +271,6 @@ def rules(found: list[AtSize]) -> str:
             for at in found
         ],
     )  # fmt: skip
-    most = found[-1].rules
-    lifted = f" A file may hold {MAX_RULES} rules; that limit was lifted for this." if most > MAX_RULES else ""
     return f"""\
 ## What rules cost
 
@@ -281,17 +278,18 @@ One decision by the number of rules, in one process without Asterisk, Redis or j
 given to [rule-engine](https://github.com/zeroSteiner/rule-engine), a general engine that one might take instead. By
 its name it is what someone who looks for a rule engine for Python finds first; it is pure Python, maintained,
 BSD-licensed, has conditions over attributes in a language of its own, and a `Chain` that takes the first rule that
-matches. It is used the fastest way it has: undeclared types, `getattr` as its resolver, lists and beginnings as
+matches. It is used the fastest way found: undeclared types, `getattr` as its resolver, lists and beginnings as
 regular expressions, the facts worked out beforehand. Before anything is timed, both engines have chosen the same rule
 for every call.
 
-The rules are made up and the same at each run: lines, lists of lines, beginnings of service numbers, regions and
-lists of callers, some by age band, language or withheld number; the last has no condition. Calls fit the first rule,
-or any rule, each as likely; or none but the last, the worst case. A time is the median of
-{len(found[0].load_ms.ours)} rounds over thousands of different calls, the engines taking turns.{lifted}
+The rules are made up and the same at each run: lines, lists of lines, beginnings of service numbers, regions and lists
+of callers, some by age band, language, withheld number, calendar or roll-out; the last has no condition. Calls fit the
+first rule, or any rule, each as likely; or none but the last, the worst case. A time is the median of
+{len(found[0].load_ms.ours)} rounds over thousands of different calls, the engines taking turns.
 
-**elder-router's time includes its trace**, which says of each rule asked what it wanted and what the call had; every
-record holds it. rule-engine gives none: it says which rule matched.
+**elder-router's time includes its trace**, which says of each rule asked what it wanted and what the call had, and
+which every record holds; and finding out which calendars are open. rule-engine gives no trace, it says which rule
+matched; and it is told beforehand which calendars are open.
 
 {deciding}
 
