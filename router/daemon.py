@@ -1,7 +1,7 @@
 """The daemon: wires links, registry, rules and journal together, and lives until it is told to stop.
 
 SIGTERM, SIGINT   new calls go to people by themselves at once; those asked for are still answered; then it ends
-SIGHUP            the rules are read anew, and taken if they are right; the journal is opened anew
+SIGHUP            the rules are read anew at once, and taken if they are right; the journal is opened anew
 """
 
 from __future__ import annotations
@@ -9,27 +9,38 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 
 import structlog
-from asterisk.ami import Event
+from asterisk.ami import Event, SimpleAction
 
 from router.ami.link import Link, LinkSettings, LinkState
 from router.callers.number import PhoneNumber
 from router.callers.registry import Registry, open_registry
 from router.calls.desk import CallDesk, DeskSettings
 from router.calls.events import WANTED_EVENTS
+from router.calls.promote import Place, Promotions
+from router.calls.queues import ACTION, queue_states
 from router.calls.reconcile import greet, reconcile
 from router.calls.verdict import set_globally
-from router.errors import AmiError, AmiLinkLost, ConfigurationError
+from router.control.promotion import promotion
+from router.control.server import ControlServer
+from router.errors import AmiError, AmiLinkLost
 from router.journal.hashing import caller_key, load_or_create_secret
 from router.journal.reader import Tail, journal_tail
 from router.journal.writer import JournalWriter
-from router.rules.book import RuleBook, load_rules
+from router.reloading.history import RulesHistory
+from router.reloading.keeper import RulesKeeper
+from router.rules.book import RuleBook
 from router.settings import Settings
+from router.web.metrics import MetricsServer, RulesMetrics
 
 HEARTBEAT_S = 1.0
 """The dialplan takes the router for dead when the heartbeat is older than 3 s, `elder-settings`."""
+
+QUEUES_EVERY_S = 1.0
 
 _TAKE_UP_AGAIN_S = 5.0
 
@@ -46,12 +57,15 @@ class Daemon:
         settings: What it is told.
 
     Raises:
-        ConfigurationError: The rules or a secret cannot be used; carries every problem.
+        ConfigurationError: The rules, with no earlier version to start with, or a secret cannot be used; carries every
+            problem.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.rules = load_rules(settings.rules_file)
+        self._keeper = RulesKeeper(
+            settings.rules_file, RulesHistory(settings.rules_history), cases_file=settings.rules_tests
+        )
         self._key = load_or_create_secret(settings.journal_secret_file)
         self._registry = open_registry(
             settings.registry.url, password=settings.registry.password, deadline_s=settings.registry.deadline_s
@@ -59,32 +73,50 @@ class Daemon:
         self._stop = asyncio.Event()
         self._hang_up = asyncio.Event()
 
+    @property
+    def rules(self) -> RuleBook:
+        """The rules in force."""
+        return self._keeper.book
+
     async def run(self) -> None:
-        """Route calls until SIGTERM or SIGINT."""
+        """Route calls until SIGTERM or SIGINT.
+
+        Raises:
+            ConfigurationError: Another router answers on the control socket; metrics cannot be served where they
+                should be.
+        """
         settings = self.settings
+        control = ControlServer(settings.control_socket) if settings.control_socket else None
         tail = journal_tail(settings.journal_file)
         journal = JournalWriter(settings.journal_file)
         loop = asyncio.get_running_loop()
         for sig in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sig, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up.set)
-        log.info("router started", rules=self.rules.version, asterisks=[link.name for link in settings.links])
-        if settings.full_numbers:
-            log.warning("full numbers are written to the journal", file=str(settings.journal_file))
         try:
-            async with asyncio.TaskGroup() as group:
-                reloading = group.create_task(self._reload_when_told(journal))
+            async with self._metrics(), asyncio.TaskGroup() as group:
+                log.info("router started", rules=self.rules.version, asterisks=[link.name for link in settings.links])
+                if settings.full_numbers:
+                    log.warning("full numbers are written to the journal", file=str(settings.journal_file))
+                reloading = group.create_task(self._keep_rules(journal))
                 nodes = [
                     Node(link, self, journal=journal, registry=self._registry, tail=tail, tasks=group)
                     for link in settings.links
                 ]
                 for node in nodes:
                     group.create_task(node.run())
+                if control is not None:
+                    promotions = Promotions([node.place() for node in nodes], journal.write)
+                    await control.serve({"promote": promotion(promotions)}, group)
                 await self._stop.wait()
                 log.info("router stopping")
+                if control is not None:
+                    await control.stop()
                 await asyncio.gather(*(node.close() for node in nodes))
                 reloading.cancel()
         finally:
+            if control is not None:
+                control.remove()
             await self._registry.close()
             journal.close()
             for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -95,24 +127,27 @@ class Daemon:
         """The keyed hash of a number."""
         return caller_key(self._key, number.e164)
 
-    async def _reload_when_told(self, journal: JournalWriter) -> None:
-        """At each SIGHUP take new rules if they are right; otherwise keep the old ones and say so."""
-        while True:
-            await self._hang_up.wait()
-            self._hang_up.clear()
-            journal.reopen()
-            try:
-                # A long file takes a second to check, in which calls must not wait.
-                rules = await asyncio.to_thread(load_rules, self.settings.rules_file)
-            except ConfigurationError as error:
-                log.error(  # noqa: TRY400 - the problems say it all
-                    "rules refused, the old ones stay",
-                    rules=self.rules.version,
-                    problems=[str(problem) for problem in error.problems],
-                )
-                continue
-            log.info("rules loaded", rules=rules.version, before=self.rules.version)
-            self.rules = rules
+    async def _keep_rules(self, journal: JournalWriter) -> None:
+        """Watch the rules; at each SIGHUP take new ones at once, without waiting until their change is seen."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keeper.run())
+            while True:
+                await self._hang_up.wait()
+                self._hang_up.clear()
+                journal.reopen()
+                await self._keeper.reload()
+
+    @asynccontextmanager
+    async def _metrics(self) -> AsyncIterator[None]:
+        """Serve metrics, if the settings say so."""
+        if self.settings.metrics is None:
+            yield
+            return
+        server = MetricsServer(self.settings.metrics, RulesMetrics(lambda: self._keeper.status))
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(server.close)
 
 
 class Node:
@@ -157,12 +192,18 @@ class Node:
         )
         self.desk.adopt(tail.open_on(link.name), tail.told_of(link.name))
 
+    def place(self) -> Place:
+        """This Asterisk as one where callers wait who may be promoted."""
+        link = self.link
+        return Place(link.settings.name, self.desk, link.request_all, link.request_list, self._asterisk_now)
+
     async def run(self) -> None:
         """Keep the link and its heartbeat until `close`."""
         async with asyncio.TaskGroup() as group:
-            heart = group.create_task(self._beat())
+            tasks = [group.create_task(self._beat()), group.create_task(self._watch_queues())]
             await self.link.run()
-            heart.cancel()
+            for task in tasks:
+                task.cancel()
 
     async def close(self) -> None:
         """Have new calls fall back at once, finish those asked for, and log off."""
@@ -220,6 +261,17 @@ class Node:
                     await self._reconcile()
             except AmiError as error:
                 self._log.warning("heartbeat not set", reason=str(error))
+
+    async def _watch_queues(self) -> None:
+        """Ask for the queues' state every second: counting along with events would drift with each one missed."""
+        while True:
+            if self._beating and not self._closing:
+                try:
+                    states = queue_states(await self.link.request_list(SimpleAction(ACTION)), self._rules().queues)
+                    self.desk.see_queues(states)
+                except AmiError as error:
+                    self._log.warning("queues not seen", reason=str(error))
+            await asyncio.sleep(QUEUES_EVERY_S)
 
     async def _heartbeat(self) -> None:
         """Say that we are well; by Asterisk's clock, because that is what the dialplan compares it with."""

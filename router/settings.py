@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -21,9 +22,12 @@ from router.callers.number import is_home_region
 from router.errors import ConfigurationError, Problem
 from router.rules.document import Document, load_document, read_source, validate
 from router.rules.durations import DurationS
+from router.web.settings import MetricsSettings
 
 DEFAULT_FILE: Final = Path("/etc/elder-router/elder-router.yaml")
 MAX_SECRET_BYTES: Final = 4096
+# What Linux has room for, `sun_path` in unix(7), less the NUL that ends it.
+MAX_SOCKET_PATH_BYTES: Final = 107
 # The line that Asterisk's own file of the same secret holds.
 _ASTERISKS_LINE: Final = re.compile(r"secret\s*=", re.IGNORECASE)
 
@@ -36,6 +40,13 @@ def _region(value: str) -> str:
     if not is_home_region(value):
         raise ValueError(f"no region is called {value[:20]!r}; write two capital letters, like CN or GB")
     return value
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError as error:
+        raise ValueError(f"{value[:40]!r} is no IP address; write one of this machine, like 127.0.0.1") from error
 
 
 Port = Annotated[int, Field(ge=1, le=65535, description="a port number from 1 to 65535")]
@@ -94,13 +105,37 @@ class JournalEntry(_Model):
     full_numbers: TrueFalse = False
 
 
+class ControlEntry(_Model):
+    """Where commands such as `elder-router promote` reach the running router."""
+
+    socket: FilePath
+
+
+class MetricsEntry(_Model):
+    """Where Prometheus reads the router's metrics."""
+
+    port: Port = 9105
+    address: Annotated[
+        str, AfterValidator(_address), Field(description="an IP address of this machine, like 127.0.0.1")
+    ] = "127.0.0.1"
+
+
 class SettingsFile(_Model):
     """The whole file."""
 
     asterisk: Annotated[list[AsteriskEntry], Field(min_length=1, max_length=64, description="a list of one or more")]
     callers: CallersEntry = CallersEntry()
     rules: FilePath
+    rules_tests: FilePath | None = None
+    rules_history: FilePath | None = None
     journal: Annotated[JournalEntry, Field(description="a group like {file: journal.jsonl, secret_file: callers.key}")]
+    control: ControlEntry | None = None
+    metrics: MetricsEntry | None = None
+
+    @property
+    def rules_history_folder(self) -> str:
+        """Where earlier versions of the rules are kept: beside the other things that the router itself keeps."""
+        return self.rules_history or str(Path(self.journal.secret_file).parent / "rules-history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +159,13 @@ class Settings:
     links: tuple[LinkSettings, ...]
     registry: RegistrySettings
     rules_file: Path
+    rules_history: Path
     journal_file: Path
     journal_secret_file: Path
     full_numbers: bool
+    control_socket: Path | None = None
+    rules_tests: Path | None = None
+    metrics: MetricsSettings | None = None
 
 
 def read_settings(path: Path) -> tuple[SettingsFile, Document]:
@@ -155,6 +194,7 @@ def load_settings(path: Path) -> Settings:
     reader = _Secrets(document, path.resolve().parent)
     links = tuple(reader.link(number, entry) for number, entry in enumerate(file.asterisk))
     registry = reader.registry(file.callers)
+    control_socket = reader.control_socket(file.control)
     reader.check_unique_names(file.asterisk)
     if reader.problems:
         raise ConfigurationError(sorted(reader.problems))
@@ -165,6 +205,10 @@ def load_settings(path: Path) -> Settings:
         journal_file=reader.base / file.journal.file,
         journal_secret_file=reader.base / file.journal.secret_file,
         full_numbers=file.journal.full_numbers,
+        control_socket=control_socket,
+        rules_history=reader.base / file.rules_history_folder,
+        rules_tests=reader.base / file.rules_tests if file.rules_tests else None,
+        metrics=reader.metrics(file.metrics),
     )
 
 
@@ -206,6 +250,24 @@ class _Secrets:
         except ConfigurationError as error:
             self._wrong(("callers", "redis"), f"`redis` {error.problems[0].message}")
         return RegistrySettings(entry.redis, password, entry.lookup_deadline, entry.home_region)
+
+    def control_socket(self, entry: ControlEntry | None) -> Path | None:
+        if entry is None:
+            return None
+        path = self.base / entry.socket
+        if (size := len(os.fsencode(path))) > MAX_SOCKET_PATH_BYTES:
+            self._wrong(
+                ("control", "socket"),
+                f"the socket's whole path is {size} bytes long, and Linux takes {MAX_SOCKET_PATH_BYTES} at most; "
+                "write a shorter one, like /run/elder-router/control.sock",
+            )
+        return path
+
+    def metrics(self, entry: MetricsEntry | None) -> MetricsSettings | None:
+        if entry is None:
+            return None
+        line, column = self.document.position(("metrics", "port"))
+        return MetricsSettings(entry.address, entry.port, self.document.file, line, column)
 
     def check_unique_names(self, entries: list[AsteriskEntry]) -> None:
         seen: set[str] = set()

@@ -12,7 +12,9 @@ from router.cli.callers import callers
 from router.cli.check import check
 from router.cli.explain import explain
 from router.cli.options import defaults_from
+from router.cli.promote import promote
 from router.cli.prompts import prompts
+from router.cli.rules import rules
 from router.cli.run import run
 from router.cli.test import test
 from router.errors import ConfigurationError
@@ -45,5 +47,5 @@ def main(context: click.Context, settings_file: Path) -> None:
         context.exit(2)
 
 
-for command in (run, check, explain, test, callers, prompts):
+for command in (run, check, explain, test, callers, prompts, rules, promote):
     main.add_command(command)

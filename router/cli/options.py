@@ -113,8 +113,20 @@ def defaults_from(settings_file: Path) -> dict[str, Any]:
     every = rules | place
     return {
         "check": rules,
-        "explain": every,
+        "explain": every
+        | {
+            "journal_file": str(base / settings.journal.file),
+            "secret_file": str(base / settings.journal.secret_file),
+            "history_folder": str(base / settings.rules_history_folder),
+        },
         "test": rules | {"files": [str(base / settings.rules_tests)] if settings.rules_tests else []},
-        "callers": dict.fromkeys(("import", "get", "set", "forget"), every),
+        "callers": dict.fromkeys(("import", "get", "set", "choose", "forget"), every),
         "prompts": {"build": rules},
+        "rules": dict.fromkeys(
+            ("history", "show", "compare", "rollback"),
+            rules
+            | {"history_folder": str(base / settings.rules_history_folder)}
+            | ({"tests_file": str(base / settings.rules_tests)} if settings.rules_tests else {}),
+        ),
+        "promote": {"socket_path": str(base / settings.control.socket)} if settings.control else {},
     }

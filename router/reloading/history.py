@@ -4,6 +4,7 @@
       20261125T150301Z-3f2a9c51d0e7/     when it was last taken, and its version
         routing.yaml                     the files exactly as they were loaded
         vip.txt
+        .cases.yaml                      the cases that it passed, if there were any
         .version.json                    what belongs to it, with a SHA-256 of each file
 
 A folder is written under another name and renamed when all of it is on disk, so that it is whole or not there.
@@ -37,6 +38,7 @@ FOLDER_MODE: Final = 0o750
 FILE_MODE: Final = 0o640
 
 _CARD: Final = ".version.json"
+_CASES: Final = ".cases.yaml"
 _UNFINISHED: Final = ".unfinished-"
 _FOLDER: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{12}")
 # Four times the largest list of callers there may be: a folder that somebody filled must not fill the memory.
@@ -44,7 +46,7 @@ _MAX_BYTES: Final = 64 * 1024 * 1024
 
 
 class _Card(BaseModel):
-    """What `.version.json` says: `files` is each file's SHA-256, in hex, the rules file first."""
+    """What `.version.json` says: each file's SHA-256, in hex; of `files`, the rules file is the first."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,26 +54,33 @@ class _Card(BaseModel):
     first_loaded: AwareDatetime
     loaded: AwareDatetime
     files: dict[str, str]
+    cases: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
     """One version that was in force.
 
-    `files` is each file's name and content, the rules file first; `first_loaded` and `loaded` are when it was taken
-    for the first and for the last time.
+    `files` is each file's name and content, the rules file first; `cases` are those that it passed, None where there
+    were none. `first_loaded` and `loaded` are when it was taken for the first and for the last time.
     """
 
     version: str
     first_loaded: datetime
     loaded: datetime
     files: Mapping[str, bytes] = field(repr=False)
+    cases: bytes | None = field(repr=False)
     folder: Path
 
     @property
     def rules_name(self) -> str:
         """The name that the rules file had."""
         return next(iter(self.files))
+
+    @property
+    def cases_file(self) -> Path:
+        """Where the cases lie that it passed, if there were any."""
+        return self.folder / _CASES
 
     @property
     def lists(self) -> dict[str, bytes]:
@@ -103,27 +112,38 @@ class RulesHistory:
             by_version.setdefault(entry.version, entry)
         return list(by_version.values())
 
-    def record(self, book: RuleBook, now: datetime) -> None:
+    def record(self, book: RuleBook, now: datetime, cases: bytes | None = None) -> None:
         """Note that `book` is in force from `now` on, and forget what is older than the last ten versions.
+
+        Args:
+            book: The rules.
+            now: When they were taken.
+            cases: The file of cases that they passed. Old rules need it back as much as their lists: they would fail
+                the cases that came with new ones.
 
         Raises:
             HistoryError: It could not be written; what was kept before is still there.
         """
         found = self._found()
-        if found and found[0].version == book.version:
+        is_newest = bool(found) and found[0].version == book.version
+        if is_newest and found[0].cases == cases:
             return
         first_loaded = min((entry.first_loaded for entry in found if entry.version == book.version), default=now)
-        # Newest by its own word even if the clock was set back meanwhile.
-        loaded = max(now, found[0].loaded + timedelta(microseconds=1)) if found else now
-        files = book.files
+        if is_newest:
+            loaded = found[0].loaded
+        else:
+            # Newest by its own word even if the clock was set back meanwhile.
+            loaded = max(now, found[0].loaded + timedelta(microseconds=1)) if found else now
+        contents = {**book.files} if cases is None else {**book.files, _CASES: cases}
         card = _Card(
             version=book.version,
             first_loaded=min(first_loaded, loaded),
             loaded=loaded,
-            files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+            files={name: _digest(content) for name, content in book.files.items()},
+            cases=None if cases is None else _digest(cases),
         )
         try:
-            self._write(card, files)
+            self._write(card, contents)
             self._forget(found)
         except OSError as error:
             raise HistoryError(f"{self.directory}: {error.strerror or error}") from error
@@ -148,23 +168,27 @@ class RulesHistory:
         """The version that lies on disk, if it is one of those kept."""
         return next((entry for entry in self.entries() if entry.lies_at(rules_file)), None)
 
-    def restore(self, version: str, rules_file: Path, now: datetime) -> Restored:
+    def restore(self, version: str, rules_file: Path, now: datetime, *, cases_file: Path | None = None) -> Restored:
         """Write a version (or the first digits of one) back to where the rules lie.
 
         What lay there is kept beside it as `NAME.rejected-TIME` unless the history holds it.
 
+        Args:
+            version: Which.
+            rules_file: Where the rules lie; their lists lie beside them.
+            now: For the name of what is kept.
+            cases_file: Where the cases are to be written that the version passed; None leaves the cases alone.
+
         Raises:
-            HistoryError: There is no such version, or it could not be written. Then nothing was changed, or the
-                message says what was.
+            HistoryError: There is no such version, or it could not be written.
         """
         entry = self.find(version)
-        kept = {
-            (rules_file.name if name == other.rules_name else name, content)
-            for other in self.entries()
-            for name, content in other.files.items()
-        }
-        files = {**entry.lists, rules_file.name: entry.files[entry.rules_name]}
-        return write_back(files, rules_file, now, is_kept=lambda name, content: (name, content) in kept)
+        kept = {content for other in self.entries() for content in (*other.files.values(), other.cases)}
+        files = {rules_file.with_name(name): content for name, content in entry.lists.items()}
+        if cases_file is not None and entry.cases is not None:
+            files[cases_file] = entry.cases
+        files[rules_file] = entry.files[entry.rules_name]
+        return write_back(files, rules_file, now, is_kept=lambda content: content in kept)
 
     def _found(self) -> list[HistoryEntry]:
         """Every whole folder, newest first."""
@@ -187,7 +211,7 @@ class RulesHistory:
             sync_folder(unfinished)
             folder = self.directory / f"{card.loaded.astimezone(UTC):%Y%m%dT%H%M%SZ}-{card.version}"
             if folder.exists():
-                # The same version a second time within a second.
+                # The same version a second time within a second, or with other cases.
                 shutil.rmtree(folder)
             unfinished.rename(folder)
         except OSError:
@@ -216,17 +240,23 @@ def _read(folder: Path) -> HistoryEntry | None:
         return None
     if not card.files or not folder.name.endswith(f"-{card.version}"):
         return None
-    files = {}
-    for name, digest in card.files.items():
+    expected = card.files if card.cases is None else {**card.files, _CASES: card.cases}
+    contents = {}
+    for name, digest in expected.items():
         content = _content(folder / name, follow_links=False) if _is_plain(name) else None
-        if content is None or hashlib.sha256(content).hexdigest() != digest:
+        if content is None or _digest(content) != digest:
             return None
-        files[name] = content
-    return HistoryEntry(card.version, card.first_loaded, card.loaded, files, folder)
+        contents[name] = content
+    cases = contents.pop(_CASES, None)
+    return HistoryEntry(card.version, card.first_loaded, card.loaded, contents, cases, folder)
 
 
 def _is_plain(name: str) -> bool:
     return name == Path(name).name and name not in {"", ".", "..", _CARD}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _content(path: Path, *, follow_links: bool = True) -> bytes | None:

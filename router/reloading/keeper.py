@@ -24,12 +24,10 @@ import structlog
 from router.errors import ConfigurationError, HistoryError, Problem
 from router.reloading.history import RulesHistory
 from router.rules.book import RuleBook, load_rules
+from router.rules.cases import CASES_NAME, check_cases
 
 POLL_S: Final = 1.0
 COMPLAIN_EVERY_S: Final = 60.0
-CASES_NAME: Final = "routing-tests.yaml"
-"""The cases that rules must pass lie beside the rules under this name, unless the settings name another file."""
-
 LIST_SUFFIX: Final = ".txt"
 
 CheckCases: TypeAlias = Callable[[RuleBook, Path], list[Problem]]
@@ -64,9 +62,12 @@ class RulesStatus:
         return self.refused_since is None
 
 
-def no_cases(_book: RuleBook, _file: Path) -> list[Problem]:
-    """For where rules are tried on no cases."""
-    return []
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Rules that may be taken, and the file of cases that they passed; None where there is none."""
+
+    book: RuleBook
+    cases: bytes | None
 
 
 class RulesKeeper:
@@ -93,7 +94,7 @@ class RulesKeeper:
         history: RulesHistory,
         *,
         cases_file: Path | None = None,
-        check_cases: CheckCases = no_cases,
+        check_cases: CheckCases = check_cases,
         poll_s: float = POLL_S,
         complain_every_s: float = COMPLAIN_EVERY_S,
     ) -> None:
@@ -137,9 +138,9 @@ class RulesKeeper:
     def _start(self) -> None:
         now = datetime.now(UTC)
         found = self._look()
-        if isinstance(found, RuleBook):
-            self.book = found
-            self.status = RulesStatus(found.version, now, now)
+        if isinstance(found, _Found):
+            self.book = found.book
+            self.status = RulesStatus(found.book.version, now, now)
             self._record(found, now)
             return
         self.book = self._newest_good(found)
@@ -165,43 +166,52 @@ class RulesKeeper:
         self._seen = await asyncio.to_thread(lambda: _stamps(self._candidates()))
         found = await asyncio.to_thread(self._look)
         now = datetime.now(UTC)
-        if not isinstance(found, RuleBook):
+        if not isinstance(found, _Found):
             self._refuse(found, now)
             return
-        before = self.status
-        if found.version == before.version:
+        before, version = self.status, found.book.version
+        if version == before.version:
             self.status = replace(
                 before, attempted_at=now, refused_since=None, problems=(), unchanged=before.unchanged + 1
             )
             event = "rules on disk are those in force" if before.succeeded else "rules on disk are those in force again"
-            log.info(event, rules=found.version)
+            log.info(event, rules=version)
         else:
-            self.book = found
+            self.book = found.book
             self.status = RulesStatus(
-                found.version,
+                version,
                 now,
                 now,
                 loaded=before.loaded + 1,
                 refused=before.refused,
                 unchanged=before.unchanged,
             )
-            log.info("rules loaded", rules=found.version, before=before.version)
+            log.info("rules loaded", rules=version, before=before.version)
         self._is_refused.clear()
         await asyncio.to_thread(self._record, found, now)
 
-    def _look(self) -> RuleBook | tuple[Problem, ...]:
+    def _look(self) -> _Found | tuple[Problem, ...]:
         """What lies on disk: rules that may be taken, or all that keeps them out."""
         try:
             book = load_rules(self.file)
-            cases = cases_file_of(self.file, self._cases_file)
-            problems = () if cases is None else self._check_cases(book, cases)
+            file = cases_file_of(self.file, self._cases_file)
+            problems = [] if file is None else self._case_problems(book, file)
         except ConfigurationError as error:
             return error.problems
-        except Exception:  # noqa: BLE001 - whatever is in a file, it shall not end a router that routes calls
+        except Exception:
+            # Whatever is in a file, it shall not end a router that routes calls.
             log.exception("rules not checked", file=str(self.file))
             message = "these rules could not be checked for an error in the router; its log says where"
             return (Problem(str(self.file), 0, 0, message),)
-        return tuple(problem for problem in problems if problem.severity == "error") or book
+        errors = tuple(problem for problem in problems if problem.severity == "error")
+        return errors or _Found(book, None if file is None else _content(file))
+
+    def _case_problems(self, book: RuleBook, file: Path) -> list[Problem]:
+        if not os.path.lexists(file):
+            # Only the settings name a file that is not there: a slip there shall not let everything pass.
+            message = "there is no such file; write the cases into it, or take `rules_tests` out of the settings"
+            return [Problem(str(file), 0, 0, message)]
+        return self._check_cases(book, file)
 
     def _refuse(self, problems: tuple[Problem, ...], now: datetime) -> None:
         before = self.status
@@ -242,11 +252,11 @@ class RulesKeeper:
             )
             self._complained()
 
-    def _record(self, book: RuleBook, now: datetime) -> None:
+    def _record(self, found: _Found, now: datetime) -> None:
         try:
-            self.history.record(book, now)
+            self.history.record(found.book, now, found.cases)
         except HistoryError as error:
-            log.error("rules not kept in the history", rules=book.version, reason=str(error))  # noqa: TRY400
+            log.error("rules not kept in the history", rules=found.book.version, reason=str(error))  # noqa: TRY400
 
     async def _watch(self) -> None:
         """Reload when something has changed and then stood still for one look: an editor may be writing still."""
@@ -288,6 +298,14 @@ def cases_file_of(rules_file: Path, named: Path | None) -> Path | None:
         return named
     beside = rules_file.with_name(CASES_NAME)
     return beside if os.path.lexists(beside) else None
+
+
+def _content(file: Path) -> bytes | None:
+    """A file that was there a moment ago; None if it went, which the next look sees."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
 
 
 def _stamps(paths: list[Path]) -> dict[Path, Stamp]:

@@ -36,19 +36,19 @@ class _Ready:
 
 
 def write_back(
-    files: Mapping[str, bytes], rules_file: Path, now: datetime, *, is_kept: Callable[[str, bytes], bool]
+    files: Mapping[Path, bytes], rules_file: Path, now: datetime, *, is_kept: Callable[[bytes], bool]
 ) -> Restored:
-    """Write `files` into the folder of `rules_file`, in their order; a file that is right already is left alone.
+    """Write `files`, in their order; one that is right already is left alone.
 
     Each is like the one it takes the place of, in owner and mode; one that was not there is like the rules file.
     A symbolic link stays one: what it leads to is written.
 
     Args:
-        files: Name → content. The rules file is best the last: a router that looks in between then finds the old
+        files: Where → content. The rules file is best the last: a router that looks in between then finds the old
             rules.
         rules_file: Where the rules lie.
         now: For the names of the copies.
-        is_kept: Whether a file's content (name, content) is kept elsewhere, so that it needs no copy.
+        is_kept: Whether a content is kept elsewhere, so that it needs no copy.
 
     Raises:
         HistoryError: A file could not be written.
@@ -57,13 +57,13 @@ def write_back(
     copies: list[_Ready] = []
     path = rules_file
     try:
-        for name, content in files.items():
-            path = rules_file.with_name(name).resolve()
+        for place, content in files.items():
+            path = place.resolve()
             there = path.read_bytes() if path.exists() else None
             if there == content:
                 continue
             like = next((p.stat() for p in (path, rules_file) if p.exists()), None)
-            if there is not None and not is_kept(name, there):
+            if there is not None and not is_kept(there):
                 copy = path.with_name(f"{path.name}.rejected-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
                 copies.append(_made_ready(copy, there, like))
             written.append(_made_ready(path, content, like))

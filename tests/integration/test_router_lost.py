@@ -129,7 +129,7 @@ async def test_new_rules_are_taken_on_sighup_and_wrong_ones_are_not(centre_of: C
 
     rules.write_text(good.replace("then: {to: assistant}", "then: {to: asistant}"))
     centre.router.child.send(signal.SIGHUP)
-    await centre.router.wait_for_log("rules refused, the old ones stay")
+    await centre.router.wait_for_log("rules on disk refused, the old ones stay")
     callers.call(YOUNGER, "95501", hold_ms=300)
     (before,) = await centre.router.wait_for_records("decision", 1)
     assert before["target"] == "assistant"

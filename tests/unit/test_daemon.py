@@ -44,6 +44,7 @@ def settings_for(directory: Path, port: int, *, full_numbers: bool = False) -> S
         links=(LinkSettings("pbx1", "127.0.0.1", "router", "secret5", port=port),),
         registry=RegistrySettings(f"redis://127.0.0.1:{free_port()}/0", None, 0.05, "CN"),
         rules_file=rules,
+        rules_history=directory / "rules-history",
         journal_file=directory / "journal.jsonl",
         journal_secret_file=directory / "callers.key",
         full_numbers=full_numbers,
@@ -193,7 +194,7 @@ async def test_a_reload_takes_right_rules_and_keeps_the_old_ones_otherwise(tmp_p
         rules = daemon.settings.rules_file
         rules.write_text(RULES.replace("fallback: {to: people}", "fallback: {to: peple}"))
         with capture_logs() as logs:
-            await signalled(lambda: "rules refused, the old ones stay" in [entry["event"] for entry in logs])
+            await signalled(lambda: "rules on disk refused, the old ones stay" in [entry["event"] for entry in logs])
         assert daemon.rules is before
         (refused,) = [entry for entry in logs if "problems" in entry]
         assert "there is no target `peple`; did you mean `people`?" in refused["problems"][0]

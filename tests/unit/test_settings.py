@@ -117,9 +117,79 @@ def test_the_shipped_file_shows_the_usual_values(tmp_path: Path) -> None:
     assert shipped.full_numbers == bare.full_numbers
 
 
+def test_the_history_of_the_rules_lies_beside_the_routers_own_secret_unless_told_otherwise(folder: Path) -> None:
+    settings = loaded(folder, changed("secret_file: callers.key", "secret_file: /var/lib/elder-router/callers.key"))
+    assert settings.rules_history == Path("/var/lib/elder-router/rules-history")
+    assert (settings.rules_tests, settings.metrics) == (None, None)
+    settings = loaded(folder, GOOD + "rules_history: kept\nrules_tests: cases.yaml\n")
+    assert (settings.rules_history, settings.rules_tests) == (folder / "kept", folder / "cases.yaml")
+
+
+@pytest.mark.parametrize(
+    ("line", "address", "port", "column"),
+    [
+        ("metrics: {port: 9200, address: 0.0.0.0}", "0.0.0.0", 9200, 17),  # noqa: S104 - for a Prometheus elsewhere
+        ('metrics: {address: "::1"}', "::1", 9105, 10),
+        ("metrics: {}", "127.0.0.1", 9105, 10),
+    ],
+)
+def test_metrics_are_served_where_the_file_says_and_remember_its_line(
+    folder: Path, line: str, address: str, port: int, column: int
+) -> None:
+    metrics = loaded(folder, f"{GOOD}{line}\n").metrics
+    assert metrics is not None
+    assert (metrics.address, metrics.port, metrics.line, metrics.column) == (address, port, 10, column)
+    assert metrics.file == str(folder / "elder-router.yaml")
+
+
+def test_the_control_socket_is_relative_to_the_file_and_there_is_none_unless_it_is_named(folder: Path) -> None:
+    assert loaded(folder).control_socket is None
+    assert loaded(folder, GOOD + "control: {socket: control.sock}\n").control_socket == folder / "control.sock"
+    shipped = (ROOT / "config" / "elder-router.yaml").read_text()
+    assert loaded(folder, shipped).control_socket == Path("/run/elder-router/control.sock")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("control: {}", "10:10: error: `socket` is missing; it is a file's path, from this file's folder"),
+        ("control: on.sock", '10:10: error: `control` must be a group of keys (socket); found "on.sock"'),
+        (
+            f"control: {{socket: /run/{'x' * 103}}}",
+            "10:19: error: the socket's whole path is 108 bytes long, and Linux takes 107 at most; "
+            "write a shorter one, like /run/elder-router/control.sock",
+        ),
+    ],
+)
+def test_a_control_socket_that_cannot_be_is_told(folder: Path, line: str, message: str) -> None:
+    assert said(folder, f"{GOOD}{line}\n") == f"elder-router.yaml:{message}"
+
+
+def test_a_control_socket_as_long_as_linux_takes_is_taken(folder: Path) -> None:
+    assert loaded(folder, f"{GOOD}control: {{socket: /run/{'x' * 102}}}\n").control_socket is not None
+
+
+def test_an_address_of_the_metrics_that_is_none_is_told(folder: Path) -> None:
+    assert said(folder, GOOD + "metrics: {address: localhost}\n") == (
+        "elder-router.yaml:10:20: error: `address`: 'localhost' is no IP address; "
+        "write one of this machine, like 127.0.0.1"
+    )
+
+
 def test_the_shipped_file_has_every_key_or_names_it_in_a_comment() -> None:
     text = (ROOT / "config" / "elder-router.yaml").read_text()
-    for key in ("secret_env", "tls", "ca_file", "password_file", "lookup_deadline", "home_region", "full_numbers"):
+    for key in (
+        "secret_env",
+        "tls",
+        "ca_file",
+        "password_file",
+        "lookup_deadline",
+        "home_region",
+        "full_numbers",
+        "rules_tests",
+        "rules_history",
+        "metrics",
+    ):
         assert re.search(rf"\b{key}\b", text)
 
 
@@ -300,7 +370,7 @@ journal: {file: j, secret_file: k}
     assert re.findall(r":(\d+:\d+): error:", said(folder, text)) == ["2:28", "3:12", "3:27", "4:55", "5:18", "5:44"]
     text = "asterisk: [{name: '', port: 0}]\ncallers: {home_region: X}\nrulez: r\n"
     assert re.findall(r"`(\w+)`[ :;]", said(folder, text)) == [
-        *("journal", "rules", "name", "port", "home_region", "rulez"),
+        *("journal", "name", "port", "home_region", "rulez"),
     ]
 
 

@@ -20,6 +20,18 @@ WITH_LIST = RULES.replace(
     "rules:\n", "rules:\n  - name: known\n    when: {caller: known.txt}\n    then: {to: people, head_start: 1m}\n"
 )
 BROKEN = RULES.replace("then: {to: people}", "then: {to: peple}")
+CASES = """\
+tests:
+  - name: everyone
+    call: {caller: "+8613900000001", called: "95500"}
+    expect: {rule: the usual}
+"""
+"""Which RULES pass."""
+
+
+def cases_for(name: str) -> str:
+    """Cases that only rules `named` so pass."""
+    return CASES.replace("the usual", name)
 
 
 def named(name: str) -> str:

@@ -239,6 +239,28 @@ def test_a_restored_version_lies_there_with_its_lists_and_is_the_same_version(hi
     assert book_of(etc, WITH_LIST).version == first.version
 
 
+def test_the_cases_that_a_version_passed_come_back_with_it_when_asked_for(history: RulesHistory, etc: Path) -> None:
+    first, second = (book_of(etc, named(name)) for name in ("first", "second"))
+    history.record(first, NOW, b"cases of the first")
+    history.record(second, LATER, b"cases of the second")
+    cases, rules = etc / "cases.yaml", etc / "routing.yaml"
+    cases.write_bytes(b"cases that nobody passed")
+    assert history.restore(first.version, rules, LATER).written == (rules,)
+    restored = history.restore(first.version, rules, LATER, cases_file=cases)
+    assert restored.written == (cases,)
+    assert cases.read_bytes() == b"cases of the first"
+    assert [copy.read_bytes() for copy in restored.kept] == [b"cases that nobody passed"]
+
+
+def test_other_cases_for_the_same_version_are_kept_and_it_is_not_taken_anew(history: RulesHistory, etc: Path) -> None:
+    (book,) = recorded(history, etc, RULES)
+    history.record(book, LATER, b"cases")
+    (entry,) = history.entries()
+    assert (entry.cases, entry.loaded, entry.files) == (b"cases", NOW, {"routing.yaml": RULES.encode()})
+    entry.cases_file.write_bytes(b"spoilt")
+    assert history.entries() == []
+
+
 def test_what_lay_there_is_kept_unless_the_history_holds_it(history: RulesHistory, etc: Path) -> None:
     first, second = recorded(history, etc, named("first"), named("second"))
     rules = etc / "routing.yaml"

@@ -18,7 +18,7 @@ from router.reloading.history import RulesHistory
 from router.reloading.keeper import RulesKeeper, cases_file_of
 from router.rules.book import RuleBook, load_rules
 
-from .rules import BROKEN, RULES, WITH_LIST, book_of, named
+from .rules import BROKEN, CASES, RULES, WITH_LIST, book_of, named
 
 Log = list[MutableMapping[str, Any]]
 REFUSED = "rules on disk refused, the old ones stay"
@@ -356,9 +356,43 @@ async def test_a_warning_about_a_case_keeps_no_rules_out(etc: Path) -> None:
     def warn(_book: RuleBook, file: Path) -> list[Problem]:
         return [Problem(str(file), 7, 3, "this case says the same as another", "warning")]
 
+    (etc / "mine.yaml").write_text("cases")
     keeper = keeper_of(etc, check_cases=warn, cases_file=etc / "mine.yaml")
     put(etc / "routing.yaml", named("new"))
     assert (await keeper.reload()).succeeded
+
+
+async def test_cases_that_the_settings_name_must_be_there(etc: Path) -> None:
+    keeper_of(etc)
+    keeper = keeper_of(etc, cases_file=etc / "mine.yaml")
+    assert [str(problem) for problem in keeper.status.problems] == [
+        f"{etc / 'mine.yaml'}: error: there is no such file; write the cases into it, or take `rules_tests` out of "
+        "the settings"
+    ]
+    async with watching(etc, cases_file=etc / "mine.yaml") as keeper:
+        put(etc / "mine.yaml", CASES)
+        await until(lambda: keeper.status.succeeded)
+
+
+async def test_the_shipped_kind_of_cases_is_tried(etc: Path) -> None:
+    (etc / "routing-tests.yaml").write_text(CASES)
+    keeper = keeper_of(etc)
+    put(etc / "routing.yaml", named("new"))
+    status = await keeper.reload()
+    assert keeper.book.rules[0].name == "the usual"
+    assert str(status.problems[0]) == (
+        f"{etc / 'routing-tests.yaml'}:4:20: error: the rules have no rule `the usual`; they have new"
+    )
+
+
+async def test_the_cases_that_rules_passed_are_kept_with_them(etc: Path) -> None:
+    keeper = keeper_of(etc)
+    assert keeper.history.entries()[0].cases is None
+    put(etc / "routing-tests.yaml", CASES)
+    await keeper.reload()
+    (entry,) = keeper.history.entries()
+    assert entry.cases == CASES.encode()
+    assert entry.loaded == keeper.status.loaded_at
 
 
 async def test_cases_that_cannot_be_read_keep_rules_out(etc: Path) -> None:
