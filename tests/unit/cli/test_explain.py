@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from router.callers.number import Caller
 from router.callers.registry import BandLookup, BandSource
 from router.cli.explain import explain
+from router.journal.hashing import load_or_create_secret
 from router.rules.book import load_rules
 
 RULES = """\
@@ -60,7 +61,7 @@ def test_every_rule_is_shown_with_its_answer_and_then_the_result(rules: Path) ->
         "age band senior (given)",
         "called 95519",
         "language en",
-        "at 2026-11-23 09:00 CST",
+        "at Monday 2026-11-23 09:00 CST",
         "rule answer",
         "1 [bold]VIP[/bold] caller is +86139****5678, not +44*",
         "2 seniors matched",
@@ -90,6 +91,10 @@ def test_json_holds_the_facts_and_the_decision_with_its_trace(rules: Path) -> No
         "age_band": None,
         "age_band_source": "given",
         "at": "2026-11-23T09:00:00+08:00",  # in the time zone of the rules
+        "queues": {},
+        "earlier_calls_s": [],
+        "choice": "",
+        "rollout": None,
     }
     decision = answer["decision"]
     assert decision["rule"] == "rest"
@@ -149,6 +154,77 @@ def test_a_registry_that_is_down_means_an_unknown_band_and_says_so(rules: Path) 
     assert answer["facts"]["age_band"] is None
     assert answer["facts"]["age_band_source"].startswith("lookup_failed: ")
     assert answer["decision"]["rule"] == "rest"
+
+
+SITUATIONS = RULES.replace(
+    "rules:\n",
+    """calendars: {open: {hours: "Mo-Fr 09:00-21:00", holidays: CN}}
+rules:
+  - {name: busy, when: {queue: {people: {waiting_over: 10, agents_free_under: 1}}}, then: {to: care}}
+  - {name: again, when: {repeat: {calls: 3, within: 24h}}, then: {to: people, note: calls again and again}}
+  - {name: asked, when: {choice: person, calendar: open}, then: {to: people, language: zh}}
+  - {name: trial, when: {rollout: 20%, outside_calendar: open}, then: {to: people}}
+""",
+)
+
+
+def test_every_fact_that_a_rule_asks_for_can_be_supposed_and_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "routing.yaml"
+    path.write_text(SITUATIONS, encoding="utf-8")
+    here = ("--caller", "13900000001", "--band", "adult", "--at", "2026-11-23 10:00", "--rollout", "15%")
+    shown = lines(run(path, *here, "--queue", "people:waiting=12,longest_wait=4m", "--earlier", "2h"))
+    assert "calendars open open" in shown
+    assert "choice remembered none" in shown
+    assert "earlier calls 2h ago" in shown
+    assert "roll-out place 15.00" in shown
+    assert "queue people 12 waiting, longest 4m, 0 free" in shown
+    assert "rule busy" in shown
+    assert "1 busy queue is people: not known, not people: waiting over 10, agents free under 1" in lines(
+        run(path, *here)
+    )
+    twice = lines(run(path, *here, "--earlier", "2h", "--earlier", "5m"))
+    assert "note calls again and again" in twice
+    asked = lines(run(path, *here, "--choice", "person"))
+    assert "rule asked" in asked
+    assert asked.count("language zh") == 1
+    evening = lines(run(path, *here[:4], "--at", "2026-11-23 22:00", "--rollout", "15%"))
+    assert "rule trial" in evening
+    assert "rule rest" in lines(run(path, *here[:4], "--at", "2026-11-23 22:00", "--rollout", "20%"))
+
+
+def test_a_roll_out_place_is_the_callers_own_and_needs_the_key(tmp_path: Path) -> None:
+    path = tmp_path / "routing.yaml"
+    path.write_text(SITUATIONS, encoding="utf-8")
+    secret = tmp_path / "callers.key"
+    load_or_create_secret(secret)
+    here = ("--caller", "13900000001", "--band", "adult")
+    places = {as_json(path, *here, "--secret-file", str(secret))["facts"]["rollout"] for _ in range(2)}
+    assert len(places) == 1
+    result = run(path, *here)
+    assert result.exit_code == 2
+    assert "--rollout 15%" in result.stderr
+    assert run(path, *here, "--secret-file", str(tmp_path / "none")).exit_code == 2
+    assert run(path, "--caller", "", "--band", "adult").exit_code == 0, "nobody without a number has a place"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--queue", "people", "write a target and its state, like people:waiting=12"),
+        ("--queue", "peple:waiting=1", "did you mean `people`?"),
+        ("--queue", "assistant:waiting=1", "the targets that are one are people, care"),
+        ("--queue", "people:waitin=1", "did you mean `waiting`?"),
+        ("--queue", "people:waiting=many", "waiting must be a whole number, not 'many'"),
+        ("--queue", "people:longest_wait=4", "4 has no unit; write 4s"),
+        ("--earlier", "2", "2 has no unit"),
+        ("--rollout", "120%", "write a place from 0%"),
+        ("--choice", "louder", "'louder' is not one of"),
+    ],
+)
+def test_what_cannot_be_supposed_says_what_can(rules: Path, option: str, value: str, said: str) -> None:
+    result = run(rules, "--caller", "", "--band", "adult", option, value)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())
 
 
 def test_wrong_options_exit_2_and_say_what_is_right(rules: Path) -> None:
