@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from router.rules.book import RuleBook, rules_from, source_of_text
@@ -139,7 +139,6 @@ def others(book: RuleBook, key: str, value: object) -> list[object]:
     return [other for other in every[key] if other != value]
 
 
-@settings(max_examples=150)
 @given(rule_sets(), calls, callers, st.data())
 def test_a_case_passes_exactly_when_it_expects_what_is_decided(
     book: RuleBook, call: dict[str, Any], caller: dict[str, Any], data: st.DataObject
