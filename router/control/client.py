@@ -66,6 +66,8 @@ def _what_to_do(path: Path, error: OSError) -> str:
             return f"no router listens on {path}: is it running? `systemctl status elder-router` tells"
         case ConnectionRefusedError():
             return f"no router listens on {path} any more: it has ended; `systemctl status elder-router` tells why"
+        case BlockingIOError():  # it does not come round to taking connections
+            return f"the router on {path} has too much to do to answer; try again"
         case PermissionError():
             return (
                 f"you may not use {path}: only root and members of the group {_group(path)} may; "

@@ -18,6 +18,7 @@ PROTOCOL = (
     *(f"rules.{path.stem}" for path in sorted((ROUTER / "rules").glob("*.py")) if path.stem != "__init__"),
     *("calls.events", "calls.verdict", "calls.call", "calls.decisions"),
     "journal.records",
+    "control.protocol",
 )
 READS_ITS_FILE = {"rules.document"}
 NAMED_ONLY = {

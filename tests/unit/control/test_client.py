@@ -84,6 +84,16 @@ def test_a_router_that_does_not_answer_is_waited_for_no_longer_than_told(folder:
     assert str(caught.value) == "the router did not answer within 0.05 s; see its log"
 
 
+def test_a_router_that_takes_no_connections_is_not_waited_for(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as first:
+        busy.bind(str(folder / "s"))
+        busy.listen(0)
+        first.connect(str(folder / "s"))
+        with pytest.raises(ControlError) as caught:
+            ask(folder / "s", "promote", {})
+    assert str(caught.value) == f"the router on {folder}/s has too much to do to answer; try again"
+
+
 def test_a_router_that_hangs_up_is_told(folder: Path) -> None:
     with (
         answering(folder / "s", b'{"ok": tr'),

@@ -209,8 +209,10 @@ async def test_who_goes_away_without_waiting_is_no_matter(folder: Path) -> None:
 
 
 async def test_a_request_in_hand_is_finished_before_the_end_and_one_that_has_not_come_is_not_waited_for(
-    folder: Path,
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(server_module, "REQUEST_WITHIN_S", 60)
+    monkeypatch.setattr(server_module, "STOP_PATIENCE_S", 60)
     arrived = asyncio.Event()
 
     async def slow(_request: Request, _peer: Peer) -> Mapping[str, object]:
