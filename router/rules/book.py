@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo
 
 from router.callers.bands import AgeBand, AgeBands
 from router.errors import ConfigurationError, Problem
-from router.rules.calendars import Calendar, CalendarClock, Hours, HoursError, combinations
+from router.rules.calendars import Calendar, CalendarClock
 from router.rules.conditions import QueueIs, RepeatIs
-from router.rules.document import Document, Source, load_document, read_source, validate
-from router.rules.examples import ProofTooLargeError
+from router.rules.document import Source, load_document, read_source, validate
+from router.rules.hours import Hours
 from router.rules.lists import MAX_LIST_BYTES, ReadList, parse_list
 from router.rules.model import (
     ContextTarget,
@@ -31,10 +31,8 @@ from router.rules.model import (
     SpeechProfile,
     Target,
 )
-from router.rules.proof import prove
 from router.rules.rule import Rule
 from router.rules.schema import (
-    FALLBACK_RULE,
     STANDARD_SPEECH,
     CalendarEntry,
     OverflowEntry,
@@ -44,8 +42,9 @@ from router.rules.schema import (
     TargetEntry,
 )
 from router.rules.semantics import check_semantics, check_unused, list_names
+from router.rules.soundness import check_soundness
+from router.rules.values import FALLBACK_RULE
 from router.rules.when import conditions_of
-from router.rules.wording import listed
 
 # Enough of a SHA-256 to tell apart every rules file a centre will ever have, and to be read out on the phone.
 VERSION_LENGTH: Final = 12
@@ -159,12 +158,14 @@ def rules_from(source: Source, read_list: ReadList = _no_list) -> tuple[RuleBook
     if document.data is not None:
         # The same place can be wrong in form and in meaning; its form is said first, its meaning once that is
         # right.
-        known = {(problem.line, problem.column) for problem in problems}
+        known = {(problem.line, problem.column) for problem in problems} | document.doubtful
         problems += [p for p in check_semantics(document) if (p.line, p.column) not in known]
         for name, place in list_names(document).items():
             read = read_list(name)
             if isinstance(read, Problem):
-                problems.append(document.problem(place, f"the list {name} cannot be used: {read.message}"))
+                problems.append(
+                    document.problem(place, f"the list {name}, beside this file, cannot be used: {read.message}")
+                )
             else:
                 files[name] = read.raw
                 lists[name], wrong = parse_list(read)
@@ -172,9 +173,8 @@ def rules_from(source: Source, read_list: ReadList = _no_list) -> tuple[RuleBook
     if checked is None or _has_errors(problems):
         return None, sorted(problems)
     book = _make(checked, files, lists)
-    problems = sorted(
-        [*problems, *check_unused(document), *_calendar_problems(book, document), *_proof_problems(book, document)]
-    )
+    unsound = check_soundness(document, book.rules, book.bands.names, book.protected, book.calendars)
+    problems = sorted([*problems, *check_unused(document), *unsound])
     return (None if _has_errors(problems) else book), problems
 
 
@@ -258,58 +258,3 @@ def _overflow(entry: OverflowEntry | None, targets: Mapping[str, TargetEntry]) -
 
 def _speech(name: str, entry: SpeechEntry) -> SpeechProfile:
     return SpeechProfile(name, entry.rate, entry.sentence_pause, entry.digit_timeout, entry.gain_db)
-
-
-def _calendar_problems(book: RuleBook, document: Document) -> list[Problem]:
-    """Calendars that are never open, which no rule can mean; and those that always are."""
-    problems = []
-    for calendar in book.calendars:
-        path = ("calendars", calendar.name)
-        try:
-            moments = combinations((calendar,))
-        except HoursError as error:
-            problems.append(document.problem((*path, "hours"), f"`hours` {error}"))
-            continue
-        if not any(moment.open for moment in moments):
-            message = f"the calendar `{calendar.name}` is never open; check its hours, or remove it"
-            problems.append(document.problem((*path, "hours"), message))
-        elif all(moment.open for moment in moments):
-            message = f"the calendar `{calendar.name}` is always open; a rule can do without it"
-            problems.append(document.problem((*path, "hours"), message, warning=True))
-    return problems
-
-
-def _proof_problems(book: RuleBook, document: Document) -> list[Problem]:
-    """What can only be seen by looking at all possible calls."""
-    rules = book.rules
-    try:
-        unreachable, unprotected = prove(rules, book.bands.names, book.protected, book.calendars)
-    except ProofTooLargeError:
-        message = (
-            "these rules combine in too many ways to prove that every protected caller reaches a person; put "
-            "the rules for protected age bands first, or use fewer different lists of numbers"
-        )
-        return [document.problem(("rules",), message, at_key=True)]
-    problems = []
-    for hidden in unreachable:
-        if not hidden.hidden_by:
-            message = "this rule can never match: its conditions exclude each other"
-        else:
-            names = listed(f'"{rules[index].name}"' for index in hidden.hidden_by)
-            who = f"rule {names}" if len(hidden.hidden_by) == 1 else f"the rules {names} together"
-            takes = "takes" if len(hidden.hidden_by) == 1 else "take"
-            message = (
-                f"this rule can never be reached: {who} before it {takes} every call it is for; move it up or remove it"
-            )
-        problems.append(document.problem(("rules", hidden.rule, "name"), message))
-    for gap in unprotected:
-        rule = rules[gap.rule]
-        example = f" (for example: {gap.example})" if gap.example else ""
-        bands = f"age band{'s' if len(gap.bands) > 1 else ''} " + listed(f"`{band}`" for band in gap.bands)
-        message = (
-            f"callers of the protected {bands} do not reach a person here{example}: the rule "
-            f'"{rule.name}" takes them to `{rule.target.name}`, which is not a queue; put a rule before it '
-            "that sends them to one"
-        )
-        problems.append(document.problem(("rules", gap.rule, "then", "to"), message))
-    return problems

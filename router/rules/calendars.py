@@ -1,22 +1,20 @@
-"""Opening hours with public holidays, as the rules know them: is it within them at this moment?
+"""Calendars of opening hours, and which of them can be open together.
 
-Hours are written as OpenStreetMap writes them (`Mo-Fr 09:00-21:00; Sa-Su 09:00-18:00`) and read by
-`opening-hours-py`. They go by the wall clock of the file's time zone, so that 09:00 stays 09:00 across a change of
-daylight saving. Public holidays, and the weekend days that China works in exchange for them, come from `holidays`.
+Hours go by the wall clock of the file's time zone, so that 09:00 stays 09:00 across a change of daylight saving.
+Public holidays, and the weekend days that China works in exchange for them, come from `holidays`.
 
 A day is of one of three kinds. On an ordinary day the hours hold as written. On a public holiday `holiday_hours`
 hold instead, or nothing is open. A weekend day that is worked has the hours of the nearest weekday: a Saturday
 Friday's, a Sunday Monday's.
 
-Sources: wiki.openstreetmap.org/wiki/Key:opening_hours/specification; for China's days the yearly notices of the
-State Council, which `holidays` records.
+Source, for China's days: the yearly notices of the State Council, which `holidays` records.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 from functools import lru_cache
@@ -25,29 +23,17 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import holidays
-from opening_hours import OpeningHours, ParserError, State  # type: ignore[attr-defined]  # the stubs leave one out
+from holidays.registry import COUNTRIES
 
-# Every weekday meets every date, leap days included, in 28 years; hours that name weekdays only need three weeks.
-CYCLE_FROM: Final = datetime(2024, 1, 1)  # noqa: DTZ001 - wall clock, see above
-CYCLE_TO: Final = datetime(2052, 1, 1)  # noqa: DTZ001
-WEEKS_TO: Final = CYCLE_FROM + timedelta(weeks=3)
-MAX_HOURS_CHARACTERS: Final = 400
-# Hours that change more often than this in the cycle are not written by people.
-MAX_CHANGES: Final = 200_000
+from router.rules.hours import CYCLE_FROM, WEEKS_TO, Hours
+from router.rules.scalars import quoted
+from router.rules.wording import listed
 
-_SATURDAY, _SUNDAY = 5, 6
+_SATURDAY: Final = 5
+_SUNDAY: Final = 6
 _REGION = re.compile(r"([A-Z]{2})(?:-([A-Z0-9]{1,3}))?")
-_COMMENT = re.compile(r'"[^"]*"')
-_NOT_HERE: Final = (
-    (re.compile(r"\bPH\b"), "write public holidays as `holidays: CN` and `holiday_hours`, not as PH"),
-    (re.compile(r"\bSH\b"), "school holidays (SH) are not known here; write the dates, like Jul 10-Aug 25"),
-    (re.compile(r"\b(sunrise|sunset|dawn|dusk)\b"), "write times of the clock, not of the sun"),
-    (re.compile(r"\bunknown\b"), "hours are open or closed, not unknown"),
-    (re.compile(r"[0-9]\+"), "write when it closes instead of +"),
-)
-_WEEKLY = re.compile(r"(?:Mo|Tu|We|Th|Fr|Sa|Su|off|closed|open|24/7|[0-9]{1,2}:[0-9]{2}|[\s,;|-])+")
-_PARSER_COLUMN = re.compile(r"-->\s*1:([0-9]+)")
-_EXAMPLE = 'write them like "Mo-Fr 09:00-21:00; Sa-Su 09:00-18:00"'
+_PART = re.compile(r"[A-Z0-9]{1,3}")
+_COUNTRY_EXAMPLE = "write a country's two capital letters, like CN, or one of its parts, like DE-BY"
 
 
 class DayKind(Enum):
@@ -56,63 +42,6 @@ class DayKind(Enum):
     ORDINARY = "ordinary"
     HOLIDAY = "public holiday"
     WORKED = "weekend day worked in exchange"
-
-
-class HoursError(ValueError):
-    """Hours that cannot be read; the text completes «`hours` …» and says what to write."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hours:
-    """One expression, checked.
-
-    Raises:
-        HoursError: It cannot be read, or says what cannot be known here.
-    """
-
-    text: str
-    _parsed: OpeningHours = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        bare = _COMMENT.sub("", self.text)
-        for pattern, instead in _NOT_HERE:
-            if pattern.search(bare):
-                raise HoursError(instead)
-        try:
-            parsed = OpeningHours(self.text, auto_country=False, auto_timezone=False)
-        except ParserError as error:
-            column = _PARSER_COLUMN.search(str(error))
-            at = int(column[1]) if column else 1
-            rest = self.text[at - 1 :][:20]
-            where = f"cannot be read from «{rest}» on" if rest.strip() else "stop where more is expected"
-            raise HoursError(f"{where}; {_EXAMPLE}") from error
-        object.__setattr__(self, "_parsed", parsed)
-
-    def open_at(self, wall: datetime) -> bool:
-        """Whether they are open at a moment of the wall clock (without a time zone)."""
-        return self._parsed.is_open(wall)
-
-    @property
-    def cycle_to(self) -> datetime:
-        """Where the cycle ends that begins at `CYCLE_FROM` and after which everything repeats."""
-        return WEEKS_TO if _WEEKLY.fullmatch(_COMMENT.sub("", self.text)) else CYCLE_TO
-
-    def changes(self, until: datetime) -> Sequence[datetime]:
-        """The moments from `CYCLE_FROM` on at which something else begins to hold, that one first.
-
-        Raises:
-            HoursError: They are too many to be meant.
-        """
-        found = []
-        for begins, _, _, _ in self._parsed.intervals(CYCLE_FROM, until):
-            found.append(begins)
-            if len(found) > MAX_CHANGES:
-                raise HoursError(f"change more than {MAX_CHANGES} times in 28 years; {_EXAMPLE}")
-        return found
-
-    def never_open(self) -> bool:
-        """Whether no moment of the cycle is within them."""
-        return all(state is not State.OPEN for _, _, state, _ in self._parsed.intervals(CYCLE_FROM, self.cycle_to))
 
 
 class Holidays:
@@ -126,10 +55,11 @@ class Holidays:
         match = _REGION.fullmatch(region)
         supported = holidays.list_supported_countries(include_aliases=False)
         if match is None or match[1] not in supported:
-            raise ValueError("write a country's two capital letters, like CN, or one of its parts, like DE-BY")
+            raise ValueError(_no_such_region(region))
         if match[2] and match[2] not in supported[match[1]]:
-            known = ", ".join(supported[match[1]][:12]) or "none"
-            raise ValueError(f"{match[1]} has no part {match[2]}; known are {known}")
+            parts = sorted(part for part in supported[match[1]] if _PART.fullmatch(part))
+            known = f"known are {listed(parts)}" if parts else f"write {match[1]}, whose holidays are one for all"
+            raise ValueError(f"{match[1]} has no part {match[2]}; {known}")
         self.region = region
         self._days = holidays.country_holidays(match[1], subdiv=match[2])
 
@@ -138,6 +68,17 @@ class Holidays:
         if day in self._days:  # loads the year at its first date
             return DayKind.HOLIDAY
         return DayKind.WORKED if day in self._days.weekend_workdays else DayKind.ORDINARY
+
+
+def _no_such_region(region: str) -> str:
+    """What to write instead of what is no region."""
+    country, separator, part = region.partition("-")
+    name = country.lower().replace(" ", "_")
+    # A country's name, its two or three letters, and what else it is called.
+    by_name = {other.lower(): codes[1] for called, codes in COUNTRIES.items() for other in (called, *codes)}
+    if name in by_name:
+        return f"did you mean `{by_name[name]}{separator}{part.upper()}`? {_COUNTRY_EXAMPLE}"
+    return f"no holidays are known of {quoted(region)}; {_COUNTRY_EXAMPLE}"
 
 
 @lru_cache(maxsize=32)
@@ -173,7 +114,7 @@ class Calendar:
 
 def _on_the_nearest_weekday(wall: datetime) -> datetime:
     match wall.weekday():
-        case 5:
+        case 5:  # a Saturday
             return wall - timedelta(days=1)
         case 6:
             return wall + timedelta(days=1)
@@ -242,7 +183,7 @@ class CalendarClock:
     def __init__(self, calendars: Iterable[Calendar], zone: ZoneInfo) -> None:
         self._calendars = tuple(calendars)
         self._zone = zone
-        self._last: tuple[int, frozenset[str]] = (-1, frozenset())
+        self._last: tuple[int | None, frozenset[str]] = (None, frozenset())
 
     def open_at(self, at: datetime) -> frozenset[str]:
         """The names of the calendars that `at`, which has a time zone, is within."""

@@ -16,7 +16,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from router.callers.past import MOST_EARLIER_CALLS
 from router.rules.durations import DurationS, WholeSeconds
 from router.rules.scalars import quoted
-from router.rules.schema import MAX_HEAD_START_S, MAX_NAMES, MAX_REPEAT_S, OverflowEntry, Percent
+from router.rules.schema import MAX_HEAD_START_S, MAX_NAMES, MAX_REPEAT_S, OverflowEntry
+from router.rules.values import Percent
 
 # More than anyone keeps by hand; deciding them all takes some milliseconds.
 MAX_CASES: Final = 1000

@@ -33,7 +33,7 @@ from ruamel.yaml.events import (
 
 from router.errors import Problem
 from router.rules.scalars import printable, quoted, resolve_plain
-from router.rules.wording import say_schema_error, say_syntax_error
+from router.rules.wording import say_schema_error, say_syntax_error, without_echoes
 
 # A thousand rules with a comment each are a quarter of this; parsing this much takes about a second and a
 # half.
@@ -80,7 +80,8 @@ class Document:
     """Plain values (dict with text keys, list, str, int, float, bool) and the place of each.
 
     `data` is None when nothing could be read; `problems` then says why. Otherwise `problems` holds what must
-    be changed although a value could be read, in the file's order.
+    be changed although a value could be read, in the file's order. What stands at the places of `doubtful` was read
+    otherwise than it was meant, of which `problems` tell; other complaints of it would be echoes.
     """
 
     file: str
@@ -88,6 +89,7 @@ class Document:
     problems: tuple[Problem, ...]
     value_places: Mapping[DocumentPath, Place] = field(repr=False)
     key_places: Mapping[DocumentPath, Place] = field(repr=False)
+    doubtful: frozenset[Place] = field(default=frozenset(), repr=False)
 
     def position(self, path: DocumentPath) -> Place:
         """Line and column, from 1, of the value at `path`, or of the nearest thing around it that exists."""
@@ -98,6 +100,19 @@ class Document:
     def key_position(self, path: DocumentPath) -> Place:
         """Line and column, from 1, of the key at the end of `path`; of its value where it has no key."""
         return self.key_places.get(path) or self.position(path)
+
+    def value(self, path: DocumentPath, otherwise: object) -> object:
+        """What stands at `path`; `otherwise` where nothing does."""
+        value = self.data
+        for step in path:
+            match value:
+                case dict() if step in value:
+                    value = value[step]
+                case list() if isinstance(step, int) and step < len(value):
+                    value = value[step]
+                case _:
+                    return otherwise
+        return value
 
     def problem(self, path: DocumentPath, message: str, *, at_key: bool = False, warning: bool = False) -> Problem:
         """A problem with the value (or the key) at `path`."""
@@ -175,8 +190,10 @@ def validate(document: Document, model: type[ModelT]) -> tuple[ModelT | None, li
             checked = model.model_validate(document.data)
         except ValidationError as error:
             # What the document itself says of a place is the cause; the model's complaint would be its echo.
-            known = {(problem.line, problem.column) for problem in problems}
-            for detail in error.errors(include_url=False):
+            known = {(problem.line, problem.column) for problem in problems} | document.doubtful
+            for detail in without_echoes(error.errors(include_url=False), model):
+                # As it stands in the file, not as a validator made something of it.
+                detail["input"] = document.value(detail["loc"], detail["input"])
                 path, at_key, message = say_schema_error(detail, model)
                 problem = document.problem(path, message, at_key=at_key)
                 if (problem.line, problem.column) not in known:
@@ -217,6 +234,7 @@ class _Frame:
     is_key: bool = False  # this group stands where a key should; it is read to its end and dropped
     in_braces: bool = False  # written {like: this}, all on a line
     is_repeated: bool = False  # the waiting key is a duplicate; its value is read and dropped
+    last: DocumentPath = ()  # the value before
 
 
 class _Builder:
@@ -230,12 +248,20 @@ class _Builder:
         self._frames: list[_Frame] = []
         self._value_places: dict[DocumentPath, Place] = {}
         self._key_places: dict[DocumentPath, Place] = {}
+        self._doubtful: set[Place] = set()
         self._documents = 0
 
     def document(self) -> Document:
         if self._root is None and not self.problems:
             self.problems.append(Problem(self._file, 0, 0, "the file is empty"))
-        return Document(self._file, self._root, tuple(sorted(set(self.problems))), self._value_places, self._key_places)
+        return Document(
+            self._file,
+            self._root,
+            tuple(sorted(set(self.problems))),
+            self._value_places,
+            self._key_places,
+            frozenset(self._doubtful),
+        )
 
     def take(self, event: Event) -> None:
         match event:
@@ -306,7 +332,10 @@ class _Builder:
             if frame.in_braces and frame.container:
                 # A number that stands alone is no key that needs quotes.
                 self.problems = [p for p in self.problems if (p.line, p.column) != place]
-                surprise += "; a list needs brackets, like [a, b], and a decimal a point, like 0.85"
+                self._doubtful.add(self._value_places[frame.last])
+                surprise += (
+                    "; a list needs brackets, like [a, b], text with a comma quotes, a decimal a point, like 0.85"
+                )
         if surprise:
             self._refuse(place, surprise)
         self._put(value, place)
@@ -355,6 +384,7 @@ class _Builder:
             if not frame.is_repeated:
                 frame.container[key] = value
             frame.key = None
+        frame.last = path
         self._value_places.setdefault(path, place)
         return path
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from router.rules.scalars import quoted
 
@@ -61,5 +61,6 @@ def in_words(seconds: float) -> str:
     return "0s" if seconds == 0 else f"{seconds * 1000:.0f}ms"
 
 
-DurationS = Annotated[float, BeforeValidator(parse_duration_s, json_schema_input_type=str)]
-WholeSeconds = Annotated[int, BeforeValidator(parse_whole_seconds, json_schema_input_type=str)]
+_Written = Annotated[str, Field(pattern=f"^{_DURATION.pattern}$")]
+DurationS = Annotated[float, BeforeValidator(parse_duration_s, json_schema_input_type=_Written)]
+WholeSeconds = Annotated[int, BeforeValidator(parse_whole_seconds, json_schema_input_type=_Written)]

@@ -142,13 +142,13 @@ def _queue_examples(conditions: Sequence[QueueIs]) -> list[Example]:
     if len(values[0]) * len(values[1]) * len(values[2]) > MAX_EXAMPLES:
         raise ProofTooLargeError
     target = conditions[0].target
-    examples = [Example(_BLANK, f"{target}: {NOT_KNOWN}")]
+    examples = [Example(_BLANK, f"the state of {target} {NOT_KNOWN}")]
     for waiting, longest_s, free in product(*values):
         if waiting == 0 and longest_s > 0:
             continue
         state = QueueState(waiting, longest_s, free)
         queues = {conditions[0].queue: state}
-        examples.append(Example(replace(_BLANK, queues=queues), f"{target}: {queue_in_words(state)}"))
+        examples.append(Example(replace(_BLANK, queues=queues), f"in {target}: {queue_in_words(state)}"))
     return examples
 
 

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from router.errors import Problem
 from router.rules.document import Source
 from router.rules.scalars import quoted
-from router.rules.schema import CALLER_PATTERN
+from router.rules.values import CALLER_PATTERN
 
 # Half a million numbers; reading them takes half a second.
 MAX_LIST_BYTES: Final = 8 * 1024 * 1024
@@ -26,13 +26,14 @@ ReadList: TypeAlias = Callable[[str], Source | Problem]
 """Reads the list of a name; a Problem says why it cannot be read."""
 
 _PATTERN = re.compile(CALLER_PATTERN)
+_LINE_END = re.compile(r"\r\n|\n|\r")  # as editors count lines; `splitlines` has more of them
 
 
 def parse_list(source: Source) -> tuple[frozenset[str], list[Problem]]:
     """The number patterns of a list, and what is wrong with it."""
     patterns: set[str] = set()
     problems: list[Problem] = []
-    for number, line in enumerate(source.text.splitlines(), 1):
+    for number, line in enumerate(_LINE_END.split(source.text), 1):
         entry = line.partition("#")[0].strip()
         if not entry:
             continue
@@ -48,5 +49,9 @@ def parse_list(source: Source) -> tuple[frozenset[str], list[Problem]]:
             )
             break
     if not patterns and not problems:
-        problems.append(Problem(source.file, 0, 0, "the list is empty; write a number into it, or do not name it"))
+        problems.append(
+            Problem(
+                source.file, 0, 0, "no number stands in this list; write one into it, or take its name out of the rules"
+            )
+        )
     return frozenset(patterns), problems

@@ -34,10 +34,14 @@ Winners: TypeAlias = dict[int, Examples]
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """Rule number `rule` takes no call: `hidden_by` take them all, or, if none, it contradicts itself."""
+    """Rule number `rule` takes no call: `hidden_by` take them all.
+
+    If there are none, it contradicts itself: its conditions on the fields `contradictory` never hold together.
+    """
 
     rule: int
     hidden_by: tuple[int, ...]
+    contradictory: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def prove(
     winners = space.winners_by_band()
     reached = {rule for by_rule in winners.values() for rule in by_rule}
     unreachable = [
-        Unreachable(index, tuple(sorted(space.winners_within(index))))
+        Unreachable(index, tuple(sorted(space.winners_within(index))), space.contradictory(index))
         for index in range(len(rules))
         if index not in reached
     ]
@@ -93,6 +97,7 @@ class _Space:
         self._bands = bands
         conditions = [condition for rule in rules for condition in rule.conditions]
         by_fact = examples_by_fact(conditions, bands, calendars)
+        self._facts = tuple(by_fact)
         # By fact: the classes, each as the set of rules that accept it and one example.
         self._classes = [self._classes_of(fact, examples) for fact, examples in by_fact.items()]
         # A rule's facts by their place in that order.
@@ -136,6 +141,14 @@ class _Space:
             for classes in self._classes
         ]
         return self._winners(0, self._every, within, {})
+
+    def contradictory(self, rule: int) -> tuple[str, ...]:
+        """The fields of the rule's conditions on one fact that no call fulfils together; empty if all facts can be."""
+        for fact, classes in zip(self._facts, self._classes, strict=True):
+            if not any(accepting >> rule & 1 for accepting in classes):
+                fields = (condition.field for condition in self._rules[rule].conditions if condition.fact == fact)
+                return tuple(dict.fromkeys(fields))
+        return ()
 
     def _winners(
         self,

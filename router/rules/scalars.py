@@ -27,8 +27,10 @@ _PLUS = re.compile(r"\+[0-9][0-9_.]*")
 # Hexadecimal, octal, binary; digits grouped by _; .5 and 5. and 1e3; infinity and not-a-number.
 _ODD_NUMBER = re.compile(
     r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|[0-9][0-9_]*|[0-9_]*\.[0-9_]+|[0-9][0-9_]*\."
-    r"|[0-9_]*\.?[0-9]+[eE][-+]?[0-9]+|[0-9]+\.[0-9]*[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)"
+    r"|[0-9_]*\.?[0-9_]+[eE][-+]?[0-9]+|[0-9_]+\.[0-9_]*[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)"
+    r"|[-+][0-9_]+"
 )
+_SIGN = re.compile(r"=|<<")
 # The first that fits.
 _SURPRISES: Final = (
     (_BASE_60, "without quotes this is a number to some programs and a time to others; put it in quotes"),
@@ -36,12 +38,13 @@ _SURPRISES: Final = (
     (_LEADING_ZERO, "a number would lose its leading zero; put it in quotes"),
     (_PLUS, "a number would lose its plus sign; put it in quotes"),
     (_ODD_NUMBER, "write numbers in plain digits, like 1000 or 0.5, and what is no number in quotes"),
+    (_SIGN, "without quotes this has a meaning of its own to some programs; put it in quotes"),
 )
 _TYPOGRAPHIC_QUOTES: Final = frozenset("“”„‘’＂＇")
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_TRUTH_WORDS = {"on": "true", "yes": "true", "off": "false", "no": "false"}
+_TRUTH_WORDS = {"on": "true", "yes": "true", "y": "true", "off": "false", "no": "false", "n": "false"}
 
 
 def printable(text: str) -> str:

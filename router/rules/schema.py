@@ -1,24 +1,39 @@
 """The shape of a rules file, field by field. What one name means to another is checked in `semantics`.
 
-Every description completes the sentence "it must be …", which is how `wording` tells people of a mistake.
-Whatever ends up in a channel variable is limited here to characters that mean nothing to Asterisk's dialplan.
+Every description completes the sentence "it must be …", which is how `wording` tells people of a mistake. Every title
+says what the key is for; both make up the reference (`reference`) and what editors show (`editor_schema`).
+Single values are checked in `values`.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Final, Literal
-from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from router.callers.bands import MAX_AGE_YEARS
 from router.callers.past import MOST_EARLIER_CALLS
-from router.rules.calendars import holidays_of
 from router.rules.durations import DurationS, WholeSeconds
-from router.rules.hours import MAX_HOURS_CHARACTERS, Hours
-from router.rules.scalars import quoted
-from router.rules.wording import did_you_mean
+from router.rules.values import (
+    A_LANGUAGE,
+    A_NAME,
+    AN_ASTERISK_NAME,
+    ONE_OR_MANY,
+    ONE_OR_MANY_NUMBERS,
+    AsteriskName,
+    CalledPattern,
+    CallerPattern,
+    HoursText,
+    LabelText,
+    Language,
+    Name,
+    Percent,
+    Region,
+    RuleName,
+    RuleText,
+    SpeechName,
+    TimeZone,
+)
 
 # The proof that protected callers reach a person looks at combinations of these; see `proof`.
 MAX_RULES: Final = 1000
@@ -29,92 +44,20 @@ MAX_HEAD_START_S: Final = 4 * 3600
 MAX_OVERFLOW_S: Final = 2 * 3600
 MAX_REPEAT_S: Final = 7 * 86_400
 MAX_NOTE_CHARACTERS: Final = 200
+MAX_COUNT: Final = 100_000  # of callers waiting, or of agents
 
 UNKNOWN_BAND: Final = "unknown"  # in a condition: the caller's band is not known
 LIST_SUFFIX: Final = ".txt"  # what the name of a file of callers' numbers ends in
 STANDARD_SPEECH: Final = "standard"
-FALLBACK_RULE: Final = "fallback"  # the rule's name in the record of a call that no rule decided
-
-_NAME = "a name of letters, digits, - and _ (31 at most), like senior-care"
-_ASTERISK_NAME = "a name as in Asterisk, of letters, digits, - and _ (79 at most), like senior-care"
-_SPEECH_NAME = "a name of small letters, digits and - that begins with a letter (16 at most), like unhurried"
-_PLAIN_TEXT = re.compile(r"[^\"'`$\\{}\[\]()<>|;,]*")
-_RULE_TEXT = re.compile(r"[^\"`$\\{}]*")
-_TIMEZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+/-]{0,60}")
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,30}$", description=_NAME)]
-AsteriskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,79}$", description=_ASTERISK_NAME)]
-SpeechName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,15}$", description=_SPEECH_NAME)]
-Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(_[A-Za-z0-9]{1,8})*$")]
-CalledPattern = Annotated[str, Field(pattern=r"^\+?[0-9]{1,32}\*?$")]
-CALLER_PATTERN: Final = r"\+[1-9][0-9]{4,14}|\+([1-9][0-9]{0,13})?\*"
-LIST_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}\.txt"
-CallerPattern = Annotated[str, Field(pattern=rf"^({CALLER_PATTERN}|{LIST_NAME})$")]
 
 
-def _as_list(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
-
-
-def _as_numbers(value: object) -> list[object]:
-    """One or many called numbers; an unquoted one is a whole number, whose digits are all there."""
-    is_whole = [isinstance(item, int) and not isinstance(item, bool) for item in _as_list(value)]
-    return [str(item) if whole else item for item, whole in zip(_as_list(value), is_whole, strict=True)]
-
-
-_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,2})?) ?%")
-
-
-def _percent(value: object) -> object:
-    """`20%` as 20.0. What is no percentage is left to the field's own description."""
-    if isinstance(value, str) and (match := _PERCENT.fullmatch(value)):
-        return float(match[1])
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f"must be a share with its %; write {value}%")  # noqa: TRY004 - pydantic takes this one
+def _of_a_target(value: object) -> object:
+    """Bounds stand under the name of a target."""
+    if isinstance(value, dict):
+        for key, bound in value.items():
+            if key in QueueEntry.model_fields and not isinstance(bound, dict):
+                raise ValueError(f"must name a target first, like people: {{{key}: {bound}}}")
     return value
-
-
-Percent = Annotated[float, BeforeValidator(_percent, json_schema_input_type=str)]
-
-
-def _known_hours(text: str) -> str:
-    Hours(text)
-    return text
-
-
-def _known_holidays(region: str) -> str:
-    holidays_of(region)
-    return region
-
-
-_OneOrMany = BeforeValidator(_as_list, json_schema_input_type=str | list[str])
-_OneOrManyNumbers = BeforeValidator(_as_numbers, json_schema_input_type=int | str | list[int | str])
-
-
-def _known_timezone(name: str) -> str:
-    if _TIMEZONE.fullmatch(name):
-        try:
-            ZoneInfo(name)
-        except (OSError, ValueError, KeyError):
-            pass
-        else:
-            return name
-    near = did_you_mean(name, available_timezones())
-    raise ValueError(f"no time zone is called {quoted(name)}; {near}write a city's, like Asia/Shanghai")
-
-
-def _rule_text(text: str) -> str:
-    if text == FALLBACK_RULE:
-        raise ValueError(f"the name `{FALLBACK_RULE}` is taken by the fallback below; choose another")
-    if not text.strip() or not text.isprintable() or not _RULE_TEXT.fullmatch(text):
-        raise ValueError('must be a line of text without " ` $ \\ { }')
-    return text
-
-
-def _label_text(text: str) -> str:
-    if not text.strip() or not text.isprintable() or not _PLAIN_TEXT.fullmatch(text):
-        raise ValueError("must be a line of text without commas, quotes, brackets, $ \\ | ;")
-    return text
 
 
 class _Strict(BaseModel):
@@ -124,72 +67,140 @@ class _Strict(BaseModel):
 
 
 class BandEntry(_Strict):
-    """One age band."""
+    """One age band. A caller is in the last band whose `from` is not above their age."""
 
-    name: Name
+    name: Name = Field(title="what rules, test cases and the journal call it", description=A_NAME)
     from_years: int = Field(
         alias="from",
         ge=0,
         le=MAX_AGE_YEARS,
+        title="the age at which it begins",
         description=f"a whole number of years from 0 to {MAX_AGE_YEARS}, like 60",
     )
 
 
 class SpeechEntry(_Strict):
-    """One speech profile."""
+    """One speech profile: how prompts are spoken."""
 
-    rate: float = Field(ge=0.5, le=2.0, description="a number from 0.5 (half as fast) to 2.0, like 0.85")
+    rate: float = Field(
+        ge=0.5,
+        le=2.0,
+        title="how fast; 1.0 is the usual speed, below 0.7 becomes hard to understand",
+        description="a number from 0.5 (half as fast) to 2.0, like 0.85",
+    )
     sentence_pause: DurationS = Field(
-        default=0.0, ge=0, le=5, description="a pause between sentences from 0s to 5s, like 400ms"
+        default=0.0,
+        ge=0,
+        le=5,
+        title="the silence after each sentence",
+        description="a pause between sentences from 0s to 5s, like 400ms",
     )
     digit_timeout: DurationS = Field(
-        default=5.0, ge=1, le=60, description="the time to wait for a key, from 1s to 60s, like 8s"
+        default=5.0,
+        ge=1,
+        le=60,
+        title="how long a menu waits for the next key",
+        description="the time to wait for a key, from 1s to 60s, like 8s",
     )
-    gain_db: float = Field(default=0.0, ge=-12, le=12, description="a number of decibels from -12 to 12, like 3")
+    gain_db: float = Field(
+        default=0.0, ge=-12, le=12, title="how much louder", description="a number of decibels from -12 to 12, like 3"
+    )
 
 
 class OverflowEntry(_Strict):
-    """Where a call goes that has waited too long."""
+    """Where a call goes that has waited too long. A call overflows once, to another queue of people."""
 
-    after: WholeSeconds = Field(ge=1, le=MAX_OVERFLOW_S, description="a time of whole seconds from 1s to 2h, like 60s")
-    to: Name = Field(description="the name of a target that is a queue, like people")
+    after: WholeSeconds = Field(
+        ge=1,
+        le=MAX_OVERFLOW_S,
+        title="how long a call waits first",
+        description="a time of whole seconds from 1s to 2h, like 60s",
+    )
+    to: Name = Field(title="where it goes then", description="the name of a target that is a queue, like people")
 
 
 class TargetEntry(_Strict):
-    """Where calls can be sent: a queue of people or a context of the dialplan; `semantics` sees to that."""
+    """Where calls can be sent: either a queue of people or a context of the dialplan."""
 
-    queue: AsteriskName | None = Field(default=None, description=_ASTERISK_NAME)
-    overflow: OverflowEntry | None = Field(default=None, description="a group like {after: 60s, to: people}")
-    context: AsteriskName | None = Field(default=None, description=_ASTERISK_NAME)
+    queue: AsteriskName | None = Field(
+        default=None, title="Asterisk's queue whose agents answer", description=AN_ASTERISK_NAME
+    )
+    overflow: OverflowEntry | None = Field(
+        default=None,
+        title="where a call goes on to that has waited too long in the queue",
+        description="a group like {after: 60s, to: people}",
+    )
+    context: AsteriskName | None = Field(
+        default=None,
+        title="the context of the dialplan that takes the call, such as the assistant's",
+        description=AN_ASTERISK_NAME,
+    )
 
 
 class CalendarEntry(_Strict):
-    """Opening hours. On the public holidays of `holidays` only `holiday_hours` are open, if there are any."""
+    """Opening hours, by the clock of `timezone`. On public holidays only `holiday_hours` are open, if there are any."""
 
-    hours: Annotated[str, AfterValidator(_known_hours)] = Field(
-        max_length=MAX_HOURS_CHARACTERS, description='opening hours like "Mo-Fr 09:00-21:00; Sa-Su 09:00-18:00"'
+    hours: HoursText = Field(
+        title="when it is open",
+        description='opening hours like "Mo-Fr 09:00-21:00; Sa-Su 09:00-18:00"',
     )
-    holidays: Annotated[str, AfterValidator(_known_holidays)] | None = Field(
-        default=None, description="the country whose public holidays count, like CN, or a part of one, like DE-BY"
+    holidays: Region | None = Field(
+        default=None,
+        title="whose public holidays, and weekend days worked in exchange for them, change the hours",
+        description="the country whose public holidays count, like CN, or a part of one, like DE-BY",
     )
-    holiday_hours: Annotated[str, AfterValidator(_known_hours)] | None = Field(
-        default=None, max_length=MAX_HOURS_CHARACTERS, description='hours on public holidays, like "10:00-16:00"'
+    holiday_hours: HoursText | None = Field(
+        default=None,
+        title="when it is open on public holidays; without it, never",
+        description='hours on public holidays, like "10:00-16:00"',
     )
 
 
 class QueueEntry(_Strict):
     """The state of one queue; all bounds must hold. It is asked of Asterisk every second."""
 
-    waiting_over: int | None = Field(default=None, ge=0, le=100_000, description="a number of callers, like 10")
-    waiting_under: int | None = Field(default=None, ge=1, le=100_000, description="a number of callers, like 10")
+    waiting_over: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_COUNT,
+        title="more callers wait than this",
+        description="a number of callers, like 10",
+    )
+    waiting_under: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_COUNT,
+        title="fewer callers wait than this",
+        description="a number of callers from 1 on, like 10",
+    )
     longest_wait_over: WholeSeconds | None = Field(
-        default=None, ge=0, le=86_400, description="a time of whole seconds, like 5m"
+        default=None,
+        ge=0,
+        le=86_400,
+        title="the first of them has waited longer than this",
+        description="a time of whole seconds up to 24h, like 5m",
     )
     longest_wait_under: WholeSeconds | None = Field(
-        default=None, ge=1, le=86_400, description="a time of whole seconds, like 5m"
+        default=None,
+        ge=1,
+        le=86_400,
+        title="the first of them has waited less than this",
+        description="a time of whole seconds from 1s to 24h, like 5m",
     )
-    agents_free_over: int | None = Field(default=None, ge=0, le=100_000, description="a number of agents, like 2")
-    agents_free_under: int | None = Field(default=None, ge=1, le=100_000, description="a number of agents, like 1")
+    agents_free_over: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_COUNT,
+        title="more agents than this could take a call at once",
+        description="a number of agents, like 2",
+    )
+    agents_free_under: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_COUNT,
+        title="fewer agents than this could take a call at once",
+        description="a number of agents from 1 on, like 1",
+    )
 
 
 class RepeatEntry(_Strict):
@@ -198,133 +209,193 @@ class RepeatEntry(_Strict):
     calls: int = Field(
         ge=2,
         le=MOST_EARLIER_CALLS + 1,
+        title="how many calls, this one among them",
         description=f"a number of calls from 2 to {MOST_EARLIER_CALLS + 1}, this one among them, like 3",
     )
-    within: DurationS = Field(ge=60, le=MAX_REPEAT_S, description="a time from 1m to 7d, like 24h")
+    within: DurationS = Field(
+        ge=60, le=MAX_REPEAT_S, title="within how long", description="a time from 1m to 7d, like 24h"
+    )
 
 
 class WhenEntry(_Strict):
-    """The conditions of a rule; all of them must hold."""
+    """The conditions of a rule; all of them must hold. Of a list, any one entry is enough."""
 
-    age_band: Annotated[list[str], _OneOrMany] = Field(
+    age_band: Annotated[list[str], ONE_OR_MANY] = Field(
         default=[],
         min_length=1,
         max_length=MAX_LISTED,
+        title="the caller's age band",
         description="an age band's name, `unknown` where it is not known, or a list like [senior, elder]",
     )
-    called: Annotated[list[CalledPattern], _OneOrManyNumbers] = Field(
+    called: Annotated[list[CalledPattern], ONE_OR_MANY_NUMBERS] = Field(
         default=[],
         min_length=1,
         max_length=MAX_LISTED,
+        title="the number that was called",
         description="a called number like 95519, the beginning of one like 955*, or a list of them",
     )
-    caller: Annotated[list[CallerPattern], _OneOrMany] = Field(
+    caller: Annotated[list[CallerPattern], ONE_OR_MANY] = Field(
         default=[],
         min_length=1,
         max_length=MAX_LISTED,
+        title="the caller's number; a call without a number matches none",
         description='a number with + and country code in quotes like "+8613912345678", the beginning of one '
         'like "+8610*", a file of them like vip.txt, or a list of these',
     )
-    anonymous: bool | None = Field(default=None, description="true (the number is withheld) or false")
-    language: Annotated[list[Language], _OneOrMany] = Field(
+    anonymous: bool | None = Field(
+        default=None,
+        title="whether the caller withholds the number",
+        description="true (the number is withheld) or false",
+    )
+    language: Annotated[list[Language], ONE_OR_MANY] = Field(
         default=[],
         min_length=1,
         max_length=MAX_LISTED,
-        description="a language like en or zh_CN, or a list of them",
+        title="the language that the call came with; en covers en_GB",
+        description=f"{A_LANGUAGE}, or a list of them",
     )
-    calendar: Annotated[list[str], _OneOrMany] = Field(
+    calendar: Annotated[list[str], ONE_OR_MANY] = Field(
         default=[],
         min_length=1,
         max_length=MAX_NAMES,
+        title="one of these calendars is open",
         description="the name of a calendar that is open then, or a list of which one is",
     )
-    outside_calendar: Annotated[list[str], _OneOrMany] = Field(
+    outside_calendar: Annotated[list[str], ONE_OR_MANY] = Field(
         default=[],
         min_length=1,
         max_length=MAX_NAMES,
+        title="none of these calendars is open",
         description="the name of a calendar that is closed then, or a list of which all are",
     )
-    choice: Annotated[list[Literal["slower", "normal", "person", "none"]], _OneOrMany] = Field(
+    choice: Annotated[list[Literal["slower", "normal", "person", "none"]], ONE_OR_MANY] = Field(
         default=[],
         min_length=1,
+        title="what the caller chose in an earlier call and had remembered",
         description="what the caller chose before and had remembered (slower, normal, person; none for nothing), or "
         "a list of them",
     )
-    repeat: RepeatEntry | None = Field(default=None, description="a group like {calls: 3, within: 24h}")
-    queue: dict[Name, QueueEntry] = Field(
+    repeat: RepeatEntry | None = Field(
+        default=None,
+        title="the caller calls again and again",
+        description="a group like {calls: 3, within: 24h}",
+    )
+    queue: Annotated[dict[Name, QueueEntry], BeforeValidator(_of_a_target)] = Field(
         default={},
         min_length=1,
         max_length=MAX_NAMES,
+        title="how the queues of these targets are; all bounds must hold",
         description="targets with bounds on their queue's state, like people: {waiting_over: 10}",
     )
     rollout: Percent | None = Field(
-        default=None, gt=0, le=100, description="a share of the callers above 0% and up to 100%, like 20%"
+        default=None,
+        gt=0,
+        le=100,
+        title="the caller is one of this share of all callers, the same ones every time",
+        description="a share of the callers above 0% and up to 100%, like 20%",
     )
 
 
 class ThenEntry(_Strict):
     """What a rule decides."""
 
-    to: Name = Field(description="the name of a target")
+    to: Name = Field(title="where the call goes", description="the name of a target")
     head_start: WholeSeconds = Field(
-        default=0, ge=0, le=MAX_HEAD_START_S, description="a time of whole seconds from 0s to 4h, like 5m"
+        default=0,
+        ge=0,
+        le=MAX_HEAD_START_S,
+        title="ranks the caller in the queue as one who has waited this long already",
+        description="a time of whole seconds from 0s to 4h, like 5m",
     )
-    speech: str = Field(default=STANDARD_SPEECH, description="the name of a speech profile")
-    agent_label: Annotated[str, AfterValidator(_label_text)] = Field(
+    speech: str = Field(
+        default=STANDARD_SPEECH, title="how prompts are spoken", description="the name of a speech profile"
+    )
+    agent_label: LabelText = Field(
         default="",
         max_length=40,
+        title="what the agent sees before the caller's name",
         description='a text of at most 40 characters for the agent\'s screen, like "60+"',
     )
-    language: Language | None = Field(default=None, description="the language to speak in from here on, like zh")
-    overflow: OverflowEntry | None = Field(
-        default=None, description="a group like {after: 60s, to: people}, instead of the target's own"
+    language: Language | None = Field(
+        default=None, title="the language to speak in from here on; without it, the call's own", description=A_LANGUAGE
     )
-    note: Annotated[str, AfterValidator(_rule_text)] = Field(
+    overflow: OverflowEntry | None = Field(
+        default=None,
+        title="where a call goes on to that has waited too long",
+        description="a group like {after: 60s, to: people}, instead of the target's own",
+    )
+    note: RuleText = Field(
         default="",
         max_length=MAX_NOTE_CHARACTERS,
+        title="goes into the journal with each call of the rule, and nowhere else",
         description=f"a text of at most {MAX_NOTE_CHARACTERS} characters for the journal",
     )
 
 
 class RuleEntry(_Strict):
-    """One rule."""
+    """One rule. The first whose conditions all hold decides."""
 
-    name: Annotated[str, AfterValidator(_rule_text)] = Field(
-        max_length=80, description="a text of at most 80 characters that says what the rule is for"
+    name: RuleName = Field(
+        max_length=80,
+        title="what the journal, the log and `explain` call it",
+        description="a text of at most 80 characters that says what the rule is for",
     )
-    when: WhenEntry | None = Field(default=None, description="a group of conditions like {age_band: senior}")
-    then: ThenEntry = Field(description="a group like {to: people}")
+    when: WhenEntry | None = Field(
+        default=None,
+        title="which calls it is for; without it, all of them",
+        description="a group of conditions like {age_band: senior}",
+    )
+    then: ThenEntry = Field(title="what it decides", description="a group like {to: people}")
 
 
 class FallbackEntry(_Strict):
-    """Where callers go when nothing else can be decided."""
+    """Where callers go when nothing else can be decided: always people."""
 
-    to: Name = Field(description="the name of a target that is a queue, like people")
+    to: Name = Field(title="where the call goes", description="the name of a target that is a queue, like people")
 
 
 class RulesFile(_Strict):
     """A whole rules file."""
 
-    timezone: Annotated[str, AfterValidator(_known_timezone)] = Field(
-        description="the name of a time zone, like Asia/Shanghai"
+    timezone: TimeZone = Field(
+        title="whose clock the file's hours go by", description="the name of a time zone, like Asia/Shanghai"
     )
     age_bands: list[BandEntry] = Field(
-        min_length=1, max_length=MAX_BANDS, description="a list of age bands like {name: senior, from: 60}"
+        min_length=1,
+        max_length=MAX_BANDS,
+        title="the groups that rules tell callers apart by, youngest first, the first from 0",
+        description="a list of age bands like {name: senior, from: 60}",
     )
     protected: list[str] = Field(
         max_length=MAX_BANDS,
+        title="the bands whose callers must reach a person, whatever else holds",
         description="a list of the age bands that must reach a person, like [senior, elder], or [] for none",
     )
     speech: dict[SpeechName, SpeechEntry] = Field(
-        default={}, max_length=MAX_NAMES, description="speech profiles by name, like unhurried: {rate: 0.85}"
+        default={},
+        max_length=MAX_NAMES,
+        title="the ways of speaking, by name; `standard` is there without being written",
+        description="speech profiles by name, like unhurried: {rate: 0.85}",
     )
     targets: dict[Name, TargetEntry] = Field(
-        min_length=1, max_length=MAX_NAMES, description="targets by name, like people: {queue: agents}"
+        min_length=1,
+        max_length=MAX_NAMES,
+        title="where calls can be sent, by name",
+        description="targets by name, like people: {queue: agents}",
     )
     calendars: dict[Name, CalendarEntry] = Field(
-        default={}, max_length=MAX_NAMES, description='calendars by name, like open: {hours: "Mo-Fr 09:00-21:00"}'
+        default={},
+        max_length=MAX_NAMES,
+        title="opening hours, by name",
+        description='calendars by name, like open: {hours: "Mo-Fr 09:00-21:00"}',
     )
     rules: list[RuleEntry] = Field(
-        min_length=1, max_length=MAX_RULES, description="a list of rules; the last has no `when`"
+        min_length=1,
+        max_length=MAX_RULES,
+        title="the rules; the first that matches decides",
+        description="a list of rules; the last has no `when`",
     )
-    fallback: FallbackEntry = Field(description="a group like {to: people}")
+    fallback: FallbackEntry = Field(
+        title="where a call goes when the router cannot decide",
+        description="a group like {to: people}",
+    )

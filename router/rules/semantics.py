@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 from router.errors import Problem
 from router.rules.document import Document, DocumentPath
-from router.rules.schema import LIST_NAME, STANDARD_SPEECH, UNKNOWN_BAND
-from router.rules.wording import did_you_mean, listed
+from router.rules.schema import STANDARD_SPEECH, UNKNOWN_BAND, RulesFile
+from router.rules.values import LIST_NAME
+from router.rules.wording import did_you_mean, listed, nearest
 
 # Below this, synthetic and stretched speech become harder to understand, not easier.
 SLOWEST_ADVISED_RATE: Final = 0.7
@@ -23,18 +25,16 @@ _LIST_NAME: Final = re.compile(LIST_NAME)
 
 
 def check_semantics(document: Document) -> list[Problem]:
-    """Every cross-check that needs no complete model, in the file's order."""
+    """Every cross-check that needs no complete model, in the file's order; the first one of each place."""
     file = _RulesDocument(document)
-    every = {
-        *file.bands(),
-        *file.names(),
-        *file.order(),
-        *file.targets(),
-        *file.rates(),
-        *file.calendars(),
-        *file.queues(),
-    }
-    return sorted(every)
+    checks = (
+        *(file.bands, file.names, file.order, file.targets),
+        *(file.languages, file.rates, file.calendars, file.queues),
+    )
+    by_place: dict[tuple[int, int], Problem] = {}
+    for problem in chain.from_iterable(check() for check in checks):
+        by_place.setdefault((problem.line, problem.column), problem)
+    return sorted(by_place.values())
 
 
 def check_unused(document: Document) -> list[Problem]:
@@ -46,8 +46,7 @@ def list_names(document: Document) -> dict[str, DocumentPath]:
     """The files of callers' numbers that rules name, each with the first place that does."""
     found: dict[str, DocumentPath] = {}
     for index, rule in enumerate(_entries(_group(document.data).get("rules"))):
-        callers = _group(_group(rule).get("when")).get("caller")
-        for position, entry in enumerate(callers if isinstance(callers, list) else [callers]):
+        for position, entry in enumerate(_every(_group(_group(rule).get("when")).get("caller"))):
             if isinstance(entry, str) and _LIST_NAME.fullmatch(entry):
                 found.setdefault(entry, ("rules", index, "when", "caller", position))
     return found
@@ -61,6 +60,18 @@ def _entries(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def _is_defined(data: dict[str, Any], section: str) -> bool:
+    """Whether a section that may be left out is right, or is left out and not just misspelt."""
+    others = [key for key in data if key not in RulesFile.model_fields]
+    is_misspelt = any(nearest(key, RulesFile.model_fields) == section for key in others)
+    return isinstance(data.get(section, {}), dict) and not is_misspelt
+
+
+def _every(value: object) -> list[Any]:
+    """One or many, as conditions have them."""
+    return value if isinstance(value, list) else [value]
+
+
 class _RulesDocument:
     """A rules document read leniently: what has the wrong shape counts as absent."""
 
@@ -68,7 +79,7 @@ class _RulesDocument:
         self._document = document
         data = _group(document.data)
         self._bands = [_group(entry) for entry in _entries(data.get("age_bands"))]
-        names = (band.get("name") for band in self._bands)
+        names = [band.get("name") for band in self._bands]
         self._band_names = list(dict.fromkeys(name for name in names if isinstance(name, str)))
         self._protected = _entries(data.get("protected"))
         self._speech = _group(data.get("speech"))
@@ -78,18 +89,31 @@ class _RulesDocument:
         self._rules = [_group(entry) for entry in _entries(data.get("rules"))]
         self._calendars = _group(data.get("calendars"))
         self._fallback = _group(data.get("fallback"))
+        # Where definitions are wrong themselves, a name that has none is their echo.
+        self._all_defined = {
+            "age band": bool(names) and len(self._band_names) == len(names),
+            "target": isinstance(data.get("targets"), dict),
+            "calendar": _is_defined(data, "calendars"),
+            "speech profile": _is_defined(data, "speech"),
+        }
 
     def _at(self, path: DocumentPath, message: str, *, at_key: bool = False, warning: bool = False) -> Problem:
         return self._document.problem(path, message, at_key=at_key, warning=warning)
 
     def _unknown(self, path: DocumentPath, what: str, name: object, names: Iterable[str]) -> Iterator[Problem]:
         known = list(names)
-        if isinstance(name, str) and name not in known:
+        if isinstance(name, str) and name not in known and self._all_defined[what]:
             near = did_you_mean(name, known)
+            if what == "target" and (target := self._target_of_queue(name)):
+                near = f"the target of that queue is `{target}`; "
             if comma := next((c for c in name if c in _FULL_WIDTH_COMMAS), ""):
                 near = f"the {comma} is full-width: type the ASCII , instead; "
             defined = f"defined are {listed(known)}" if known else "none is defined"
             yield self._at(path, f"there is no {what} `{name[:40]}`; {near}{defined}")
+
+    def _target_of_queue(self, queue: str) -> str:
+        """The target that is Asterisk's queue of that name."""
+        return next((name for name, target in self._targets.items() if target.get("queue") == queue), "")
 
     def bands(self) -> Iterator[Problem]:
         """Bands begin at 0, rise, and have names of their own."""
@@ -131,13 +155,11 @@ class _RulesDocument:
                     )
                     yield self._at((*path, "name"), message)
                 seen.setdefault(name, index)
-            wanted = _group(rule.get("when")).get("age_band")
-            for position, band in enumerate(wanted if isinstance(wanted, list) else [wanted]):
+            for position, band in enumerate(_every(_group(rule.get("when")).get("age_band"))):
                 where = (*path, "when", "age_band", position)
                 yield from self._unknown(where, "age band", band, [*self._band_names, UNKNOWN_BAND])
             for key in ("calendar", "outside_calendar"):
-                named = _group(rule.get("when")).get(key)
-                for position, calendar in enumerate(named if isinstance(named, list) else [named]):
+                for position, calendar in enumerate(_every(_group(rule.get("when")).get(key))):
                     yield from self._unknown((*path, "when", key, position), "calendar", calendar, self._calendars)
             then = _group(rule.get("then"))
             yield from self._unknown((*path, "then", "to"), "target", then.get("to"), self._targets)
@@ -149,7 +171,7 @@ class _RulesDocument:
         for index, rule in enumerate(self._rules):
             is_last = index == len(self._rules) - 1
             path = ("rules", index)
-            if rule.get("when") == {}:
+            if rule.get("when") == {} and not is_last:
                 yield self._at((*path, "when"), "`when` is empty; name a condition, or remove the line")
             if is_last and "when" in rule:
                 message = (
@@ -157,7 +179,7 @@ class _RulesDocument:
                     "{name: everyone else, then: {to: …}}"
                 )
                 yield self._at((*path, "when"), message, at_key=True)
-            if not is_last and rule and "when" not in rule:
+            if not is_last and rule and "when" not in rule and rule.keys() <= {"name", "then"}:
                 message = (
                     "this rule has no `when` and takes every call, so that no rule after it is reached; move it last"
                 )
@@ -171,10 +193,10 @@ class _RulesDocument:
             if name in self._groups and not is_misspelt and ("queue" in target) == ("context" in target):
                 has = "both `queue` and `context`; keep one" if "queue" in target else "neither `queue` nor `context`"
                 yield self._at(path, f"the target `{name}` has {has}", at_key=True)
-            if "overflow" in target:
-                if "context" in target:
-                    message = "only a queue can overflow; remove `overflow`"
-                    yield self._at((*path, "overflow"), message, at_key=True)
+            if "overflow" in target and "context" in target:
+                message = "only a queue can overflow; remove `overflow`"
+                yield self._at((*path, "overflow"), message, at_key=True)
+            elif "overflow" in target:
                 yield from self._overflow((*path, "overflow", "to"), target["overflow"], name)
         for index, rule in enumerate(self._rules):
             then = _group(rule.get("then"))
@@ -184,7 +206,8 @@ class _RulesDocument:
                 if "context" in self._targets.get(to, {}):
                     message = f"only a queue can overflow, and `{to}` is none; remove `overflow`"
                     yield self._at(place, message, at_key=True)
-                yield from self._overflow((*place, "to"), then["overflow"], to)
+                else:
+                    yield from self._overflow((*place, "to"), then["overflow"], to)
         to = self._fallback.get("to")
         yield from self._unknown(("fallback", "to"), "target", to, self._targets)
         yield from self._needs_queue(("fallback", "to"), to, "the fallback")
@@ -198,9 +221,7 @@ class _RulesDocument:
     def _needs_queue(self, path: DocumentPath, to: object, what: str) -> Iterator[Problem]:
         target = self._targets.get(to, {}) if isinstance(to, str) else {}
         if "context" in target and "queue" not in target:
-            queues = [name for name, target in self._targets.items() if "queue" in target]
-            known = f"; the queues are {listed(queues)}" if queues else ""
-            yield self._at(path, f"{what} must lead to people, and `{to}` is not a queue{known}")
+            yield self._at(path, f"{what} must lead to people, and `{to}` is not a queue{self._known_queues()}")
 
     def _one_step(self, path: DocumentPath, name: str, to: object) -> Iterator[Problem]:
         """The dialplan follows an overflow once, and only another queue is a change."""
@@ -208,10 +229,26 @@ class _RulesDocument:
         queue = self._targets.get(name, {}).get("queue")
         if name == to:
             yield self._at(path, f"`{to}` cannot overflow to itself; name another target")
-        elif "overflow" in target:
+        elif "overflow" in target and not self._is_told_there(path, name, target):
             yield self._at(path, f"calls overflow once, and `{to}` has an `overflow` of its own; remove one of the two")
         elif queue is not None and target.get("queue") == queue:
             yield self._at(path, f"`{to}` is the same queue; name a target with another")
+
+    def _is_told_there(self, path: DocumentPath, name: str, to: dict[str, Any]) -> bool:
+        """Whether two targets overflow to each other and this is the second."""
+        back = ("targets", name, "overflow", "to") == path and _group(to["overflow"]).get("to") == name
+        return back and list(self._targets.values()).index(to) < list(self._targets).index(name)
+
+    def languages(self) -> Iterator[Problem]:
+        """A language is named without its speech profile, which the router adds."""
+        for index, rule in enumerate(self._rules):
+            language = _group(rule.get("then")).get("language")
+            base, _, profile = language.rpartition("_") if isinstance(language, str) else ("", "", "")
+            if base and profile in {*self._speech, STANDARD_SPEECH}:
+                message = (
+                    f"`{profile}` is a speech profile and no part of the language; write {base}, and speech: {profile}"
+                )
+                yield self._at(("rules", index, "then", "language"), message)
 
     def calendars(self) -> Iterator[Problem]:
         """Hours for public holidays need to know whose holidays."""
@@ -226,6 +263,8 @@ class _RulesDocument:
         for index, rule in enumerate(self._rules):
             asked = _group(_group(rule.get("when")).get("queue"))
             for name, bounds in asked.items():
+                if not isinstance(bounds, dict):
+                    continue
                 path = ("rules", index, "when", "queue", name)
                 for problem in self._unknown(path, "target", name, self._targets):
                     yield self._at(path, problem.message, at_key=True)
@@ -237,7 +276,12 @@ class _RulesDocument:
     def _is_queue(self, path: DocumentPath, name: str) -> Iterator[Problem]:
         target = self._targets.get(name, {})
         if "context" in target and "queue" not in target:
-            yield self._at(path, f"the target `{name}` is not a queue, so that nobody waits in it", at_key=True)
+            message = f"nobody waits in `{name}`, which is not a queue{self._known_queues()}"
+            yield self._at(path, message, at_key=True)
+
+    def _known_queues(self) -> str:
+        queues = [name for name, target in self._targets.items() if "queue" in target]
+        return f"; the queues are {listed(queues)}" if queues else ""
 
     def rates(self) -> Iterator[Problem]:
         """A rate that is allowed and does more harm than good."""
@@ -265,8 +309,7 @@ class _RulesDocument:
         asked: list[object] = []
         for rule in self._rules:
             for key in ("calendar", "outside_calendar"):
-                named = _group(rule.get("when")).get(key)
-                asked += named if isinstance(named, list) else [named]
+                asked += _every(_group(rule.get("when")).get(key))
         for name in self._calendars:
             if name not in asked:
                 message = f"the calendar `{name}` is not used; remove it, or name it in a rule"

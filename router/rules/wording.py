@@ -72,6 +72,7 @@ _NO_COLON_SAID: Final = {
     ":": "a colon must have a space after it",
 }
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_GROUP_EXAMPLE = re.compile(r"\{.*\}")
 _GLUED_COLON = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]*(?::\S|：)")
 
 
@@ -82,11 +83,17 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(cut) + (f" and {len(every) - len(cut)} more" if len(every) > len(cut) else "")
 
 
-def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """`did you mean x? ` when one of `names` is close to `word`, else nothing."""
+def nearest(word: str, names: Iterable[str]) -> str:
+    """The one of `names` that `word` may be meant for; empty when none is close."""
     by_lower = {name.lower(): name for name in names}
     close = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f"did you mean `{by_lower[close[0]]}`? " if close else ""
+    return by_lower[close[0]] if close else ""
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """`did you mean x? ` when one of `names` is close to `word`, else nothing."""
+    near = nearest(word, names)
+    return f"did you mean `{near}`? " if near else ""
 
 
 def say_syntax_error(error: MarkedYAMLError, lines: Sequence[str]) -> tuple[int, int, str]:
@@ -146,6 +153,17 @@ def say_schema_error(detail: ErrorDetails, model: type[BaseModel]) -> tuple[Path
             return path, is_name, sentence
 
 
+def without_echoes(details: Sequence[ErrorDetails], model: type[BaseModel]) -> list[ErrorDetails]:
+    """Without the keys that are missing because they are there and misspelt, of which the misspelt key tells."""
+    misspelt = {
+        (*detail["loc"][:-1], near)
+        for detail in details
+        if detail["type"] == "extra_forbidden"
+        and (near := nearest(str(detail["loc"][-1]), _find(model, detail["loc"]).siblings))
+    }
+    return [detail for detail in details if detail["type"] != "missing" or detail["loc"] not in misspelt]
+
+
 def _sentence(detail: ErrorDetails, path: Path, spot: _Spot) -> str:
     key = next((f"`{step}`" for step in reversed(path) if isinstance(step, str)), "the file")
     found = detail["input"]
@@ -165,17 +183,29 @@ def _sentence(detail: ErrorDetails, path: Path, spot: _Spot) -> str:
         case "too_long":
             most, actual = detail["ctx"]["max_length"], detail["ctx"]["actual_length"]
             sentence = f"{key} may hold at most {most} entries; found {actual}"
+        case "string_too_long" if isinstance(found, str):
+            sentence = f"{key} may hold at most {detail['ctx']['max_length']} characters; found {len(found)}"
         case "model_type" | "model_attributes_type":
             each = f"each entry of {key}" if path and isinstance(path[-1], int) else key
-            hint = ""
-            if isinstance(found, str) and _GLUED_COLON.match(found):
-                hint = "; a colon must be an ASCII one and have a space after it"
-            elif isinstance(found, str) and _WORD.fullmatch(found) and spot.siblings:
-                hint = f"; do you mean {{{spot.siblings[0]}: {found}}}?"
-            sentence = f"{each} must be a group of keys ({listed(spot.siblings)}); found {shown}{hint}"
+            sentence = (
+                f"{each} must be a group of keys ({listed(spot.siblings)}); found {shown}{_group_hint(found, spot)}"
+            )
         case _:
             sentence = f"{key} must be {spot.description or 'something else'}; found {shown}"
     return sentence
+
+
+def _group_hint(found: object, spot: _Spot) -> str:
+    """How to make a group of what stands in a group's place."""
+    if isinstance(found, str) and _GLUED_COLON.match(found):
+        return "; a colon must be an ASCII one and have a space after it"
+    if isinstance(found, str) and spot.first_is_text:
+        if _WORD.fullmatch(found):
+            return f"; do you mean {{{spot.siblings[0]}: {found}}}?"
+        if spot.first_suffices and " " in found:
+            return f"; do you mean {{{spot.siblings[0]}: {quoted(found)}}}?"
+    example = _GROUP_EXAMPLE.search(spot.description)
+    return f"; write it like {example[0]}" if example else ""
 
 
 def _shown(found: object) -> str:
@@ -203,6 +233,9 @@ class _Spot:
     siblings: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     is_secret: bool = False
+    # Of a group: whether its first key holds text, and whether it needs no other.
+    first_is_text: bool = False
+    first_suffices: bool = False
 
 
 def _find(model: type[BaseModel], loc: Path) -> _Spot:
@@ -238,6 +271,9 @@ def _find(model: type[BaseModel], loc: Path) -> _Spot:
     spot.description = described or spot.description
     if isinstance(here, type) and issubclass(here, BaseModel):
         spot.siblings = tuple(info.alias or name for name, info in here.model_fields.items())
+        first, *others = here.model_fields.values()
+        spot.first_is_text = _unwrap(first.annotation)[0] is str
+        spot.first_suffices = first.is_required() and not any(other.is_required() for other in others)
     if get_origin(here) is Literal:
         spot.choices = tuple(str(choice) for choice in get_args(here))
     elif isinstance(here, type) and issubclass(here, Enum):

@@ -36,7 +36,7 @@ def test_values_keep_their_kind_and_know_their_place() -> None:
     [
         *("22:30", "1:20:30", "-1:20", "0800", "-07", "00", "+8610", "+1.5", "2026-11-23", "2026-11-23 09:00"),
         *("on", "Off", "YES", "no", "0x1F", "0o17", "0b1", "1_000", "1e3", "1.5e-3", ".5", "5.", ".inf", "-.INF"),
-        *(".nan", "9" * 16, "9" * 5000, "1." + "0" * 40),
+        *(".nan", "12_3.4_5e+6", "9" * 16, "9" * 5000, "1." + "0" * 40, "y", "N", "=", "-_1", "+_"),
     ],
 )
 def test_a_word_that_readers_disagree_about_is_refused_unless_quoted(word: str) -> None:
@@ -56,7 +56,7 @@ def test_ordinary_words_need_no_quotes(word: str) -> None:
 
 
 def test_a_repeated_key_keeps_the_first_value_and_its_places() -> None:
-    document = load("a: {x: 1}\nb: 2\na: {x: 3, y: 4}\na: {x: 3, y: 4}\n")
+    document = load("a: {x: 1}\nb: 2\na: {x: 3, z: 4}\na: {x: 3, z: 4}\n")
     assert document.data == {"a": {"x": 1}, "b": 2}
     assert [(p.line, p.column) for p in document.problems] == [(3, 1), (4, 1)]
     assert document.position(("a", "x")) == (1, 8)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from router.callers.number import Caller, NoNumber, NoNumberReason, PhoneNumber
 from router.rules import proof
-from router.rules.calendars import Calendar, DayKind, Hours
+from router.rules.calendars import Calendar, DayKind
 from router.rules.examples import ProofTooLargeError
+from router.rules.hours import Hours
 from router.rules.model import ContextTarget, Facts, QueueState, QueueTarget, SpeechProfile
 from router.rules.proof import prove
 from router.rules.rule import Rule
