@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,23 @@ def test_broken_rules_exit_1_with_all_that_is_wrong_with_them(folder: Path) -> N
     assert rate.startswith(f"{folder}/routing.yaml:")
     assert "`rate` must be a number from 0.5 (half as fast) to 2.0, like 0.85" in rate
     assert "there is no target `asistant`; did you mean `assistant`?" in target
+
+
+def test_a_port_of_the_metrics_that_is_in_use_exits_1_and_names_the_settings_line(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        (folder / "elder-router.yaml").write_text(f"{GOOD}metrics: {{port: {port}}}\ncontrol: {{socket: c.sock}}\n")
+        code, said, lines = run(folder, "--config", "elder-router.yaml")
+    assert (code, said, lines[-2:]) == (
+        *(1, ""),
+        [
+            "elder-router.yaml:5:17: error: metrics cannot be served: another program listens on "
+            f"port {port} of 127.0.0.1; write another port",
+            NOT_STARTED,
+        ],
+    )
+    assert not any("router started" in line for line in lines)
+    assert not (folder / "c.sock").exists()
 
 
 def test_the_file_can_be_named_by_the_environment(folder: Path) -> None:
