@@ -107,7 +107,7 @@ def cases_from(source: Source, book: RuleBook) -> tuple[tuple[Case, ...] | None,
     document = load_document(source.text, source.file)
     checked, problems = validate(document, CasesFile)
     # The form of a place is said first, its meaning once that is right.
-    known = {(problem.line, problem.column) for problem in problems}
+    known = {(problem.line, problem.column) for problem in problems} | document.doubtful
     meanings = _CasesDocument(document, book).problems()
     problems = sorted([*problems, *(p for p in meanings if (p.line, p.column) not in known)])
     if checked is None or problems:

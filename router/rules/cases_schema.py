@@ -17,7 +17,7 @@ from router.callers.past import MOST_EARLIER_CALLS
 from router.rules.durations import DurationS, WholeSeconds
 from router.rules.scalars import quoted
 from router.rules.schema import MAX_HEAD_START_S, MAX_NAMES, MAX_REPEAT_S, OverflowEntry
-from router.rules.values import Percent
+from router.rules.values import Language, Percent
 
 # More than anyone keeps by hand; deciding them all takes some milliseconds.
 MAX_CASES: Final = 1000
@@ -105,9 +105,7 @@ class CallEntry(_Strict):
     at: Annotated[str, AfterValidator(_is_time)] | None = Field(
         default=None, description=f"a date and a time in quotes, like {_EXAMPLE_TIME}, in the time zone of the rules"
     )
-    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(_[A-Za-z0-9]{1,8})*$")] = Field(
-        default="en", description="the channel's language, like en or zh_CN"
-    )
+    language: Language = Field(default="en", description="the channel's language, like en or zh_CN")
     choice: Literal["slower", "normal", "person", "none"] | None = Field(
         default=None, description="what the caller chose before and had remembered; none for nothing"
     )
