@@ -241,6 +241,7 @@ class Node:
     async def _take_up(self) -> None:
         """From here on calls are answered; then what was missed is made good."""
         await greet(self.desk, self.link.request_all, self._rules().fallback.queue)
+        await self._see_queues()  # the first call's rules may ask for them
         self._beating = True
         await self._heartbeat()
         await self._reconcile()
@@ -265,13 +266,16 @@ class Node:
     async def _watch_queues(self) -> None:
         """Ask for the queues' state every second: counting along with events would drift with each one missed."""
         while True:
+            await asyncio.sleep(QUEUES_EVERY_S)
             if self._beating and not self._closing:
                 try:
-                    states = queue_states(await self.link.request_list(SimpleAction(ACTION)), self._rules().queues)
-                    self.desk.see_queues(states)
+                    await self._see_queues()
                 except AmiError as error:
                     self._log.warning("queues not seen", reason=str(error))
-            await asyncio.sleep(QUEUES_EVERY_S)
+
+    async def _see_queues(self) -> None:
+        states = await self.link.request_list(SimpleAction(ACTION))
+        self.desk.see_queues(queue_states(states, self._rules().queues))
 
     async def _heartbeat(self) -> None:
         """Say that we are well; by Asterisk's clock, because that is what the dialplan compares it with."""

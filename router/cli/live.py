@@ -27,7 +27,7 @@ from router.rules.book import RuleBook
 from router.rules.document import Document
 from router.rules.model import ContextTarget, QueueTarget, SpeechProfile, Target
 from router.rules.wording import did_you_mean, listed
-from router.speech.profile import SpokenProfile, language_for
+from router.speech.profile import SpokenProfile, is_language, language_for
 
 _PATIENCE_S: Final = 8.0
 # The directory of our own prompts in that of a language.
@@ -131,9 +131,7 @@ def _targets(targets: Mapping[str, Target], document: Document, seen: Seen) -> I
                 message = f"nobody is logged in to the queue `{queue}` of {seen.node} at the moment"
                 yield document.problem(("targets", name, "queue"), message, warning=True)
             case ContextTarget(context=context) if context not in seen.contexts:
-                message = (
-                    f"{seen.node} has no context `{context}` with an extension s; calls would go to people instead"
-                )
+                message = f"{seen.node} has no context `{context}` with an extension s; its calls would go to people"
                 yield document.problem(("targets", name, "context"), message)
             case _:
                 pass
@@ -142,8 +140,12 @@ def _targets(targets: Mapping[str, Target], document: Document, seen: Seen) -> I
 def _prompts(book: RuleBook, document: Document, sounds: Path) -> Iterator[Problem]:
     """Whether each language's prompts are there at each profile's speed, and each language that a rule turns to."""
     languages = {path.parent.name: _names(path) for path in sounds.glob(f"*/{_OURS}")}
-    slow = {language_for(base, _spoken(p)) for base in languages for p in book.speech.values() if _changes(p)}
-    bases = {name: prompts for name, prompts in languages.items() if name not in slow}
+    # What follows a language that is there too is a profile, of these rules or of earlier ones.
+    bases = {
+        name: prompts
+        for name, prompts in languages.items()
+        if is_language(name) and name.rpartition("_")[0] not in languages
+    }
     if not bases:
         message = f"no prompts of ours are in {sounds}; run `elder-router prompts build --sounds {sounds}`"
         yield document.problem(("speech",), message, at_key=True)

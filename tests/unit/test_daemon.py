@@ -56,6 +56,7 @@ def an_asterisk() -> FakeAsterisk:
     asterisk = FakeAsterisk()
     asterisk.answers["Status"] = lambda action: listing(action, "Status")
     asterisk.answers["QueueStatus"] = lambda action: listing(action, "QueueStatus")
+    asterisk.answers["QueueSummary"] = lambda action: listing(action, "QueueSummary")
     asterisk.answers["Getvar"] = lambda action: success(
         action, f"Value: {globals_of(asterisk).get(action['Variable'], '')}"
     )
