@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from router.rules.conditions import Condition
 from router.rules.model import Facts, RuleTrace, SpeechProfile, Target
@@ -25,5 +26,12 @@ class Rule:
         """The first condition that does not hold, for the trace; None when the rule matches."""
         for condition in self.conditions:
             if not condition.accepts(facts):
-                return RuleTrace(self.name, False, condition.field, condition.wanted, condition.saw(facts))
+                return _failed(self.name, condition.field, condition.wanted, condition.saw(facts))
         return None
+
+
+@lru_cache(maxsize=8192)
+def _failed(rule: str, field: str, wanted: str, saw: str) -> RuleTrace:
+    """The trace of a rule that did not match."""
+    # Most calls fail most rules alike; making it anew for each of them takes a third of a decision by 50 rules.
+    return RuleTrace(rule, False, field, wanted, saw)
