@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,26 @@ async def test_a_reload_takes_right_rules_and_keeps_the_old_ones_otherwise(tmp_p
         rules.write_text(RULES.replace("queue: agents", "queue: everybody"))
         await signalled(lambda: daemon.rules is not before)
         await until(asterisk, lambda: globals_of(asterisk)["ELDER_FALLBACK_QUEUE"] == "everybody")
+
+
+async def test_rules_that_fail_the_cases_of_the_settings_are_not_taken(tmp_path: Path) -> None:
+    cases = tmp_path / "cases.yaml"
+    cases.write_text(
+        'tests:\n  - {name: unknown, call: {called: "95500", at: "2026-11-25 12:00"}, expect: {to: assistant}}\n'
+    )
+    async with an_asterisk() as asterisk:
+        settings = replace(settings_for(tmp_path, asterisk.port), rules_tests=cases)
+        async with running(settings) as daemon:
+            await until(asterisk, lambda: bool(heartbeats(asterisk)))
+            before = daemon.rules
+            settings.rules_file.write_text(RULES.replace("then: {to: assistant}", "then: {to: people}"))
+            with capture_logs() as logs:
+                await signalled(
+                    lambda: "rules on disk refused, the old ones stay" in [entry["event"] for entry in logs]
+                )
+            assert daemon.rules is before
+    (refused,) = [entry for entry in logs if "problems" in entry]
+    assert refused["problems"][0].startswith(f"{cases}:2:")
 
 
 async def signalled(happened: Callable[[], bool]) -> None:

@@ -125,7 +125,7 @@ def cut_the_card(folder: Path) -> None:
 def name_a_file_elsewhere(folder: Path) -> None:
     card = folder / ".version.json"
     text = json.loads(card.read_text())
-    (folder.parent / "outside").write_text(RULES)
+    (folder.parent / "outside").write_bytes((folder / "routing.yaml").read_bytes())
     text["files"] = {"../outside": text["files"]["routing.yaml"]}
     card.write_text(json.dumps(text))
 

@@ -258,20 +258,32 @@ async def test_a_change_of_a_list_that_the_rules_name_is_seen(etc: Path) -> None
         await until(lambda: keeper.book.version != before.version)
         (etc / "known.txt").unlink()
         await until(lambda: not keeper.status.succeeded)
-        # Nobody knows which lists rules name that are refused: any may be the one that is waited for.
-        put(etc / "known.txt", "+8613900000003\n")
-        await until(lambda: keeper.status.succeeded)
 
 
-async def test_a_list_that_new_rules_name_is_watched_from_then_on_and_others_are_not(etc: Path) -> None:
-    (etc / "known.txt").write_text("+8613900000001\n")
+async def test_rules_that_came_before_their_list_are_taken_when_it_comes(etc: Path) -> None:
     async with watching(etc) as keeper:
-        put(etc / "known.txt", "+8613900000002\n")
         put(etc / "routing.yaml", WITH_LIST)
+        await until(lambda: not keeper.status.succeeded)
+        # The rules in force do not name it, and those that are refused cannot be asked.
+        put(etc / "known.txt", "+8613900000001\n")
         await until(lambda: keeper.status.loaded == 1)
-        put(etc / "other.txt", "+8613900000002\n")
-        put(etc / "known.txt", "+8613900000003\n")
+        put(etc / "known.txt", "+8613900000002\n")
         await until(lambda: keeper.status.loaded == 2)
+
+
+async def test_lists_that_the_rules_do_not_name_are_not_watched(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, look = 0, keeper_module._stamps
+
+    def counted(paths: list[Path]) -> dict[Path, tuple[int, ...]]:
+        nonlocal looks
+        looks += 1
+        return look(paths)
+
+    monkeypatch.setattr(keeper_module, "_stamps", counted)
+    async with watching(etc) as keeper:
+        put(etc / "other.txt", "+8613900000002\n")
+        seen = looks
+        await until(lambda: looks >= seen + 5)
         assert keeper.status.unchanged == 0
 
 
