@@ -30,6 +30,7 @@ class Recogniser:
         self._key_of = key_of
         self._listed: dict[frozenset[str], dict[str, list[str]]] = {}
         self._begins = lru_cache(maxsize=200_000)(self._try_digits)
+        self._by_head = lru_cache(maxsize=20_000)(_by_head)
 
     def is_listed(self, shown: str, key: str, numbers: frozenset[str]) -> bool:
         """Whether a caller shown as `shown` with the hash `key` is one of `numbers`."""
@@ -39,17 +40,20 @@ class Recogniser:
                 by_mask.setdefault(masked(PhoneNumber(number)), []).append(number)
         return any(self._key_of(number) == key for number in by_mask.get(shown, ()))
 
-    def begins_with(self, shown: str, key: str, prefixes: Iterable[str]) -> bool:
+    def begins_with(self, shown: str, key: str, prefixes: frozenset[str]) -> bool:
         """Whether that caller's number begins with one of `prefixes`."""
-        head = shown.partition(MASK)[0]
         # What the mask shows decides nearly always; trying digits comes last.
-        every = [prefix for prefix in prefixes if head.startswith(prefix[: len(head)])]
-        return any(len(prefix) <= len(head) for prefix in every) or any(
-            self._begins(shown, key, prefix) for prefix in every
-        )
+        is_shown, to_try = self._by_head(shown.partition(MASK)[0], prefixes)
+        return is_shown or any(self._begins(shown, key, prefix) for prefix in to_try)
 
     def _try_digits(self, shown: str, key: str, prefix: str) -> bool:
         return any(self._key_of(number) == key for number in _completions(shown, prefix))
+
+
+def _by_head(head: str, prefixes: Iterable[str]) -> tuple[bool, tuple[str, ...]]:
+    """Whether a number that begins with `head` begins with one of `prefixes` for sure; those that it may begin with."""
+    possible = [prefix for prefix in prefixes if head.startswith(prefix[: len(head)])]
+    return any(len(prefix) <= len(head) for prefix in possible), tuple(possible)
 
 
 def _completions(shown: str, prefix: str) -> Iterator[str]:
