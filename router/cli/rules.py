@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -96,12 +97,24 @@ def _with_place(command: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         if history_folder is None:
             raise click.UsageError("where is the history? name the settings file with --config, or --history DIR")
+        _check_readable(history_folder)
         try:
             command(*args, place=_Place(rules_path, RulesHistory(history_folder), tests_file), **others)
         except HistoryError as error:
             raise _CouldNotRun(str(error)) from error
 
     return with_place
+
+
+def _check_readable(folder: Path) -> None:
+    """What may not be read must not look like an empty history."""
+    try:
+        os.scandir(folder).close()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        why = f"{folder} cannot be read: {error.strerror}; do this as root, or as the router's user"
+        raise _CouldNotRun(why) from error
 
 
 @rules.command("history")

@@ -105,6 +105,19 @@ def test_an_empty_history_is_told_and_exits_1(settings: Path) -> None:
     assert json.loads(run(settings, "history", "--json", "--history", "none").stdout) == []
 
 
+def test_a_history_that_may_not_be_read_is_told(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("router.cli.rules.os.scandir", refused)
+    done = run(settings, "history")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"Error: {settings.parent / 'state' / 'rules-history'} cannot be read: Permission denied; "
+        "do this as root, or as the router's user\n"
+    )
+
+
 def test_without_a_settings_file_the_history_must_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ELDER_ROUTER_CONFIG", raising=False)
