@@ -109,7 +109,7 @@ def test_a_history_that_may_not_be_read_is_told(settings: Path, monkeypatch: pyt
     def refused(_folder: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("router.cli.rules.os.scandir", refused)
+    monkeypatch.setattr(os, "scandir", refused)
     done = run(settings, "history")
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == (
