@@ -225,7 +225,9 @@ def _unlisted(beginning: str, length: int, listed: set[str]) -> str:
         for fill in "0123456789":
             if (number := beginning.ljust(end, fill)) not in listed:
                 return number
+    digits = max(1, length - len(beginning))
     for last in range(1_000_000):
-        if (number := f"{beginning}{last}") not in listed:
+        # As long as the others, for a number may be too short to be one.
+        if (number := f"{beginning}{last:0{digits}}") not in listed:
             return number
     raise ProofTooLargeError
