@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 
 from router.cli.live import NotSeenError, contexts_of, live_problems, look
 from router.errors import ConfigurationError, Problem
 from router.rules.book import RuleBook, check_file
+from router.rules.calendars import holidays_of
 from router.rules.document import load_document, read_source
 from router.settings import load_settings
 
@@ -42,6 +45,7 @@ def check(context: click.Context, *, files: tuple[Path, ...], live: bool, sounds
         problems += found
         if book is not None:
             books[path] = book
+            problems += _holidays_not_known(book, str(path), datetime.now(ZoneInfo(book.timezone)).year)
         else:
             worst = max(worst, _UNREADABLE if isinstance(read_source(path), Problem) else _HAS_ERRORS)
     if live and books:
@@ -79,6 +83,20 @@ def _live(context: click.Context, books: dict[Path, RuleBook], sounds: Path | No
         for asterisk in seen:
             problems += live_problems(book, document, asterisk, sounds)
     return problems
+
+
+def _holidays_not_known(book: RuleBook, file: str, year: int) -> list[Problem]:
+    """A warning for each country whose notice of the days worked this year the holidays on this machine are without."""
+    regions = {calendar.region for calendar in book.calendars if calendar.region is not None}
+    message = (
+        "no weekend day of {year} is known to be worked in {region}, as some were in other years; if there are any, "
+        "update the Python package `holidays`"
+    )
+    return [
+        Problem(file, 0, 0, message.format(year=year, region=region), "warning")
+        for region in sorted(regions)
+        if holidays_of(region).may_lack_worked_days(year)
+    ]
 
 
 class _CouldNotLookError(click.ClickException):

@@ -70,6 +70,17 @@ class Holidays:
         return DayKind.WORKED if day in self._days.weekend_workdays else DayKind.ORDINARY
 
 
+    def may_lack_worked_days(self, year: int) -> bool:
+        """Whether no weekend day of a year is known to be worked, though each of the three years before had some.
+
+        China gives notice of them some weeks before the year begins, and `holidays` has them with its next release.
+        """
+        for each in range(year - 3, year + 1):
+            self.kind(date(each, 1, 1))  # loads the year
+        years = {day.year for day in self._days.weekend_workdays}
+        return year not in years and years.issuperset(range(year - 3, year))
+
+
 def _no_such_region(region: str) -> str:
     """What to write instead of what is no region."""
     country, separator, part = region.partition("-")

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import sys
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from router.cli.check import check
+from router.rules.calendars import holidays_of
 
 GOOD = """\
 timezone: Asia/Shanghai
@@ -80,3 +83,48 @@ def test_the_default_is_the_configuration_in_the_working_directory(
     result = run()
     assert result.exit_code == 1
     assert result.stdout.startswith("config/routing.yaml:")
+
+
+WITH_HOLIDAYS = GOOD.replace(
+    "rules: [",
+    """calendars: {open: {hours: "09:00-21:00", holidays: CN}}
+rules: [{name: open, when: {calendar: open}, then: {to: people}}, """,
+)
+
+
+@pytest.mark.parametrize(("year", "known"), [(2026, True), (2060, True), (2027, False)])
+def test_holidays_that_lack_this_years_notice_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, year: int, known: bool
+) -> None:
+    path = written(tmp_path / "holidays.yaml", WITH_HOLIDAYS)
+    days = holidays_of("CN")._days
+    worked = {day for day in days.weekend_workdays if day.year < 2027} | {date(y, 2, 7) for y in (2024, 2025, 2026)}
+    monkeypatch.setattr(days, "weekend_workdays", worked)
+
+    class Then(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Then:
+            return cls(year, 6, 1, tzinfo=tz)
+
+    monkeypatch.setattr(sys.modules["router.cli.check"], "datetime", Then)
+    result = run(path)
+    assert result.exit_code == 0
+    warning = (
+        f"{path}: warning: no weekend day of 2027 is known to be worked in CN, as some were in other years; if there "
+        "are any, update the Python package `holidays`\n"
+    )
+    assert result.stdout == ("" if known else warning)
+
+
+def test_sounds_without_live_is_no_sense(tmp_path: Path) -> None:
+    result = run(written(tmp_path / "good.yaml", GOOD), "--sounds", tmp_path)
+    assert result.exit_code == 2
+    assert "give --live too" in result.stderr
+
+
+def test_live_without_settings_says_where_asterisk_would_be_found(tmp_path: Path) -> None:
+    path = written(tmp_path / "good.yaml", GOOD)
+    result = CliRunner().invoke(check, [str(path), "--live"], obj=tmp_path / "none.yaml")
+    assert result.exit_code == 2
+    assert "--live needs the settings file" in result.stderr
+    assert "there is no such file" in result.stderr
