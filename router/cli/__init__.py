@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from router import __version__
 from router.cli.callers import callers
 from router.cli.check import check
+from router.cli.diff import diff
 from router.cli.explain import explain
 from router.cli.options import defaults_from
 from router.cli.promote import promote
@@ -47,5 +48,5 @@ def main(context: click.Context, settings_file: Path) -> None:
         context.exit(2)
 
 
-for command in (run, check, explain, test, callers, prompts, rules, promote):
+for command in (run, check, explain, test, diff, callers, prompts, rules, promote):
     main.add_command(command)

@@ -119,6 +119,12 @@ def defaults_from(settings_file: Path) -> dict[str, Any]:
             "secret_file": str(base / settings.journal.secret_file),
             "history_folder": str(base / settings.rules_history_folder),
         },
+        "diff": rules
+        | {
+            "journal_file": str(base / settings.journal.file),
+            "secret_file": str(base / settings.journal.secret_file),
+            "history_folder": str(base / settings.rules_history_folder),
+        },
         "test": rules | {"files": [str(base / settings.rules_tests)] if settings.rules_tests else []},
         "callers": dict.fromkeys(("import", "get", "set", "choose", "forget"), every),
         "prompts": {"build": rules},

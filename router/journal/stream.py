@@ -1,0 +1,237 @@
+"""The decisions of whole journals, in one pass, for what looks at days of calls: a block in memory at a time.
+
+Journals are read as they lie about: plain or compressed (gzip, bzip2 and xz, told by their first bytes), rotated or
+still being written, from files or from a pipe. What is no record is counted and told of by its line; other records
+are passed over without being read. Fields are not validated here: whoever takes a decision refuses one that it cannot
+use.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import stat
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+import orjson
+
+from router.errors import JournalError
+from router.journal.reader import MAX_LINE_BYTES, BadLine
+from router.journal.records import SCHEMA_VERSION
+
+STDIN: Final = Path("-")
+CHUNK_BYTES: Final = 1024 * 1024
+# Enough to see what is wrong with them; a file that is no journal has millions.
+MOST_BAD_LINES_KEPT: Final = 5
+
+_DECISION = b'{"record":"decision",'
+_OTHERS = (b'{"record":"outcome",', b'{"record":"promotion",')
+_TRACE, _AFTER_TRACE = b',"trace":[', b'],"target":'
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_SNIFFED_BYTES = 6
+
+
+class _Counting:
+    """A stream of which is known how much was read, and whose beginning can be looked at first."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.head = stream.read(_SNIFFED_BYTES)
+        self._unread = self.head
+        self.bytes_read = len(self.head)
+
+    def read(self, size: int) -> bytes:
+        if self._unread:
+            head, self._unread = self._unread[:size], self._unread[size:]
+            return head
+        chunk = self._stream.read(size)
+        self.bytes_read += len(chunk)
+        return chunk
+
+
+@dataclass(slots=True)
+class Read:
+    """What has been read so far. `bad_lines` holds the first of the `bad` ones; `warnings` are for people."""
+
+    decisions: int = 0
+    others: int = 0
+    bad: int = 0
+    bytes_read: int = 0
+    bad_lines: list[BadLine] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def complaints(self) -> list[str]:
+        """What is to be told of what was read, a line each."""
+        if not self.bad:
+            return self.warnings
+        first = f"; the first {len(self.bad_lines)}" if self.bad > len(self.bad_lines) else ""
+        lines = "1 line is no record" if self.bad == 1 else f"{self.bad:,} lines are no records"
+        return [*self.warnings, f"{lines} that could be read{first}:", *map(str, self.bad_lines)]
+
+
+class DecisionStream:
+    """Every decision of some journals, in the order given, as the fields of its JSON without its trace.
+
+    Args:
+        files: The journals; `-` stands for `stdin`.
+        stdin: Where `-` is read from.
+        on_read: Told now and then how many bytes have been read, compressed ones as they lie on disk.
+
+    Raises:
+        JournalError: One of the files cannot be read; told before any of them is.
+    """
+
+    def __init__(
+        self, files: Sequence[Path], *, stdin: BinaryIO, on_read: Callable[[int], object] = lambda _: None
+    ) -> None:
+        self._files = tuple(files)
+        self._stdin = stdin
+        self._on_read = on_read
+        self._file = ""
+        self._line = 0
+        self.read = Read()
+        sizes = [_size(file) for file in self._files]
+        self.bytes_total = None if None in sizes else sum(size or 0 for size in sizes)
+
+    def refuse(self, reason: str) -> None:
+        """Count the decision that came last among the lines that are bad after all."""
+        self.read.decisions -= 1
+        self._bad(reason)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for file in self._files:
+            self._file, self._line = str(file), 0
+            if file == STDIN:
+                self._file = "standard input"
+                yield from self._decisions(_Counting(self._stdin))
+                continue
+            try:
+                with file.open("rb") as stream:
+                    yield from self._decisions(_Counting(stream))
+            except OSError as error:
+                raise JournalError(f"{file}: cannot be read: {error.strerror or error}") from error
+
+    def _decisions(self, stream: _Counting) -> Iterator[dict[str, Any]]:
+        before = self.read.bytes_read
+        rest = b""
+        for chunk in self._chunks(stream):
+            lines = (rest + chunk).split(b"\n")
+            rest = lines.pop()
+            if len(rest) > MAX_LINE_BYTES:
+                rest = rest[: MAX_LINE_BYTES + 1]
+            yield from self._of_lines(lines)
+            self.read.bytes_read = before + stream.bytes_read
+            self._on_read(self.read.bytes_read)
+        if _is_json(rest):  # else it is being written, or was when the file was taken away
+            yield from self._of_lines([rest])
+
+    def _chunks(self, stream: _Counting) -> Iterator[bytes]:
+        """What the stream holds, decompressed. One that ends too soon is read as far as it goes."""
+        read = _reader(stream, self._file)
+        try:
+            while chunk := read(CHUNK_BYTES):
+                yield chunk
+        except EOFError:
+            self.read.warnings.append(
+                f"{self._file}: its compressed data end too soon, as while it is being written; "
+                "what comes before that counts"
+            )
+        except (zlib.error, lzma.LZMAError, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # not the data's fault
+            raise JournalError(
+                f"{self._file}: its compressed data are damaged after line {self._line} ({error}); "
+                "take a good copy, or leave the file out"
+            ) from error
+
+    def _of_lines(self, lines: list[bytes]) -> Iterator[dict[str, Any]]:
+        first = self._line + 1
+        for self._line, raw in enumerate(lines, first):
+            if raw.startswith(_OTHERS):
+                self.read.others += 1
+            elif (fields := self._fields(raw)) is not None:
+                self.read.decisions += 1
+                yield fields
+
+    def _fields(self, raw: bytes) -> dict[str, Any] | None:
+        """A line's fields, if it is a decision; what is no record at all is counted among the bad."""
+        if len(raw) > MAX_LINE_BYTES:
+            self._bad(f"is longer than {MAX_LINE_BYTES} bytes")
+            return None
+        try:
+            fields = orjson.loads(_without_trace(raw) if raw.startswith(_DECISION) else raw)
+        except orjson.JSONDecodeError as error:
+            if raw.strip():
+                self._bad(f"is no JSON: {error.msg}")
+            return None
+        if not isinstance(fields, dict) or not isinstance(kind := fields.get("record"), str):
+            self._bad("is no record of a journal")
+        elif kind != "decision":
+            self.read.others += 1
+        elif (version := fields.get("schema_version")) != SCHEMA_VERSION:
+            self._bad(f"has the schema_version {str(version)[:20]}; here {SCHEMA_VERSION} is read")
+        else:
+            return fields
+        return None
+
+    def _bad(self, reason: str) -> None:
+        self.read.bad += 1
+        if len(self.read.bad_lines) < MOST_BAD_LINES_KEPT:
+            self.read.bad_lines.append(BadLine(self._file, self._line, reason))
+
+
+def _reader(stream: _Counting, file: str) -> Callable[[int], bytes]:
+    """What reads a stream's plain content: some of it at a time, at most so many bytes, nothing at its end."""
+    # `read1` and not `read`, which loses what it has gathered when the compressed data end too soon.
+    compressed = cast("BinaryIO", stream)
+    if stream.head.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=compressed).read1
+    if stream.head.startswith(b"BZh"):
+        return bz2.BZ2File(compressed).read1
+    if stream.head.startswith(b"\xfd7zXZ\x00"):
+        return lzma.LZMAFile(compressed).read1
+    if stream.head.startswith(_ZSTD):
+        raise JournalError(f"{file}: is compressed with zstd, which is not read here; pipe it: zstdcat FILE | … -")
+    return stream.read
+
+
+def _without_trace(raw: bytes) -> bytes:
+    """The line of a decision without its trace, which nothing here asks for and which is most of it.
+
+    The bytes looked for stand in no text, where a quotation mark has a backslash before it. In a line that a router
+    did not write they may be missing; such a line stays whole.
+    """
+    begin = raw.find(_TRACE)
+    end = raw.find(_AFTER_TRACE, begin) if begin > 0 else -1
+    return raw[:begin] + raw[end + 1 :] if end > 0 else raw
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _size(file: Path) -> int | None:
+    """A file's size in bytes; None where that is not known beforehand.
+
+    Raises:
+        JournalError: It cannot be read.
+    """
+    if file == STDIN:
+        return None
+    try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            return None  # a pipe, which cannot be opened twice
+        with file.open("rb"):
+            return status.st_size
+    except OSError as error:
+        raise JournalError(f"{file}: cannot be read: {error.strerror}") from error
