@@ -162,7 +162,7 @@ async def _shown(folder: Path, words: str) -> str:
 def _on_a_terminal(command: list[str], folder: Path) -> tuple[str, int]:
     """What a command prints on a terminal of 110 columns that can do nothing but print, and its exit status."""
     ours, its = pty.openpty()
-    environment = os.environ | {"COLUMNS": "110", "TERM": "dumb"}
+    environment = os.environ | {"COLUMNS": "110", "LINES": "50", "TERM": "dumb"}
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=its, stderr=its
     ) as process:
