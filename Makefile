@@ -7,7 +7,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/elder-router
 READY := $(VENV)/.ready
 LAB := $(BIN)/python -m lab
 
-.PHONY: help setup system prompts demo run test lint types fuzz bench check lock schema clean
+.PHONY: help setup system prompts demo run test lint types fuzz bench check lock schema readme clean
 
 help:
 	@echo 'make demo    start a real call centre on this machine, place real calls, show where they went'
@@ -16,6 +16,8 @@ help:
 	@echo 'make setup   only the set-up, which the others do too'
 	@echo 'make check   what CI runs: lint, types, tests'
 	@echo 'make bench   measure; rewrites docs/benchmarks.md, or with SECTION=rules only that part of it'
+	@echo 'make schema  what is generated from the models: the JSON Schemas, docs/rules.md'
+	@echo 'make readme  walk through the README once more, and put there what the commands print'
 	@echo 'make fuzz    the property tests, for longer'
 	@echo 'make lock    lock the newest versions of all Python packages'
 
@@ -67,6 +69,9 @@ check: lint types test
 schema: $(READY)
 	@$(BIN)/python -c "from router.journal.schema import write_schema; from pathlib import Path; write_schema(Path('docs/journal.schema.json'))"
 	@$(BIN)/python -c "from router.rules.cases_schema import cases_schema_text; from pathlib import Path; Path('config/routing-tests.schema.json').write_text(cases_schema_text(), encoding='utf-8')"
+
+readme: $(READY)
+	@$(LAB) walk
 
 # Needs uv. Index addresses stay out of the locks.
 lock:

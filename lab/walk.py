@@ -23,7 +23,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from difflib import unified_diff
 from pathlib import Path
 from typing import Final
@@ -91,6 +91,7 @@ STEPS: Final = (
     Step("diff new.yaml --journal journal.jsonl.1.gz --examples 1", _edit(RIGHT)),
     Step("rules history", _save),
     Step("rules rollback --yes"),
+    Step("explain --call 1795482361.19"),
 )
 
 
@@ -220,4 +221,4 @@ def _day(book: RuleBook, secret: bytes) -> Iterator[bytes]:
             request, handled, node="pbx1", fallback="", book=book, caller_masked=masked(caller), caller_key=key,
             full_caller=None,
         )  # fmt: skip
-        yield record.model_copy(update={"time": at}).model_dump_json().encode() + b"\n"
+        yield record.model_copy(update={"time": at.astimezone(UTC)}).model_dump_json().encode() + b"\n"

@@ -62,7 +62,10 @@ class PastCall:
 
     def show(self, console: Console, *, as_json: bool) -> int:
         """Print every decision about the call, and its outcome; returns the exit status."""
-        decisions, outcomes = self._records()
+        decisions, outcomes, damaged = self._records()
+        if damaged:
+            lines = f"{damaged} line{'s' if damaged > 1 else ''} that name{'s' if damaged == 1 else ''} it"
+            click.echo(f"{lines} cannot be read as records", err=True)
         if not decisions:
             click.echo(f"no decision about the call {self.uniqueid} is in {self._places()}", err=True)
             return _NOT_FOUND_OR_DIFFERENT
@@ -92,7 +95,9 @@ class PastCall:
     def _places(self) -> str:
         return ", ".join(str(path) for path in self.journals)
 
-    def _records(self) -> tuple[list[tuple[dict[str, Any], DecisionRecord]], list[OutcomeRecord]]:
+    def _records(self) -> tuple[list[tuple[dict[str, Any], DecisionRecord]], list[OutcomeRecord], int]:
+        """The decisions and outcomes of the call, and how many lines that name it are no records."""
+        damaged = 0
         decisions: list[tuple[dict[str, Any], DecisionRecord]] = []
         outcomes: list[OutcomeRecord] = []
         for line in self._lines():
@@ -100,6 +105,7 @@ class PastCall:
                 fields = orjson.loads(line)
                 record = parse_record(line)
             except (orjson.JSONDecodeError, JournalError):
+                damaged += 1
                 continue
             if record.uniqueid != self.uniqueid:
                 continue
@@ -107,7 +113,7 @@ class PastCall:
                 decisions.append((fields, record))
             elif isinstance(record, OutcomeRecord):
                 outcomes.append(record)
-        return decisions, outcomes
+        return decisions, outcomes, damaged
 
     def _lines(self) -> Iterator[bytes]:
         """The lines that hold the uniqueid; the newest file that has any is enough, and the one before it."""

@@ -179,6 +179,15 @@ def test_a_damaged_compressed_journal_ends_with_2_and_its_name(place: Place) -> 
     assert "journal.jsonl.1.gz" in result.stderr
 
 
+def test_a_line_that_names_the_call_and_is_no_record_is_told_of(place: Place) -> None:
+    place.write(place.decided())
+    with place.journal.open("ab") as journal:
+        journal.write(b'{"record":"decision","uniqueid":"1795401015.7"\n')
+    result = place.explain("1795401015.7")
+    assert result.exit_code == 0
+    assert "1 line that names it cannot be read as records" in result.stderr
+
+
 def test_json_holds_the_records_and_the_second_answer(place: Place) -> None:
     place.write(place.decided(), OUTCOME)
     told: Any = json.loads(place.explain("1795401015.7", "--json").stdout)
