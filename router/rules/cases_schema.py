@@ -6,7 +6,6 @@ texts to whoever writes cases in an editor that reads it.
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -15,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from router.callers.past import MOST_EARLIER_CALLS
 from router.rules.durations import DurationS, WholeSeconds
+from router.rules.editor_schema import editor_schema, editor_schema_text
 from router.rules.scalars import quoted
 from router.rules.schema import MAX_HEAD_START_S, MAX_NAMES, MAX_REPEAT_S, OverflowEntry
 from router.rules.values import Language, Percent
@@ -24,7 +24,7 @@ MAX_CASES: Final = 1000
 MAX_NAME_CHARACTERS: Final = 120
 NO_OVERFLOW: Final = "none"
 
-_NULL: Final = {"type": "null"}
+_TITLE: Final = "Test cases for the routing rules of elder-router"
 _EXAMPLE_TIME: Final = '"2026-11-25 12:00"'
 # Years of which public holidays are known, and which every time zone can tell.
 _TIME: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2})?")
@@ -167,29 +167,9 @@ class CasesFile(_Strict):
 
 def cases_schema() -> dict[str, Any]:
     """The JSON Schema of a file of test cases, for editors."""
-    described: dict[str, Any] = _as_written(CasesFile.model_json_schema())
-    title = "Test cases for the routing rules of elder-router"
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described, "title": title}
+    return editor_schema(CasesFile, _TITLE)
 
 
 def cases_schema_text() -> str:
     """The schema as the published file holds it."""
-    return json.dumps(cases_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-def _as_written(schema: Any) -> Any:  # noqa: ANN401 - JSON
-    """A schema of what people write: a key is left out, not null; a bound on a duration is no bound on its text."""
-    if isinstance(schema, list):
-        return [_as_written(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    kept = {key: _as_written(value) for key, value in schema.items() if key not in {"ge", "gt", "le", "lt"}}
-    if kept.get("default", "") is None:
-        del kept["default"]
-    if isinstance(choices := kept.get("anyOf"), list) and _NULL in choices:
-        choices = [choice for choice in choices if choice != _NULL]
-        kept["anyOf"] = choices
-        if len(choices) == 1:
-            del kept["anyOf"]
-            kept = {**choices[0], **kept}
-    return kept
+    return editor_schema_text(CasesFile, _TITLE)

@@ -7,7 +7,7 @@ Single values are checked in `values`.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -18,8 +18,6 @@ from router.rules.values import (
     A_LANGUAGE,
     A_NAME,
     AN_ASTERISK_NAME,
-    ONE_OR_MANY,
-    ONE_OR_MANY_NUMBERS,
     AsteriskName,
     CalledPattern,
     CallerPattern,
@@ -33,6 +31,8 @@ from router.rules.values import (
     RuleText,
     SpeechName,
     TimeZone,
+    one_or_many,
+    one_or_many_numbers,
 )
 
 # The proof that protected callers reach a person looks at combinations of these; see `proof`.
@@ -217,24 +217,27 @@ class RepeatEntry(_Strict):
     )
 
 
+Choice: TypeAlias = Literal["slower", "normal", "person", "none"]
+
+
 class WhenEntry(_Strict):
     """The conditions of a rule; all of them must hold. Of a list, any one entry is enough."""
 
-    age_band: Annotated[list[str], ONE_OR_MANY] = Field(
+    age_band: Annotated[list[str], one_or_many(str)] = Field(
         default=[],
         min_length=1,
         max_length=MAX_LISTED,
         title="the caller's age band",
         description="an age band's name, `unknown` where it is not known, or a list like [senior, elder]",
     )
-    called: Annotated[list[CalledPattern], ONE_OR_MANY_NUMBERS] = Field(
+    called: Annotated[list[CalledPattern], one_or_many_numbers()] = Field(
         default=[],
         min_length=1,
         max_length=MAX_LISTED,
         title="the number that was called",
         description="a called number like 95519, the beginning of one like 955*, or a list of them",
     )
-    caller: Annotated[list[CallerPattern], ONE_OR_MANY] = Field(
+    caller: Annotated[list[CallerPattern], one_or_many(CallerPattern)] = Field(
         default=[],
         min_length=1,
         max_length=MAX_LISTED,
@@ -247,28 +250,28 @@ class WhenEntry(_Strict):
         title="whether the caller withholds the number",
         description="true (the number is withheld) or false",
     )
-    language: Annotated[list[Language], ONE_OR_MANY] = Field(
+    language: Annotated[list[Language], one_or_many(Language)] = Field(
         default=[],
         min_length=1,
         max_length=MAX_LISTED,
         title="the language that the call came with; en covers en_GB",
         description=f"{A_LANGUAGE}, or a list of them",
     )
-    calendar: Annotated[list[str], ONE_OR_MANY] = Field(
+    calendar: Annotated[list[str], one_or_many(str)] = Field(
         default=[],
         min_length=1,
         max_length=MAX_NAMES,
         title="one of these calendars is open",
         description="the name of a calendar that is open then, or a list of which one is",
     )
-    outside_calendar: Annotated[list[str], ONE_OR_MANY] = Field(
+    outside_calendar: Annotated[list[str], one_or_many(str)] = Field(
         default=[],
         min_length=1,
         max_length=MAX_NAMES,
         title="none of these calendars is open",
         description="the name of a calendar that is closed then, or a list of which all are",
     )
-    choice: Annotated[list[Literal["slower", "normal", "person", "none"]], ONE_OR_MANY] = Field(
+    choice: Annotated[list[Choice], one_or_many(Choice)] = Field(
         default=[],
         min_length=1,
         title="what the caller chose in an earlier call and had remembered",

@@ -6,7 +6,7 @@ Whatever ends up in a channel variable is limited here to characters that mean n
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -124,5 +124,17 @@ RuleName = Annotated[str, AfterValidator(_rule_name)]
 RuleText = Annotated[str, AfterValidator(_rule_text)]
 LabelText = Annotated[str, AfterValidator(_label_text)]
 
-ONE_OR_MANY: Final = BeforeValidator(_as_list, json_schema_input_type=str | list[str])
-ONE_OR_MANY_NUMBERS: Final = BeforeValidator(_as_numbers, json_schema_input_type=int | str | list[int | str])
+
+def one_or_many(item: Any) -> BeforeValidator:  # noqa: ANN401 - a type expression has no narrower type
+    """Before a list: what stands alone is a list of one. `item` is the type of each."""
+    return BeforeValidator(_as_list, json_schema_input_type=item | _many(item))
+
+
+def one_or_many_numbers() -> BeforeValidator:
+    """The same for called numbers, which need no quotes."""
+    item = Annotated[int, Field(ge=0)] | CalledPattern
+    return BeforeValidator(_as_numbers, json_schema_input_type=item | _many(item))
+
+
+def _many(item: Any) -> Any:  # noqa: ANN401 - see above
+    return Annotated[list[item], Field(min_length=1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -95,6 +96,17 @@ def test_the_shipped_rules_have_no_problem_and_send_older_callers_to_people() ->
     for other in ("minor", "adult", None):
         assert isinstance(book.decide(facts(age_band=other)).target, ContextTarget)
         assert book.decide(facts(age_band=other)).speech.rate == 1
+
+
+def test_the_shipped_rules_load_with_all_that_is_commented_out_too() -> None:
+    commented = re.sub(
+        r"^( *)# ?(calendars:|  open: |- name: |  when: |  then: )", r"\1\2", SHIPPED.read_text(), flags=re.M
+    )
+    book, problems = rules_from(source_of_text(commented), lambda name: source_of_text("+8613900000001", name))
+    assert problems == []
+    assert book is not None
+    assert len(book.rules) > len(load_rules(SHIPPED).rules) + 4
+    assert [calendar.name for calendar in book.calendars] == ["open"]
 
 
 def test_the_version_begins_the_sha256_of_the_file() -> None:
