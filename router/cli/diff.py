@@ -222,9 +222,9 @@ class _OldRules:
             yield self.wrong
         if self.missing:
             yield (
-                f"the rules of {_versions(self.missing)} are not kept here, so that the age bands they protected are "
-                "not known: name them with --rules, or where they are kept with --history. Bands that the new rules "
-                "do not define count as protected"
+                f"the rules of {_versions(self.missing)} are not to be had, so that it is not known which age bands "
+                "they protected: name them by --rules, or where they are kept by --history. Until then, bands that "
+                "the new rules do not define count as protected"
             )
         for old in self.books:
             if (calls := difference.versions.get(old.version)) and 0 < old.repeat_within_s < book.repeat_within_s:

@@ -70,8 +70,8 @@ class Read:
         if not self.bad:
             return self.warnings
         first = f"; the first {len(self.bad_lines)}" if self.bad > len(self.bad_lines) else ""
-        lines = "1 line is no record" if self.bad == 1 else f"{self.bad:,} lines are no records"
-        return [*self.warnings, f"{lines} that could be read{first}:", *map(str, self.bad_lines)]
+        lines = "1 line is no record and does" if self.bad == 1 else f"{self.bad:,} lines are no records and do"
+        return [*self.warnings, f"{lines} not count{first}:", *map(str, self.bad_lines)]
 
 
 class DecisionStream:

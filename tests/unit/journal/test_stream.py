@@ -111,7 +111,7 @@ def test_bad_lines_are_counted_and_the_first_told_by_file_and_line(tmp_path: Pat
         "/j:8: has the schema_version 2; here 1 is read",
         "/j:9: is no JSON: str is not valid UTF-8: surrogates not allowed",
     ]
-    assert decisions.read.complaints()[0] == "7 lines are no records that could be read; the first 5:"
+    assert decisions.read.complaints()[0] == "7 lines are no records and do not count; the first 5:"
 
 
 def test_a_decision_that_cannot_be_used_counts_as_a_bad_line(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_decision_that_cannot_be_used_counts_as_a_bad_line(tmp_path: Path) -> 
         if fields["uniqueid"] == "1.0":
             decisions.refuse("is strange")
     assert (decisions.read.decisions, decisions.read.bad) == (1, 1)
-    assert decisions.read.complaints() == ["1 line is no record that could be read:", f"{tmp_path}/j:3: is strange"]
+    assert decisions.read.complaints() == ["1 line is no record and does not count:", f"{tmp_path}/j:3: is strange"]
 
 
 def test_lines_longer_than_any_record_are_bad_and_take_no_memory(tmp_path: Path) -> None:
