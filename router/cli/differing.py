@@ -23,6 +23,7 @@ from router.rules.wording import listed
 
 MOST_CHANGES_SHOWN: Final = 50
 _UNKNOWN = "unknown"
+_COUNT_WIDTH: Final = 9
 _ASKED_FOR = {
     "repeat": "how often a caller has called",
     "choice": "what a caller has had remembered",
@@ -70,12 +71,12 @@ def print_difference(console: Console, shown: Shown) -> None:
         for change in found.changes[:MOST_CHANGES_SHOWN]:
             old, new = _apart(change.old, change.new)
             console.print()
-            console.print(Text.assemble(f"  {change.calls.count:>9,}  ", (old, "red"), " → ", (new, "green")))
+            _print_counted(console, change.calls.count, Text(old, "red"), Text.assemble("→ ", (new, "green")))
             _print_examples(console, shown, change.calls.examples)
         if left_out := found.changes[MOST_CHANGES_SHOWN:]:
             console.print()
             calls = sum(change.calls.count for change in left_out)
-            console.print(f"  {calls:>9,}  others, of {len(left_out)} kinds")
+            _print_counted(console, calls, Text(f"others, of {len(left_out)} kinds"))
     if notes := shown.all_notes():
         console.print()
         console.print("To know:")
@@ -123,19 +124,26 @@ def _print_bands(console: Console, found: Difference) -> None:
     show_table(console, table)
 
 
+def _print_counted(console: Console, count: int, *lines: Text) -> None:
+    """A number of calls, and beside it what they have in common, a line each."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=_COUNT_WIDTH, justify="right")
+    for number, line in enumerate(lines):
+        table.add_row("" if number else f"{count:,}", line)
+    show_table(console, table)
+
+
 def _print_examples(console: Console, shown: Shown, examples: Sequence[Example]) -> None:
-    if not examples:
-        return
     zone = ZoneInfo(shown.book.timezone)
     table = Table.grid(padding=(0, 2))
     for one in examples:
-        table.add_row(
-            f"{one.time.astimezone(zone):%Y-%m-%d %H:%M:%S}",
-            *(Text(_printable(text), "dim") for text in (one.node, one.uniqueid)),
-            *(Text(_printable(text)) for text in (one.caller, one.called, one.age_band or _UNKNOWN)),
-            Text(_printable(f'"{one.old_rule}"' + (f' → "{one.new_rule}"' if one.new_rule != one.old_rule else ""))),
-        )
-    show_table(console, table, indent=13)
+        called = f"{one.caller} ({one.age_band or _UNKNOWN}) called {one.called}"
+        rules = f'"{one.old_rule}"' + (f' → "{one.new_rule}"' if one.new_rule != one.old_rule else "")
+        call = f"{one.time.astimezone(zone):%Y-%m-%d %H:%M:%S}  {called}, call {one.uniqueid} on {one.node}"
+        table.add_row("like", Text(_printable(call), "dim"))
+        table.add_row("", Text(_printable(rules), "dim"))
+    if examples:
+        show_table(console, table, indent=_COUNT_WIDTH + 2)
 
 
 def _print_gate(console: Console, shown: Shown) -> None:
@@ -158,7 +166,7 @@ def _print_gate(console: Console, shown: Shown) -> None:
         console.print()
         console.print(Text(f"  {harm}", "bold"))
         for harmed in every:
-            console.print(Text(f"  {harmed.calls.count:>9,}  {harmed.band}: {_worse(harmed)}"))
+            _print_counted(console, harmed.calls.count, Text(f"{harmed.band}: {_worse(harmed)}"))
             _print_examples(console, shown, harmed.calls.examples)
 
 
