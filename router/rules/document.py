@@ -41,6 +41,7 @@ MAX_FILE_BYTES: Final = 256 * 1024
 # The deepest field of any file here is the sixth level.
 MAX_DEPTH: Final = 16
 MAX_MESSAGE_CHARACTERS: Final = 600
+_GROUP_AS_KEY: Final = "(a group)"  # the key where none can be said
 
 DocumentPath: TypeAlias = tuple[str | int, ...]
 Place: TypeAlias = tuple[int, int]
@@ -231,7 +232,7 @@ class _Frame:
     path: DocumentPath
     key: str | None = None
     key_place: Place = (1, 1)
-    is_key: bool = False  # this group stands where a key should; it is read to its end and dropped
+    is_key: bool = False  # this group stands where a key should
     in_braces: bool = False  # written {like: this}, all on a line
     is_repeated: bool = False  # the waiting key is a duplicate; its value is read and dropped
     last: DocumentPath = ()  # the value before
@@ -270,8 +271,7 @@ class _Builder:
             case MappingEndEvent() | SequenceEndEvent():
                 frame = self._frames.pop()
                 if frame.is_key:
-                    # Its value has no place to go either: read and drop it like a duplicate's.
-                    self._frames[-1].key, self._frames[-1].is_repeated = "(a group)", True
+                    self._frames[-1].key, self._frames[-1].is_repeated = _GROUP_AS_KEY, False
             case NodeEvent():
                 self._take_node(event)
             case _:
@@ -362,7 +362,10 @@ class _Builder:
         is_key = parent is not None and isinstance(parent.container, dict) and parent.key is None
         if is_key:
             self._refuse(place, "a key must be a word, not a group; put text with brackets in quotes")
-            path: DocumentPath = (*parent.path, "(a group)") if parent else ()
+            path: DocumentPath = (*parent.path, _GROUP_AS_KEY) if parent else ()
+            if parent is not None:
+                parent.key_place = place
+            self._key_places.setdefault(path, place)
         else:
             path = self._put(container, place)
         self._frames.append(_Frame(container, path, is_key=is_key, in_braces=in_braces))

@@ -14,7 +14,7 @@ from typing import Any, Final
 from router.errors import Problem
 from router.rules.document import Document, DocumentPath
 from router.rules.schema import STANDARD_SPEECH, UNKNOWN_BAND, RulesFile
-from router.rules.values import LIST_NAME
+from router.rules.values import LIST_NAME, NAME_PATTERN
 from router.rules.wording import did_you_mean, listed, nearest
 
 # Below this, synthetic and stretched speech become harder to understand, not easier.
@@ -22,6 +22,7 @@ SLOWEST_ADVISED_RATE: Final = 0.7
 # Chinese input methods type these in a list; to YAML they are letters.
 _FULL_WIDTH_COMMAS: Final = "，、"
 _LIST_NAME: Final = re.compile(LIST_NAME)
+_NAME: Final = re.compile(NAME_PATTERN)
 
 
 def check_semantics(document: Document) -> list[Problem]:
@@ -61,10 +62,11 @@ def _entries(value: object) -> list[Any]:
 
 
 def _is_defined(data: dict[str, Any], section: str) -> bool:
-    """Whether a section that may be left out is right, or is left out and not just misspelt."""
+    """Whether a section is a group, or may be left out and is, and is not just misspelt."""
     others = [key for key in data if key not in RulesFile.model_fields]
     is_misspelt = any(nearest(key, RulesFile.model_fields) == section for key in others)
-    return isinstance(data.get(section, {}), dict) and not is_misspelt
+    is_required = RulesFile.model_fields[section].is_required()
+    return isinstance(data.get(section, None if is_required else {}), dict) and not is_misspelt
 
 
 def _every(value: object) -> list[Any]:
@@ -90,11 +92,18 @@ class _RulesDocument:
         self._calendars = _group(data.get("calendars"))
         self._fallback = _group(data.get("fallback"))
         # Where definitions are wrong themselves, a name that has none is their echo.
+        refused = {(problem.line, problem.column) for problem in document.problems}
+        band_places = [document.position(("age_bands", index, "name")) for index in range(len(names))]
         self._all_defined = {
-            "age band": bool(names) and len(self._band_names) == len(names),
-            "target": isinstance(data.get("targets"), dict),
-            "calendar": _is_defined(data, "calendars"),
-            "speech profile": _is_defined(data, "speech"),
+            "age band": len(self._band_names) == len(names) > 0
+            and all(_NAME.fullmatch(name) for name in self._band_names)
+            and refused.isdisjoint(band_places),
+            **{
+                what: _is_defined(data, section)
+                and all(_NAME.fullmatch(name) for name in _group(data.get(section)))
+                and refused.isdisjoint(document.key_position((section, name)) for name in _group(data.get(section)))
+                for what, section in (("target", "targets"), ("calendar", "calendars"), ("speech profile", "speech"))
+            },
         }
 
     def _at(self, path: DocumentPath, message: str, *, at_key: bool = False, warning: bool = False) -> Problem:
@@ -254,7 +263,7 @@ class _RulesDocument:
         """Hours for public holidays need to know whose holidays."""
         for name, calendar in self._calendars.items():
             entry = _group(calendar)
-            if "holiday_hours" in entry and "holidays" not in entry:
+            if "holiday_hours" in entry and entry.keys() <= {"hours", "holiday_hours"}:
                 message = "`holiday_hours` needs to know whose public holidays; add `holidays`, like holidays: CN"
                 yield self._at(("calendars", name, "holiday_hours"), message, at_key=True)
 

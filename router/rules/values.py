@@ -21,6 +21,7 @@ FALLBACK_RULE: Final = "fallback"  # the rule's name in the record of a call tha
 A_NAME: Final = "a name of letters, digits, - and _ (31 at most), like senior-care"
 AN_ASTERISK_NAME: Final = "a name as in Asterisk, of letters, digits, - and _ (79 at most), like senior-care"
 A_LANGUAGE: Final = "a language's code like en or zh_CN, with _ and not -"
+NAME_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9_-]{0,30}"
 CALLER_PATTERN: Final = r"\+[1-9][0-9]{4,14}|\+([1-9][0-9]{0,13})?\*"
 LIST_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}\.txt"
 
@@ -108,7 +109,7 @@ def _not_empty(text: str) -> None:
         raise ValueError("must not be empty; write a text, or leave it out")
 
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,30}$", description=A_NAME)]
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", description=A_NAME)]
 AsteriskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,79}$", description=AN_ASTERISK_NAME)]
 SpeechName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,15}$", description=_SPEECH_NAME)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(_[A-Za-z0-9]{1,8})*$")]
