@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.added_latency import measure_latency
+from bench.day_replayed import measure_days
 from bench.machine import Machine
 from bench.plan import FULL, QUICK, Plan
 from bench.readers import measure_readers
@@ -24,7 +25,7 @@ from lab.processes import LabError
 REPORT = PROJECT / "docs" / "benchmarks.md"
 RECORDED = ("replay", "readers", "memory", "profile")
 """The parts that replay real calls."""
-PARTS = ("latency", "rules", *RECORDED)
+PARTS = ("latency", "rules", "day", *RECORDED)
 
 
 async def measure(plan: Plan, parts: frozenset[str], console: Console) -> Results:
@@ -38,6 +39,8 @@ async def measure(plan: Plan, parts: frozenset[str], console: Console) -> Result
             results.latency = await measure_latency(scratch / "latency", plan, console)
         if "rules" in parts:
             results.rules = measure_rules(scratch / "rules", plan, console)
+        if "day" in parts:
+            results.days = measure_days(scratch / "day", plan, console)
         if parts.intersection(RECORDED):
             console.print("[bold]==>[/] recording real calls")
             recorded = await record_calls(scratch / "recording")

@@ -22,6 +22,7 @@ class Plan:
         rules: Numbers of rules that calls are decided by.
         rule_calls: Different calls of each kind at each number of rules.
         rule_rounds: How often each measurement there is repeated.
+        day_calls: Calls of the day that is replayed.
     """
 
     rates: dict[int, float]
@@ -35,6 +36,7 @@ class Plan:
     rules: tuple[int, ...]
     rule_calls: int
     rule_rounds: int
+    day_calls: int
 
 
 FULL = Plan(
@@ -49,6 +51,7 @@ FULL = Plan(
     rules=(5, 50, 500),
     rule_calls=2_500,
     rule_rounds=7,
+    day_calls=2_120_000,
 )
 QUICK = Plan(
     rates={25: 2.0, 245: 2.0},
@@ -62,4 +65,5 @@ QUICK = Plan(
     rules=(5, 50),
     rule_calls=200,
     rule_rounds=3,
+    day_calls=20_000,
 )

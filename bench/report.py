@@ -8,6 +8,7 @@ from statistics import median
 
 from bench import sections
 from bench.added_latency import AtRate, quantile
+from bench.day_replayed import DayReplayed
 from bench.machine import Machine
 from bench.markdown import TIE, compared, wrapped
 from bench.plan import Plan
@@ -31,6 +32,7 @@ class Results:
     readings: list[Reading] = field(default_factory=list)
     memory: Memory | None = None
     rules: list[AtSize] = field(default_factory=list)
+    days: list[DayReplayed] = field(default_factory=list)
 
 
 def write_report(results: Results, file: Path) -> None:
@@ -75,6 +77,8 @@ def _sections(results: Results) -> list[str]:
         parts.append(sections.memory(results.memory))
     if results.rules:
         parts.append(sections.rules(results.rules))
+    if results.days:
+        parts.append(sections.days(results.days))
     return parts
 
 

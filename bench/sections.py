@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from bench.added_latency import STAY_S, AtRate, Way, quantile
+from bench.day_replayed import DayReplayed
 from bench.markdown import between, compared, table
 from bench.population import SHARES
 from bench.readers import Reading
@@ -301,6 +302,37 @@ that every rule can be reached and that protected callers reach a person; rule-e
 A decision's record in the journal, which holds the trace, and the time to make and write it:
 
 {records}"""
+
+
+def days(runs: list[DayReplayed]) -> str:
+    """What it costs to put a day to changed rules."""
+    numbers = table(
+        (
+            "rules", "journal", "file, GB", "seconds", "decisions/s", "µs of processor a decision",
+            "most memory, MiB", "routed differently",
+        ),
+        [
+            (
+                *(str(run.rules), "gzip" if run.compressed else "plain", f"{run.file_bytes / 1e9:.2f}"),
+                *(f"**{run.took_s:.1f}**", f"{run.decisions / run.took_s:,.0f}"),
+                *(f"{run.cpu_s / run.decisions * 1e6:.1f}", f"**{run.peak_rss_bytes / MIB:.0f}**", f"{run.differ:,}"),
+            )
+            for run in runs
+        ],
+    )  # fmt: skip
+    return f"""\
+## Replaying a day against changed rules
+
+`elder-router diff` over the journal of a day of {runs[0].decisions:,} calls, a decision and an outcome of each; one
+process, one core. The {runs[0].rules} rules are the shipped ones, and calls come as they do there; the
+{runs[-1].rules} are those of “What rules cost”, and calls fit any of them, each as likely, so that about half of the
+rules are asked. The old rules decided the day; the new ones are the same with a longer head start for some. Records are
+the desk's own, made for some thousand different calls and repeated with other callers, times and names. Memory is
+the most that was resident, by the kernel's count. Start-up, checking the rules and the report are included.
+
+{numbers}
+
+Each was run once, the plain journal right after it was written: the kernel may have had much of it in memory."""
 
 
 def _timed(timed: Timed) -> list[str]:
