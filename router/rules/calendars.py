@@ -69,7 +69,6 @@ class Holidays:
             return DayKind.HOLIDAY
         return DayKind.WORKED if day in self._days.weekend_workdays else DayKind.ORDINARY
 
-
     def may_lack_worked_days(self, year: int) -> bool:
         """Whether no weekend day of a year is known to be worked, though each of the three years before had some.
 
