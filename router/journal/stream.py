@@ -31,7 +31,7 @@ MOST_BAD_LINES_KEPT: Final = 5
 
 _DECISION = b'{"record":"decision",'
 _OTHERS = (b'{"record":"outcome",', b'{"record":"promotion",')
-_TRACE, _AFTER_TRACE = b',"trace":[', b'],"target":'
+_TRACE, _AFTER_TRACE = b',"trace":[', b'],"target":"'
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _SNIFFED_BYTES = 6
 

@@ -187,14 +187,14 @@ def test_the_time_asked_for_begins_at_since_and_ends_before_until() -> None:
 
 
 def test_a_band_that_the_new_rules_do_not_define_is_not_known_to_them() -> None:
-    book = rules("  - {name: lost, when: {age_band: unknown}, then: {to: assistant}}\n", SENIORS, REST)
+    book = rules("  - {name: lost, when: {age_band: unknown}, then: {to: people}}\n", SENIORS, REST)
     found = compared(book, recorded(CARE, age_band="elder"), recorded(CARE), protected=frozenset({"senior", "elder"}))
     assert [(band.band, band.is_defined, band.is_protected, band.differ) for band in found.bands] == [
         ("senior", True, True, 0),
         ("elder", False, True, 1),
     ]
     (harmed,) = found.harmed
-    assert (harmed.harm, harmed.band) == (Harm.LOSES_PERSON, "elder")
+    assert (harmed.band, harmed.new.queue) == ("elder", "agents")
 
 
 def test_calendars_of_that_time_hold_for_the_rules_of_that_time_and_others_look_for_themselves() -> None:

@@ -90,6 +90,15 @@ def test_a_decision_that_another_program_wrote_anew_is_read(tmp_path: Path) -> N
     assert (decisions.read.others, decisions.read.bad) == (1, 0)
 
 
+def test_a_decision_without_a_trace_is_read(tmp_path: Path) -> None:
+    fields = DECISION.model_dump(mode="json")
+    del fields["trace"]
+    # A queue may have any name; after the place of a trace, its state is none.
+    fields["queues"] = {"a": [1, 2, 3], "trace": [4, 5, 6], "target": [7, 8, 9]}
+    (found,) = DecisionStream([written(tmp_path / "j", orjson.dumps(fields) + b"\n")], stdin=NOTHING)
+    assert found == fields
+
+
 def test_other_records_are_passed_over_known_or_not(tmp_path: Path) -> None:
     content = line(outcome("1.0")) + line(PROMOTION) + b'{"record":"survey","stars":5}\n'
     found, decisions = read(written(tmp_path / "j", content))
