@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Final
 
 from router.rules.conditions import Condition
 from router.rules.model import Facts, RuleTrace, SpeechProfile, Target
+
+# Texts in `Facts`, of which most calls share a few.
+_PLAIN_FACTS: Final = frozenset({"age_band", "called", "language"})
+# Answers of each rule; whoever dials numbers at random must not fill the memory.
+_MOST_REMEMBERED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +27,43 @@ class Rule:
     agent_label: str
     language: str = ""
     note: str = ""
+    _first_fact: str = field(init=False, repr=False, compare=False)
+    _others: tuple[Condition, ...] = field(init=False, repr=False, compare=False)
+    _answers: dict[str | None, RuleTrace | None] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        is_plain = bool(self.conditions) and self.conditions[0].fact in _PLAIN_FACTS
+        object.__setattr__(self, "_first_fact", self.conditions[0].fact if is_plain else "")
+        object.__setattr__(self, "_others", self.conditions[is_plain:])
+        object.__setattr__(self, "_answers", {})
 
     def failure(self, facts: Facts) -> RuleTrace | None:
         """The first condition that does not hold, for the trace; None when the rule matches."""
-        for condition in self.conditions:
-            if not condition.accepts(facts):
-                return _failed(self.name, condition.field, condition.wanted, condition.saw(facts))
+        if self._first_fact:
+            # One fact alone decides a condition, and most rules fail by their first: remembering its answers takes a
+            # third off a decision by 50 rules.
+            value = getattr(facts, self._first_fact)
+            try:
+                failure = self._answers[value]
+            except KeyError:
+                failure = self._ask(self.conditions[0], facts)
+                if len(self._answers) >= _MOST_REMEMBERED:
+                    self._answers.clear()
+                self._answers[value] = failure
+            if failure is not None:
+                return failure
+        for condition in self._others:
+            if (failure := self._ask(condition, facts)) is not None:
+                return failure
         return None
+
+    def _ask(self, condition: Condition, facts: Facts) -> RuleTrace | None:
+        if condition.accepts(facts):
+            return None
+        return _failed(self.name, condition.field, condition.wanted, condition.saw(facts))
 
 
 @lru_cache(maxsize=8192)
 def _failed(rule: str, field: str, wanted: str, saw: str) -> RuleTrace:
-    """The trace of a rule that did not match."""
-    # Most calls fail most rules alike; making it anew for each of them takes a third of a decision by 50 rules.
+    """The trace of a rule that did not match, of which most calls share a few."""
     return RuleTrace(rule, False, field, wanted, saw)
