@@ -13,9 +13,9 @@ Source, for China's days: the yearly notices of the State Council, which `holida
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 from itertools import product
@@ -25,10 +25,15 @@ from zoneinfo import ZoneInfo
 import holidays
 from holidays.registry import COUNTRIES
 
-from router.rules.hours import CYCLE_FROM, WEEKS_TO, Hours
+from router.rules.hours import CYCLE_FROM, WEEKS_TO, Hours, HoursError
 from router.rules.scalars import quoted
 from router.rules.wording import listed
 
+# Sets of calendars that can be open together. Rules that people write make some dozen.
+MAX_COMBINATIONS: Final = 5_000
+
+_MONDAY: Final = 0
+_FRIDAY: Final = 4
 _SATURDAY: Final = 5
 _SUNDAY: Final = 6
 _REGION = re.compile(r"([A-Z]{2})(?:-([A-Z0-9]{1,3}))?")
@@ -155,31 +160,55 @@ def combinations(calendars: tuple[Calendar, ...]) -> tuple[Moment, ...]:
     taken as independent of each other; only weekend days are worked in exchange.)
 
     Raises:
-        HoursError: Some hours change too often to be gone through.
+        HoursError: Some hours change too often, or holidays of too many regions combine, to be gone through.
     """
-    regions = sorted({calendar.region for calendar in calendars if calendar.region is not None})
+    of_region: dict[str, list[Calendar]] = {}
+    for calendar in calendars:
+        of_region.setdefault(calendar.region or "", []).append(calendar)
+    found: dict[frozenset[str], Moment] = {}
+    gone_through: set[tuple[frozenset[frozenset[str]], ...]] = set()
+    for wall in _moments(calendars):
+        by_region = [(region, _open_by_kind(region, own, wall)) for region, own in of_region.items()]
+        alike = tuple(frozenset(by_kind) for _, by_kind in by_region)
+        if alike in gone_through:
+            continue
+        gone_through.add(alike)
+        for combined in product(*(by_kind.items() for _, by_kind in by_region)):
+            is_open = frozenset[str]().union(*(names for names, _ in combined))
+            if is_open not in found:
+                kinds = {region: kind for (region, _), (_, kind) in zip(by_region, combined, strict=True)}
+                found[is_open] = Moment(wall, kinds, is_open)
+            if len(found) > MAX_COMBINATIONS:
+                raise HoursError(
+                    f"and holidays combine in more than {MAX_COMBINATIONS:,} ways; name fewer different countries and "
+                    "parts of countries under `holidays`"
+                )
+    return tuple(found.values())
+
+
+def _moments(calendars: Sequence[Calendar]) -> list[datetime]:
+    """The moments of the cycle at which something may begin to hold."""
     every = [hours for calendar in calendars for hours in (calendar.hours, calendar.holiday_hours) if hours is not None]
     until = max((hours.cycle_to for hours in every), default=WEEKS_TO)
     starts = {CYCLE_FROM}.union(*(hours.changes(until) for hours in every))
-    if regions:  # where a day's kind changes, and where a weekend day that is worked has another day's changes
-        starts |= {start + timedelta(days=days) for start in starts for days in (-1, 1)}
-        starts |= {datetime.combine(start.date(), time()) for start in starts}
-    found: dict[frozenset[str], Moment] = {}
-    for wall in sorted(starts):
-        if not CYCLE_FROM <= wall < until:
-            continue
-        weekend = wall.weekday() in {_SATURDAY, _SUNDAY}
-        kinds = [kind for kind in DayKind if weekend or kind is not DayKind.WORKED]
-        for combined in product(kinds, repeat=len(regions)):
-            of_region = dict(zip(regions, combined, strict=True))
-            is_open = frozenset(
-                calendar.name
-                for calendar in calendars
-                if calendar.open_on(wall, of_region.get(calendar.region or "", DayKind.ORDINARY))
-            )
-            if is_open not in found:
-                found[is_open] = Moment(wall, of_region, is_open)
-    return tuple(found.values())
+    if any(calendar.region is not None for calendar in calendars):
+        # On a weekend day that is worked the nearest weekday's changes come, and it begins and ends at midnight.
+        saturdays = range(_SATURDAY - CYCLE_FROM.weekday(), (until - CYCLE_FROM).days, 7)
+        starts |= {start + timedelta(days=1) for start in starts if start.weekday() == _FRIDAY}
+        starts |= {start - timedelta(days=1) for start in starts if start.weekday() == _MONDAY}
+        starts |= {CYCLE_FROM + timedelta(days=saturday + day) for saturday in saturdays for day in range(3)}
+    return sorted(start for start in starts if CYCLE_FROM <= start < until)
+
+
+def _open_by_kind(region: str, calendars: Sequence[Calendar], wall: datetime) -> dict[frozenset[str], DayKind]:
+    """What can be open of one region's calendars at a moment, each with a kind of day on which it is."""
+    if not region:
+        return {frozenset(c.name for c in calendars if c.open_on(wall, DayKind.ORDINARY)): DayKind.ORDINARY}
+    found: dict[frozenset[str], DayKind] = {}
+    for kind in DayKind:
+        if kind is not DayKind.WORKED or wall.weekday() in {_SATURDAY, _SUNDAY}:
+            found.setdefault(frozenset(c.name for c in calendars if c.open_on(wall, kind)), kind)
+    return found
 
 
 class CalendarClock:
