@@ -268,14 +268,16 @@ class Node:
         while True:
             await asyncio.sleep(QUEUES_EVERY_S)
             if self._beating and not self._closing:
-                try:
-                    await self._see_queues()
-                except AmiError as error:
-                    self._log.warning("queues not seen", reason=str(error))
+                await self._see_queues()
 
     async def _see_queues(self) -> None:
-        states = await self.link.request_list(SimpleAction(ACTION))
-        self.desk.see_queues(queue_states(states, self._rules().queues))
+        """Have the desk know the queues; failing that, no condition on them holds and calls are routed all the same."""
+        try:
+            states = await self.link.request_list(SimpleAction(ACTION))
+        except AmiError as error:
+            self._log.warning("queues not seen", reason=str(error))
+        else:
+            self.desk.see_queues(queue_states(states, self._rules().queues))
 
     async def _heartbeat(self) -> None:
         """Say that we are well; by Asterisk's clock, because that is what the dialplan compares it with."""

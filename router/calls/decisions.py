@@ -63,7 +63,6 @@ def decision_record(
             case ContextTarget():
                 target, context = decision.target.name, decision.target.context
     facts = handled.facts
-    queues = facts.queues if facts else {}
     return DecisionRecord(
         time=datetime.now(UTC),
         node=node,

@@ -158,6 +158,58 @@ async def test_a_call_is_routed_and_followed_without_a_registry(tmp_path: Path) 
     assert "13912345678" not in (tmp_path / "journal.jsonl").read_text()
 
 
+def queue_summary(waiting: int) -> bytes:
+    return message(
+        "Event: QueueSummary", "Queue: agents", "LoggedIn: 2", "Available: 1", f"Callers: {waiting}", "HoldTime: 5",
+        "TalkTime: 0", "LongestHoldTime: 61",
+    )  # fmt: skip
+
+
+def listing_queues(asterisk: FakeAsterisk, waiting: list[int]) -> None:
+    """Have it list the queue with each number of callers in turn, then with the last for ever."""
+
+    def answer(action: Headers) -> bytes:
+        event = queue_summary(waiting.pop(0) if len(waiting) > 1 else waiting[0])
+        with_id = event.replace(b"\r\n\r\n", f"\r\nActionID: {action['ActionID']}\r\n\r\n".encode())
+        return listing(action, "QueueSummary", with_id)
+
+    asterisk.answers["QueueSummary"] = answer
+
+
+@pytest.mark.parametrize("looks", [1, 4])
+async def test_the_queues_are_known_to_the_first_call_and_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    monkeypatch.setattr(daemon_module, "QUEUES_EVERY_S", 60.0 if looks == 1 else 0.02)
+    async with an_asterisk() as asterisk:
+        listing_queues(asterisk, [3, 4, 7])
+        async with running(settings_for(tmp_path, asterisk.port)):
+            await until(asterisk, lambda: bool(heartbeats(asterisk)))
+            await until(asterisk, lambda: len(asterisk.named("QueueSummary")) >= looks)
+            asterisk.send(user_event_bytes("RouteRequest", Token=globals_of(asterisk)["ELDER_TOKEN"]))
+            await until(asterisk, lambda: "ELDER_TARGET" in set_on_a_channel(asterisk))
+    decision = records(tmp_path)[0]
+    assert isinstance(decision, DecisionRecord)
+    assert decision.queues == {"agents": (3 if looks == 1 else 7, 61, 1)}
+
+
+@pytest.mark.parametrize("answer", ["refused", "never complete"])
+async def test_an_asterisk_that_does_not_tell_of_its_queues_has_its_calls_routed(tmp_path: Path, answer: str) -> None:
+    async with an_asterisk() as asterisk:
+        if answer == "refused":
+            asterisk.answers["QueueSummary"] = lambda action: error(action, "Invalid/unknown command")
+        else:
+            asterisk.answers["QueueSummary"] = lambda action: success(action, "EventList: start")
+        async with running(settings_for(tmp_path, asterisk.port)):
+            await until(asterisk, lambda: bool(heartbeats(asterisk)))
+            token = globals_of(asterisk)["ELDER_TOKEN"]
+            asterisk.send(user_event_bytes("RouteRequest", Token=token))
+            await until(asterisk, lambda: "ELDER_TARGET" in set_on_a_channel(asterisk))
+    decision = records(tmp_path)[0]
+    assert isinstance(decision, DecisionRecord)
+    assert (decision.applied, decision.queues) == (True, {})
+
+
 async def test_a_call_of_the_run_before_that_is_gone_has_its_outcome(tmp_path: Path) -> None:
     async with an_asterisk() as asterisk:
         settings = settings_for(tmp_path, asterisk.port)
