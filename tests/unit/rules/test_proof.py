@@ -191,6 +191,25 @@ def test_a_prefix_is_used_up_only_by_all_that_begin_with_it() -> None:
     assert prove([*nine, *rest], BANDS, [])[0] == []
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "is_reached"),
+    [
+        # Three calls in a day, of which not all are of the last hour.
+        ({"calls": 3, "within": "1h"}, {"calls": 3, "within": "24h"}, True),
+        ({"calls": 3, "within": "24h"}, {"calls": 3, "within": "1h"}, False),
+        ({"calls": 2, "within": "1h"}, {"calls": 3, "within": "24h"}, True),
+        ({"calls": 3, "within": "1h"}, {"calls": 2, "within": "1h"}, True),
+        ({"calls": 2, "within": "24h"}, {"calls": 3, "within": "1h"}, False),
+    ],
+)
+def test_calls_within_a_longer_span_are_not_taken_to_be_within_a_shorter_one(
+    first: dict[str, object], second: dict[str, object], *, is_reached: bool
+) -> None:
+    rules = [rule(0, {"repeat": first}, to_person=True), rule(1, {"repeat": second}, to_person=True)]
+    unreachable, _ = prove([*rules, rule(2, None, to_person=True)], BANDS, [])
+    assert [(hidden.rule, hidden.hidden_by) for hidden in unreachable] == ([] if is_reached else [(1, (0,))])
+
+
 def test_the_example_is_a_call_that_the_rule_takes() -> None:
     rules = [
         rule(0, {"caller": "+8610*"}, to_person=True),
