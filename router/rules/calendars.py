@@ -155,9 +155,10 @@ class Moment:
 def combinations(calendars: tuple[Calendar, ...]) -> tuple[Moment, ...]:
     """Every set of calendars that can be open together, each with a moment at which it is so.
 
-    Exact for all time to come: hours repeat after 28 years but for years that they name, and which dates are public
-    holidays is left open, as nobody knows that of years whose notice has not been given. (Two regions' holidays are
-    taken as independent of each other; only weekend days are worked in exchange.)
+    Exact for the 28 years of the cycle, and for as long after it as hours repeat: until 2100, which has no leap day, if
+    they name no year. Which dates are public holidays is left open, as nobody knows that of years whose notice has not
+    been given. (Two regions' holidays are taken as independent of each other; only weekend days are worked in
+    exchange.)
 
     Raises:
         HoursError: Some hours change too often, or holidays of too many regions combine, to be gone through.

@@ -1,8 +1,8 @@
 """Opening hours: one expression, read by `opening-hours-py`, and what to write where people write them otherwise.
 
 The expressions are OpenStreetMap's, without what needs a place on the map or knowledge of its own (the sun, school
-holidays, public holidays, which a calendar has a key for), and without spellings that mean something else than they
-look like: `Mo-Fr, 09:00-21:00` is open at all times from Monday to Friday, and `Feb 30` on every day there is.
+holidays, Easter, public holidays, which a calendar has a key for), and without spellings that mean something else than
+they look like: `Mo-Fr, 09:00-21:00` is open at all times from Monday to Friday, and `Feb 30` on every day there is.
 
 Source: wiki.openstreetmap.org/wiki/Key:opening_hours/specification.
 """
@@ -17,7 +17,8 @@ from typing import Final
 
 from opening_hours import OpeningHours, ParserError  # type: ignore[attr-defined]  # the stubs leave one out
 
-# Every weekday meets every date, leap days included, in 28 years; hours that name weekdays only need three weeks.
+# Every weekday meets every date, leap days included, in 28 years; hours that name weekdays only need three weeks. What
+# follows no such cycle is refused below: Easter repeats after 5,700,000 years.
 CYCLE_FROM: Final = datetime(2024, 1, 1)  # noqa: DTZ001 - hours go by the wall clock
 CYCLE_TO: Final = datetime(2052, 1, 1)  # noqa: DTZ001
 WEEKS_TO: Final = CYCLE_FROM + timedelta(weeks=3)
@@ -38,14 +39,23 @@ def _table(*rows: tuple[str, str]) -> tuple[tuple[re.Pattern[str], str], ...]:
 # What would be read as something else than it looks like, or cannot be known here. The first that is found is said;
 # {} is what was found.
 _REFUSED: Final = _table(
-    (r"^\s*$", f"must not be empty; {_EXAMPLE}"),
+    (r'^[\s"]*$', f"must not be empty; {_EXAMPLE}"),
     (r"\bPH\b", "write public holidays as `holidays: CN` and `holiday_hours`, not as PH"),
     (r"\bSH\b", "school holidays (SH) are not known here; write the dates, like Jul 10-Aug 25"),
+    (
+        r"\beaster\b",
+        "Easter is not known here; write its dates, like 2026 Apr 3-6 off (as a public holiday, `holidays` knows it)",
+    ),
     (r"\b(?:sunrise|sunset|dawn|dusk)\b", "write times of the clock, not of the sun"),
     (r"\bunknown\b", "hours are open or closed, not unknown"),
     (r"[0-9]\+", "write when it closes instead of +"),
     (r"(?<=:[0-9]{2})/[0-9]+", "{} has no meaning here; write only when it opens and closes"),
     (rf"\b{_DAY}\s*,\s*[0-9]", "no comma stands between days and their hours; write Mo-Fr 09:00-21:00"),
+    # Only between two times a comma adds to the days before it.
+    (
+        r'(?<!:[0-9]{2})(?<!\s)\s*,\s*[0-9]{1,2}:[0-9]{2}|,\s*"',
+        "«{}» would hold on every day; write its days again, like Mo-Fr 09:00-12:00, Sa 10:00-12:00",
+    ),
     (
         r"\b(?:2[5-9]|[3-9][0-9]):[0-9]{2}|\b24:(?!00)[0-9]{2}",
         "the clock has no {}; hours past midnight are written like 22:00-02:00",
@@ -90,7 +100,7 @@ class Hours:
     _parsed: OpeningHours = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        bare = _COMMENT.sub("", self.text)
+        bare = _COMMENT.sub('""', self.text)
         if refused := _first_found(_REFUSED, bare) or _impossible_date(bare):
             raise HoursError(refused)
         try:

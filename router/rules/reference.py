@@ -155,6 +155,9 @@ Hours are written as OpenStreetMap does, by the clock of `timezone`:
 | `Jul-Aug Mo-Fr 08:00-20:00` | in these months only |
 | `Su[1] 10:00-12:00` | the first Sunday of a month |
 
+What follows a comma has days of its own, like `Mo-Fr 09:00-17:00, Sa 10:00-12:00`, unless the comma stands between two
+times. Easter and school holidays are not known in hours; write their dates.
+
 A night that reaches into a day that a later part names ends at midnight. 09:00 stays 09:00 when the clocks
 change; the hour that does not exist passes at once, and the one that comes twice counts twice.
 
@@ -215,9 +218,9 @@ beginning of numbers with a `*`. What follows a `#` is a remark.
 +861390000*      # a whole range
 ```
 
-The file is read when the rules are loaded, so reload after a change. A line that is no number is told of with its
-file, line and column, and the rules are not loaded. Hundreds of thousands of numbers are fine. The trace of a
-call names the file and never a number in it.
+The router watches it like `routing.yaml` itself: a changed list is in force a few seconds after it was saved. A line
+that is no number is told of with its file, line and column, and the rules are not loaded. Hundreds of thousands of
+numbers are fine. The trace of a call names the file and never a number in it.
 
 ## Head start
 
@@ -228,11 +231,14 @@ nobody is overtaken for ever.
 ## What `protected` proves
 
 `protected: [senior, elder]` makes `check`, and every load, look at **all calls there could be** of these bands:
-any number, any hour of any year, public holidays and worked weekend days included, any state of the queues, known
-or not, any place in a roll-out, any choice, any number of earlier calls. If one of them were sent to anything but
-a queue of people, the file is refused, and the message gives an example:
+any number, any hour, public holidays and worked weekend days included, any state of the queues, known or not, any
+place in a roll-out, any choice, any number of earlier calls. If one of them were sent to anything but a queue of
+people, the file is refused, and the message gives an example:
 
     callers of the protected age band `elder` do not reach a person here (for example: Monday 00:00): …
+
+The hours looked at are those from 2024 to 2051. After these 28 years weekdays and dates meet as before, until 2100 has
+no leap day; only years named in `hours` do not come again.
 
 In the same way a rule that no call can reach is refused, because rules before it take all its calls or because
 its conditions exclude each other. The proof takes every combination to be possible; it does not know how many

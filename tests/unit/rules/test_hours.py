@@ -26,6 +26,7 @@ def wall(text: str) -> datetime:
         ("Mo-Su 00:00-24:00; Dec 25 off", ["2026-12-24 23:59"], ["2026-12-25 00:00", "2027-12-25 12:00"]),
         ("Feb 29 10:00-12:00", ["2028-02-29 11:00"], ["2027-03-01 11:00"]),
         ('Mo-Fr 09:00-17:00 "no PH here"', ["2026-11-23 09:00"], ["2026-11-23 08:00"]),
+        ('Mo 09:00-12:00 "early", Tu 13:00-14:00', ["2026-11-23 09:00", "2026-11-24 13:00"], ["2026-11-23 13:00"]),
         ("Su[1] 10:00-12:00", ["2026-11-01 10:00"], ["2026-11-08 10:00"]),
     ],
 )
@@ -49,6 +50,10 @@ def test_hours_are_open_when_they_say(text: str, open_at: list[str], closed_at: 
             "24:01-25:00",
         ),
         *("Mo, 09:00-21:00", "Feb 30", "Apr 1-31", "Jun 1,31", "PH off", "ph off", "Mo-Fr sunrise-20:00", "09:00+"),
+        *("easter", "Easter off", "Mo-Fr 09:00-21:00; easter -2 days-easter +1 day off", "2026 easter"),
+        *('Mo 09:00-12:00 "lunch" , 13:00-14:00', 'Mo 09:00-12:00 "lunch",13:00-14:00', 'Mo 09:00-12:00, "lunch"'),
+        *("Mo off, 13:00-14:00", "Mo 09:00-12:00 open , 13:00-14:00", "24/7 closed, 9:00-14:00", '"always"'),
+        *("Jan 1, 09:00-10:00", "Dec 24-26 , 09:00-12:00", "Jul, 09:00-10:00", "Su[1], 10:00-12:00", "2026,9:00-10:00"),
         *("09:00-09:00", "00:00-0:00", "09:00-21:00/30", "Mo unknown", "Sh off", "Mo-Fr 09:00-21:00;", "}", "x" * 400),
     ],
 )
@@ -57,6 +62,19 @@ def test_what_cannot_be_read_or_means_something_else_is_refused(text: str) -> No
         Hours(text)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mo 09:00-12:00,13:00-14:00",
+        "Mo 9:00-12:00 , 13:00-14:00",
+        'Mo 09:00-12:00 "a", Tu 9:00-10:00',
+        "Mo, We 9:00-10:00",
+    ],
+)
+def test_commas_between_times_and_before_days_are_not_refused(text: str) -> None:
+    Hours(text)
 
 
 @pytest.mark.parametrize("text", ["Feb 29", "Apr 30 09:00-21:00", "Feb 1-29 off", "week 1-53/2 Mo", "24/7", "Dec 31"])
