@@ -11,11 +11,14 @@ constructs objects and every size has a limit.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, BinaryIO, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -58,10 +61,13 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 NO_SUCH_FILE: Final = "there is no such file; check the path"
 """What `read_source` says of a file that is not there: some files need not be."""
 
-_UNREADABLE: Final[Mapping[type[Exception], str]] = {
-    FileNotFoundError: NO_SUCH_FILE,
-    IsADirectoryError: "this is a directory; name a file in it",
-    PermissionError: "you may not read this file; check its owner and mode",
+_NO_ORDINARY_FILE: Final = "this is no ordinary file but a pipe, a socket or a device; put a file there"
+_UNREADABLE: Final[Mapping[int, str]] = {
+    errno.ENOENT: NO_SUCH_FILE,
+    errno.EISDIR: "this is a directory; name a file in it",
+    errno.EACCES: "you may not read this file; check its owner and mode",
+    errno.EPERM: "you may not read this file; check its owner and mode",
+    errno.ENXIO: _NO_ORDINARY_FILE,
 }
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -121,19 +127,46 @@ class Document:
         return Problem(self.file, line, column, _one_line(message), "warning" if warning else "error")
 
 
+def open_ordinary(path: Path, *, follow_links: bool = True) -> BinaryIO:
+    """Open a file to be read, and nothing but a file: opening a pipe waits for a writer, for ever.
+
+    Raises:
+        OSError: It cannot be opened; ENXIO, with words for people, where it is a pipe, a socket or a device.
+        ValueError: No file can have such a name.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | (0 if follow_links else os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # the kernel's word for a socket
+            raise OSError(errno.ENXIO, _NO_ORDINARY_FILE, str(path)) from error
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.ENXIO, _NO_ORDINARY_FILE, str(path))
+
+
 def read_source(path: Path, max_bytes: int = MAX_FILE_BYTES) -> Source | Problem:
     """Read a file that people edit: UTF-8, with or without a byte-order mark, up to `max_bytes`.
 
     Returns:
         Its text, or the one problem that kept it from being read.
     """
-    file = str(path)
     try:
-        with path.open("rb") as stream:
+        with open_ordinary(path) as stream:
             raw = stream.read(max_bytes + 1)
     except (OSError, ValueError) as error:
-        said = _UNREADABLE.get(type(error), f"the file cannot be read: {error}")
-        return Problem(file, 0, 0, said)
+        known = _UNREADABLE.get(error.errno or 0) if isinstance(error, OSError) else None
+        return Problem(str(path), 0, 0, known or f"the file cannot be read: {error}")
+    return source_of(raw, str(path), max_bytes)
+
+
+def source_of(raw: bytes, file: str, max_bytes: int = MAX_FILE_BYTES) -> Source | Problem:
+    """The same of a file's content that is at hand."""
     if len(raw) > max_bytes:
         return Problem(file, 0, 0, f"the file is larger than {max_bytes // 1024} KiB; is it the right one?")
     if b"\0" in raw:

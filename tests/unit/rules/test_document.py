@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import socket
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -8,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from router.rules.document import MAX_DEPTH, MAX_FILE_BYTES, Document, load_document, validate
+from router.errors import Problem
+from router.rules.document import (
+    MAX_DEPTH,
+    MAX_FILE_BYTES,
+    Document,
+    load_document,
+    open_ordinary,
+    read_source,
+    validate,
+)
 from router.rules.durations import DurationS, parse_duration_s, parse_whole_seconds
 
 
@@ -196,3 +209,59 @@ def test_parts_of_a_second_are_refused_where_asterisk_takes_none() -> None:
     assert parse_whole_seconds("2000ms") == 2
     with pytest.raises(ValueError, match="write 2s"):
         parse_whole_seconds("1600ms")
+
+
+NO_ORDINARY_FILE = "this is no ordinary file but a pipe, a socket or a device; put a file there"
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+
+
+def make_way_to_a_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (make_pipe, NO_ORDINARY_FILE),
+        (make_socket, NO_ORDINARY_FILE),
+        (make_way_to_a_device, NO_ORDINARY_FILE),
+        (Path.mkdir, "this is a directory; name a file in it"),
+    ],
+)
+def test_what_is_no_file_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    path = Path("f.yaml")
+    make(path)
+    assert read_source(path) == Problem("f.yaml", 0, 0, said)
+
+
+def test_a_link_to_a_file_is_read_unless_links_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a: 1\n")
+    (tmp_path / "link").symlink_to("file")
+    with open_ordinary(tmp_path / "link") as stream:
+        assert stream.read() == b"a: 1\n"
+    with pytest.raises(OSError, match="symbolic links"):
+        open_ordinary(tmp_path / "link", follow_links=False)
+
+
+@pytest.mark.timeout(5)
+def test_what_was_refused_is_not_left_open(tmp_path: Path) -> None:
+    make_pipe(tmp_path / "pipe")
+    before = os.dup(0)
+    os.close(before)
+    for path in (tmp_path / "pipe", tmp_path):
+        assert isinstance(read_source(path), Problem)
+    now = os.dup(0)  # takes the lowest number that is free
+    os.close(now)
+    assert now == before
