@@ -239,6 +239,18 @@ class Registry:
         except (RedisError, OSError) as error:
             raise self._error(error) from error
 
+    async def earlier_calls(self, number: PhoneNumber, at: float, within_s: float) -> tuple[float, ...] | None:
+        """How long before `at` (epoch seconds) a caller called, newest first; nothing is noted.
+
+        Raises:
+            RegistryError: Redis cannot be reached or refuses.
+        """
+        try:
+            calls = await self._admin_client().zrange(CALLS_PREFIX + number.e164, 0, -1, withscores=True)
+        except (RedisError, OSError) as error:
+            raise self._error(error) from error
+        return _earlier(Visit("", at, within_s), [part for call in calls for part in call])
+
     async def choice(self, number: PhoneNumber) -> str:
         """What the owner of a number had remembered; "" for nothing.
 

@@ -11,8 +11,10 @@ import click
 
 from router.cli.live import NotSeenError, contexts_of, live_problems, look
 from router.errors import ConfigurationError, Problem
+from router.reloading.keeper import cases_file_of
 from router.rules.book import RuleBook, check_file
 from router.rules.calendars import holidays_of
+from router.rules.cases import check_cases
 from router.rules.document import load_document, read_source
 from router.settings import load_settings
 
@@ -27,12 +29,22 @@ _OK, _HAS_ERRORS, _UNREADABLE = 0, 1, 2
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="With --live: Asterisk's directory of sounds, if it is not where Asterisk says, or not on this machine.",
 )
+@click.option(
+    "--tests",
+    "tests_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The cases that the rules must pass. [default: as the settings file says, else routing-tests.yaml beside each "
+    "file, if it is there]",
+)
 @click.pass_context
-def check(context: click.Context, *, files: tuple[Path, ...], live: bool, sounds: Path | None) -> None:
-    """Check rules FILES (those of the settings file, or config/routing.yaml, when none is named).
+def check(
+    context: click.Context, *, files: tuple[Path, ...], live: bool, sounds: Path | None, tests_file: Path | None
+) -> None:
+    """Check rules FILES (those of the settings file, or config/routing.yaml, when none is named), and their cases.
 
     Prints one problem a line as file:line:column. Exits 0 when the router would load every file (warnings do
-    not keep it from that), 1 when something is wrong in one, 2 when one cannot be read or Asterisk cannot be asked.
+    not keep it from that), 1 when something is wrong in one or a case fails, 2 when one cannot be read or Asterisk
+    cannot be asked. `elder-router test` says more of cases that fail.
     """
     if sounds is not None and not live:
         raise click.UsageError("--sounds says where --live looks for prompts; give --live too")
@@ -43,7 +55,10 @@ def check(context: click.Context, *, files: tuple[Path, ...], live: bool, sounds
     for path in every:
         book, found = check_file(path)
         problems += found
-        if book is not None:
+        if book is not None and (failing := _failing_cases(book, path, tests_file)):
+            problems += failing
+            worst = max(worst, _HAS_ERRORS)
+        elif book is not None:
             books[path] = book
             problems += _holidays_not_known(book, str(path), datetime.now(ZoneInfo(book.timezone)).year)
         else:
@@ -63,6 +78,12 @@ def check(context: click.Context, *, files: tuple[Path, ...], live: bool, sounds
     counts = f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}"
     click.echo(f"{_count(len(every), 'file')} checked: {counts}; {verdict}", err=True)
     context.exit(worst)
+
+
+def _failing_cases(book: RuleBook, path: Path, tests_file: Path | None) -> list[Problem]:
+    """What the cases have against rules that are right in themselves: the router does not take them either."""
+    cases = cases_file_of(path, tests_file)
+    return [] if cases is None else check_cases(book, cases)
 
 
 def _live(context: click.Context, books: dict[Path, RuleBook], sounds: Path | None) -> list[Problem]:

@@ -111,28 +111,19 @@ def defaults_from(settings_file: Path) -> dict[str, Any]:
     if settings.callers.password_file:
         place["password_file"] = str(base / settings.callers.password_file)
     every = rules | place
+    history = {"history_folder": str(base / settings.rules_history_folder)}
+    tests = {"tests_file": str(base / settings.rules_tests)} if settings.rules_tests else {}
+    past = {
+        "journal_file": str(base / settings.journal.file),
+        "secret_file": str(base / settings.journal.secret_file),
+    }
     return {
-        "check": rules,
-        "explain": every
-        | {
-            "journal_file": str(base / settings.journal.file),
-            "secret_file": str(base / settings.journal.secret_file),
-            "history_folder": str(base / settings.rules_history_folder),
-        },
-        "diff": rules
-        | {
-            "journal_file": str(base / settings.journal.file),
-            "secret_file": str(base / settings.journal.secret_file),
-            "history_folder": str(base / settings.rules_history_folder),
-        },
-        "test": rules | {"files": [str(base / settings.rules_tests)] if settings.rules_tests else []},
+        "check": rules | tests,
+        "explain": every | past | history,
+        "diff": rules | past | history,
+        "test": rules | {"files": list(tests.values())},
         "callers": dict.fromkeys(("import", "get", "set", "choose", "forget"), every),
         "prompts": {"build": rules},
-        "rules": dict.fromkeys(
-            ("history", "show", "compare", "rollback"),
-            rules
-            | {"history_folder": str(base / settings.rules_history_folder)}
-            | ({"tests_file": str(base / settings.rules_tests)} if settings.rules_tests else {}),
-        ),
+        "rules": dict.fromkeys(("history", "show", "compare", "rollback"), rules | history | tests),
         "promote": {"socket_path": str(base / settings.control.socket)} if settings.control else {},
     }

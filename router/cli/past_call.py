@@ -20,9 +20,9 @@ from rich.text import Text
 
 from router.callers.past import NO_CHOICE
 from router.cli.tracing import decision_as_plain, show_table
-from router.errors import ConfigurationError, HistoryError, JournalError
+from router.errors import ConfigurationError, HistoryError, JournalError, Problem
 from router.journal.hashing import caller_key, read_secret
-from router.journal.reader import journal_files, open_journal
+from router.journal.reader import journal_files, lines_of, open_journal
 from router.journal.records import DecisionRecord, OutcomeRecord, parse_record
 from router.journal.replay import facts_of
 from router.reloading.history import RulesHistory
@@ -117,13 +117,13 @@ class PastCall:
 
     def _lines(self) -> Iterator[bytes]:
         """The lines that hold the uniqueid; the newest file that has any is enough, and the one before it."""
-        needle = self.uniqueid.encode()
+        needle = self.uniqueid.encode("utf-8", "surrogateescape")
         found_in = 0
         for path in self.journals:
             found = False
             try:
                 with open_journal(path) as stream:
-                    for line in stream:
+                    for line in lines_of(stream):
                         if needle in line:
                             found = True
                             yield line
@@ -173,8 +173,11 @@ class PastCall:
     def _recogniser(self, book: RuleBook) -> Recogniser:
         """Tells callers whom a rule names; needs the journal's key only if one does."""
         names_callers = any(isinstance(condition, CallerIs) for rule in book.rules for condition in rule.conditions)
-        if not names_callers or self.secret_file is None:
+        if not names_callers:
             return Recogniser(lambda _: "")
+        if self.secret_file is None:
+            message = "these rules name callers, whom only the key of the journal's hashes tells; give --secret-file"
+            raise ConfigurationError([Problem("the journal's key", 0, 0, message)])
         secret = read_secret(self.secret_file)
         return Recogniser(lambda number: caller_key(secret, number))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -12,11 +13,11 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from router.callers.number import Caller, PhoneNumber, parse_caller
+from router.callers.number import Caller, NoNumber, PhoneNumber, parse_caller
 from router.callers.past import CHOICES, MOST_EARLIER_CALLS, NO_CHOICE
-from router.callers.registry import BandLookup, BandSource
+from router.callers.registry import BandLookup, BandSource, Registry
 from router.cli.options import RegistryPlace, registry_options
-from router.errors import ConfigurationError
+from router.errors import ConfigurationError, RegistryError
 from router.journal.hashing import caller_key, read_secret, rollout_place
 from router.rules.book import RuleBook
 from router.rules.conditions import NOT_KNOWN, QUEUE_FACT, queue_in_words
@@ -26,12 +27,9 @@ from router.rules.schema import UNKNOWN_BAND
 from router.rules.wording import did_you_mean, listed
 
 _QUEUE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*):((?:[a-z_]+=[^,=]+)(?:,[a-z_]+=[^,=]+)*)")
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,6}")
+FIRST_YEAR, LAST_YEAR = 2000, 2100
 _PERCENT = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,2})?)%?")
-_QUANTITIES: Mapping[str, Callable[[str], int]] = {
-    "waiting": int,
-    "longest_wait": parse_whole_seconds,
-    "agents_free": int,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +55,24 @@ class Supposed:
             click.BadParameter: An option does not say what it should.
         """
         caller = parse_caller(self.caller, self.place.home_region)
-        lookup = None if self.band is not None else _lookup(self.place, caller)
-        if lookup is None:
-            band, source = _named_band(self.band or "", book), "given"
+        if self.band is not None:
+            # Who is not looked up has chosen nothing and never called; of a call without a number nothing is known.
+            nothing, never = (None, None) if isinstance(caller, NoNumber) else ("", ())
+            lookup = BandLookup(_named_band(self.band, book), BandSource.REGISTRY, "", 0.0, nothing, never)
+            source = "given"
         else:
-            # A band that the rules do not define counts as not known, as when the call comes.
-            band = lookup.band if lookup.band in book.bands.names else None
+            lookup = _lookup(self.place, caller, book.repeat_within_s)
             source = f"{lookup.source}: {lookup.detail}" if lookup.detail else str(lookup.source)
-        known_choice = lookup.choice if lookup is not None else ""
         facts = Facts(
             caller=caller,
             called=self.called,
             language=self.language,
-            age_band=band,
+            # A band that the rules do not define counts as not known, as when the call comes.
+            age_band=lookup.band if lookup.band in book.bands.names else None,
             at=_moment(self.at, ZoneInfo(book.timezone)),
-            queues=dict(_queue(text, book) for text in self.queues),
-            earlier_calls_s=_earlier(self.earlier),
-            choice=known_choice if self.choice is None else self.choice.replace(NO_CHOICE, ""),
+            queues=_queues(self.queues, book),
+            earlier_calls_s=_earlier(self.earlier) if self.earlier else lookup.earlier_calls_s,
+            choice=lookup.choice if self.choice is None else self.choice.replace(NO_CHOICE, ""),
             rollout=_place(self.rollout) if self.rollout is not None else self._place_of(caller, book),
         )
         return facts, source
@@ -165,9 +164,19 @@ def _named_band(name: str, book: RuleBook) -> str | None:
     return name
 
 
-def _lookup(place: RegistryPlace, caller: Caller) -> BandLookup:
+def _lookup(place: RegistryPlace, caller: Caller, within_s: float) -> BandLookup:
+    """What the registry says, the earlier calls among it if some rule looks back; the call itself is not noted."""
+
+    async def look_up(registry: Registry) -> BandLookup:
+        found = await registry.lookup(caller)
+        if not within_s or isinstance(caller, NoNumber) or found.source is BandSource.LOOKUP_FAILED:
+            return found
+        return replace(found, earlier_calls_s=await registry.earlier_calls(caller, time.time(), within_s))
+
     try:
-        found = place.run(lambda registry: registry.lookup(caller))
+        found = place.run(look_up)
+    except RegistryError as error:
+        raise click.UsageError(f"the caller's earlier calls could not be looked up: {error}; give --earlier") from error
     except ConfigurationError as error:
         raise click.BadParameter(str(error), param_hint="--redis") from error
     if found.source is BandSource.LOOKUP_FAILED:
@@ -182,6 +191,8 @@ def _moment(text: str | None, timezone: ZoneInfo) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise click.BadParameter('write a time like "2026-11-23 09:00"', param_hint="--at") from error
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise click.BadParameter(f"write a year from {FIRST_YEAR} to {LAST_YEAR}", param_hint="--at")
     return moment.astimezone(timezone) if moment.tzinfo else moment.replace(tzinfo=timezone)
 
 
@@ -192,8 +203,18 @@ def _earlier(texts: Iterable[str]) -> tuple[float, ...]:
         raise click.BadParameter(str(error), param_hint="--earlier") from error
 
 
-def _queue(text: str, book: RuleBook) -> tuple[str, QueueState]:
-    """`people:waiting=12` as Asterisk's name of that target's queue and its state."""
+def _queues(texts: Iterable[str], book: RuleBook) -> dict[str, QueueState]:
+    found: dict[str, QueueState] = {}
+    for text in texts:
+        target, state = _queue(text, book)
+        if target.queue in found:
+            raise click.BadParameter(f"the queue of {target.name} is given twice; give it once", param_hint="--queue")
+        found[target.queue] = state
+    return found
+
+
+def _queue(text: str, book: RuleBook) -> tuple[QueueTarget, QueueState]:
+    """`people:waiting=12` as that target and its queue's state."""
     queues = [name for name, target in book.targets.items() if isinstance(target, QueueTarget)]
     match = _QUEUE.fullmatch(text)
     if match is None:
@@ -218,9 +239,23 @@ def _queue(text: str, book: RuleBook) -> tuple[str, QueueState]:
         try:
             given[name] = _QUANTITIES[name](value)
         except ValueError as error:
-            wrong = str(error) if name == "longest_wait" else f"{name} must be a whole number, not {value[:20]!r}"
-            raise click.BadParameter(wrong, param_hint="--queue") from error
-    return target.queue, QueueState(given["waiting"], given["longest_wait"], given["agents_free"])
+            raise click.BadParameter(f"{name}: {error}", param_hint="--queue") from error
+    if given["longest_wait"] and not given["waiting"]:
+        raise click.BadParameter("where nobody waits there is no longest wait; give waiting too", param_hint="--queue")
+    return target, QueueState(given["waiting"], given["longest_wait"], given["agents_free"])
+
+
+def _whole_number(text: str) -> int:
+    if not _WHOLE_NUMBER.fullmatch(text):
+        raise ValueError(f"write a whole number, like 12, not {text[:20]!r}")
+    return int(text)
+
+
+_QUANTITIES: Mapping[str, Callable[[str], int]] = {
+    "waiting": _whole_number,
+    "longest_wait": parse_whole_seconds,
+    "agents_free": _whole_number,
+}
 
 
 def _place(text: str) -> float:

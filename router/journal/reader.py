@@ -43,7 +43,7 @@ def read_records(path: Path) -> Iterator[Record | BadLine]:
     """
     try:
         with path.open("rb") as stream:
-            for line, raw in enumerate(_lines(stream), 1):
+            for line, raw in enumerate(lines_of(stream), 1):
                 if len(raw) > MAX_LINE_BYTES:
                     yield BadLine(str(path), line, f"is longer than {MAX_LINE_BYTES} bytes")
                 elif raw.strip():
@@ -133,8 +133,8 @@ def _gather(
     stream.seek(max(0, start - 1))
     if start > 0:
         # Up to the end of the line that the tail begins in; nothing, if it begins with a line.
-        next(_lines(stream), None)
-    for raw in _lines(stream):
+        next(lines_of(stream), None)
+    for raw in lines_of(stream):
         try:
             # Only what is needed here; the few that stay open are validated in full afterwards.
             fields = orjson.loads(raw)
@@ -151,7 +151,7 @@ def _gather(
         told.add(key)
 
 
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
+def lines_of(stream: BinaryIO) -> Iterator[bytes]:
     """The lines of a file; of one that is too long its beginning, a byte over the limit."""
     while raw := stream.readline(MAX_LINE_BYTES + 1):
         rest = raw

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -376,11 +377,30 @@ async def test_the_rules_are_asked_with_what_is_known_and_the_record_holds_it(tm
     (visit, _) = rig.registry.visits
     assert visit is not None
     assert (visit.call, visit.within_s) == (f"{NODE}/{CALL}", 600.0)
+    assert abs(visit.at - time.time()) < 60
     assert first.at is not None
     assert timedelta(0) <= first.time - first.at < timedelta(seconds=5)
     assert ("CHANNEL(language)", "zh") in rig.asterisk.set_on[CHANNEL]
     assert second.queues == {}, "what was seen too long ago is not known"
     assert second.trace[0].saw == "people: not known"
+
+
+async def test_a_roll_out_takes_the_same_callers_every_time_and_nobody_without_a_number(tmp_path: Path) -> None:
+    low, high = "13900000001", "13900000002"
+
+    def key(number: PhoneNumber) -> str:
+        return "1000000000000000" if number.e164.endswith("1") else "f000000000000000"  # places 6.25 and 93.75
+
+    async with working_desk(tmp_path, caller_key=key) as rig:
+        rig.book = book_with("when: {rollout: 10%}, ")
+        for number, caller in enumerate((low, high, low, "anonymous")):
+            asks(rig, f"{number}.1", channel=f"PJSIP/x-{number}", Caller=caller)
+        await rig.settled()
+    rules = [record.rule for record in sorted(rig.all_of(DecisionRecord), key=lambda record: record.uniqueid)]
+    rest = "everyone else meets the assistant"
+    assert rules == ["special", rest, "special", rest]
+    (first,) = [record for record in rig.all_of(DecisionRecord) if record.uniqueid == "1.1"]
+    assert first.trace[0].saw == "place 93.75"
 
 
 def book_with(when: str) -> RuleBook:

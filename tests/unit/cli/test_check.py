@@ -130,3 +130,24 @@ def test_live_without_settings_says_where_asterisk_would_be_found(tmp_path: Path
     assert result.exit_code == 2
     assert "--live needs the settings file" in result.stderr
     assert "there is no such file" in result.stderr
+
+
+CASES = """\
+tests:
+  - name: everybody reaches people
+    call: {called: 95519}
+    expect: {to: TARGET}
+"""
+
+
+def test_rules_that_fail_their_cases_are_not_loaded_by_the_router_and_so_not_good(tmp_path: Path) -> None:
+    path = written(tmp_path / "good.yaml", GOOD.replace("{people:", "{other: {queue: other}, people:"))
+    cases = written(tmp_path / "routing-tests.yaml", CASES.replace("TARGET", "other"))
+    result = run(path)
+    assert result.exit_code == 1
+    assert f'{cases}:2:11: error: the case "everybody reaches people" expects' in result.stdout
+    assert result.stderr == "1 file checked: 1 error, 1 warning; not loaded\n"
+    written(cases, CASES.replace("TARGET", "people"))
+    assert run(path).exit_code == 0
+    elsewhere = written(tmp_path / "cases.yaml", CASES.replace("TARGET", "other"))
+    assert run(path, "--tests", elsewhere).exit_code == 1

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from router.callers.number import Caller
-from router.callers.registry import BandLookup, BandSource
+from lab.redis import RedisServer
+from router.callers.number import Caller, PhoneNumber
+from router.callers.registry import BandLookup, BandSource, Visit, open_registry
 from router.cli.explain import explain
 from router.journal.hashing import load_or_create_secret
 from router.rules.book import load_rules
@@ -92,8 +95,8 @@ def test_json_holds_the_facts_and_the_decision_with_its_trace(rules: Path) -> No
         "age_band_source": "given",
         "at": "2026-11-23T09:00:00+08:00",  # in the time zone of the rules
         "queues": {},
-        "earlier_calls_s": [],
-        "choice": "",
+        "earlier_calls_s": None,
+        "choice": None,
         "rollout": None,
     }
     decision = answer["decision"]
@@ -214,8 +217,13 @@ def test_a_roll_out_place_is_the_callers_own_and_needs_the_key(tmp_path: Path) -
         ("--queue", "peple:waiting=1", "did you mean `people`?"),
         ("--queue", "assistant:waiting=1", "the targets that are one are people, care"),
         ("--queue", "people:waitin=1", "did you mean `waiting`?"),
-        ("--queue", "people:waiting=many", "waiting must be a whole number, not 'many'"),
+        ("--queue", "people:waiting=many", "waiting: write a whole number, like 12, not 'many'"),
         ("--queue", "people:longest_wait=4", "4 has no unit; write 4s"),
+        ("--queue", "people:waiting=-5", "waiting: write a whole number, like 12, not '-5'"),
+        ("--queue", "people:waiting=９", "waiting: write a whole number"),
+        ("--queue", "people:waiting=0,longest_wait=5m", "where nobody waits there is no longest wait"),
+        ("--at", "9999-12-31T23:59+00:00", "write a year from 2000 to 2100"),
+        ("--at", "0001-01-01T01:00+08:00", "write a year from 2000 to 2100"),
         ("--earlier", "2", "2 has no unit"),
         ("--rollout", "120%", "write a place from 0%"),
         ("--choice", "louder", "'louder' is not one of"),
@@ -225,6 +233,46 @@ def test_what_cannot_be_supposed_says_what_can(rules: Path, option: str, value: 
     result = run(rules, "--caller", "", "--band", "adult", option, value)
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.split())
+
+
+def test_a_queue_is_given_once(rules: Path) -> None:
+    twice = ("--queue", "people:waiting=1", "--queue", "people:waiting=2")
+    result = run(rules, "--caller", "", "--band", "adult", *twice)
+    assert result.exit_code == 2
+    assert "the queue of people is given twice" in result.stderr
+
+
+def test_of_a_call_without_a_number_neither_choice_nor_earlier_calls_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "routing.yaml"
+    path.write_text(RULES.replace("rules:\n", "rules:\n  - {name: c, when: {choice: none}, then: {to: people}}\n"))
+    withheld = as_json(path, "--band", "adult")
+    assert (withheld["decision"]["rule"], withheld["facts"]["choice"]) == ("rest", None)
+    assert as_json(path, "--caller", "13900000001", "--band", "adult")["decision"]["rule"] == "c"
+    assert as_json(path, "--band", "adult", "--choice", "none")["decision"]["rule"] == "c"
+
+
+def test_what_the_registry_holds_of_a_caller_counts_and_the_asking_does_not(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path / "routing.yaml"
+    path.write_text(SITUATIONS, encoding="utf-8")
+    caller = PhoneNumber("+8613900000001")
+
+    async def told() -> list[dict[str, Any]]:
+        async with RedisServer(tmp_path_factory.mktemp("redis")) as server, open_registry(server.url) as registry:
+            await registry.set(caller, "adult")
+            await registry.choose(caller, "slower")
+            for ago_s in (7200.0, 300.0):
+                await registry.lookup(caller, Visit(f"pbx1/{ago_s}", time.time() - ago_s, 86_400.0))
+            options = ("--caller", caller.e164, "--redis", server.url, "--rollout", "1%")
+            found = [await asyncio.to_thread(as_json, path, *options) for _ in range(2)]
+            return [*found, await asyncio.to_thread(as_json, path, *options, "--earlier", "2h")]
+
+    first, again, given = asyncio.run(told())
+    assert first["decision"]["rule"] == again["decision"]["rule"] == "again"
+    assert first["facts"]["earlier_calls_s"] == pytest.approx([300.0, 7200.0], abs=60)
+    assert first["facts"]["choice"] == "slower"
+    assert given["facts"]["earlier_calls_s"] == [7200.0]
 
 
 def test_wrong_options_exit_2_and_say_what_is_right(rules: Path) -> None:

@@ -74,8 +74,10 @@ class Place:
         path = self.journal.with_name(name)
         path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
 
-    def explain(self, uniqueid: str, *more: str) -> Result:
-        options = {"--rules": self.rules, "--history": self.history, "--secret-file": self.secret_file}
+    def explain(self, uniqueid: str, *more: str, key: bool = True) -> Result:
+        options = {"--rules": self.rules, "--history": self.history}
+        if key:
+            options["--secret-file"] = self.secret_file
         words = [word for option, value in options.items() for word in (option, str(value))]
         return CliRunner().invoke(
             explain, ["--call", uniqueid, *words, "--journal-file", str(self.journal), *more], env={"COLUMNS": "100"}
@@ -153,6 +155,23 @@ def test_a_record_that_its_rules_contradict_is_told_of_loudly(place: Place) -> N
     result = place.explain("1795401015.7")
     assert result.exit_code == 1
     assert "decide differently: people (queue agents)" in result.stdout
+
+
+def test_without_the_key_rules_that_name_callers_are_not_asked_again(place: Place) -> None:
+    place.write(place.decided())
+    result = place.explain("1795401015.7", key=False)
+    assert result.exit_code == 0
+    assert "2  north  matched" in result.stdout
+    assert "not asked again: " in result.stdout
+    assert "give --secret-file" in " ".join(result.stdout.split())
+
+
+def test_a_line_without_an_end_is_passed_over_and_a_strange_name_found_nowhere(place: Place) -> None:
+    place.write(place.decided())
+    with place.journal.open("ab") as journal:
+        journal.write(b'"1795401015.7"' * 200_000)
+    assert place.explain("1795401015.7").exit_code == 0
+    assert place.explain("\udcff").exit_code == 1
 
 
 def test_a_call_is_found_in_what_was_rotated_away_and_compressed(place: Place) -> None:
