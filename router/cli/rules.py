@@ -23,7 +23,8 @@ from router.cli.options import rules_option
 from router.errors import ConfigurationError, HistoryError, Problem
 from router.reloading.history import HistoryEntry, RulesHistory
 from router.reloading.keeper import cases_file_of
-from router.rules.book import RuleBook, load_rules
+from router.reloading.restoring import content_at
+from router.rules.book import RuleBook
 from router.rules.cases import check_cases
 
 _DONE, _NOT_DONE, _COULD_NOT_RUN = 0, 1, 2
@@ -44,16 +45,10 @@ class _Place:
 
     def files_on_disk(self, like: HistoryEntry) -> dict[str, bytes]:
         """What lies on disk where a version's files belong, under its names for them; nothing where none does."""
-        found = {}
-        for name in like.files:
-            path = self.rules_file if name == like.rules_name else self.rules_file.with_name(name)
-            try:
-                found[name] = path.read_bytes()
-            except FileNotFoundError:
-                found[name] = b""
-            except OSError as error:
-                raise _CouldNotRun(f"{path}: {error.strerror}") from error
-        return found
+        return {
+            name: _lying_at(self.rules_file if name == like.rules_name else self.rules_file.with_name(name)) or b""
+            for name in like.files
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,10 +239,14 @@ def rollback(*, version: str | None, yes: bool, place: _Place) -> None:
     click.echo(f"changed lines in {place.rules_file}: +{change.added} -{change.removed}")
     if cases_file is not None:
         click.echo(f"it fails cases in {cases_file}: those that it passed are put back with it")
-    if sys.stdin.isatty() and not yes and not click.confirm("Put it back?"):
-        click.echo("nothing was changed")
-        raise SystemExit(_NOT_DONE)
-    restored = place.history.restore(entry.version, place.rules_file, datetime.now(UTC), cases_file=cases_file)
+    if sys.stdin.isatty() and not yes:
+        for path, content in entry.files_at(place.rules_file, cases_file).items():
+            if _lying_at(path) != content:
+                click.echo(f"to be written: {path}")
+        if not click.confirm("Put it back?"):
+            click.echo("nothing was changed")
+            raise SystemExit(_NOT_DONE)
+    restored = place.history.restore(entry, place.rules_file, datetime.now(UTC), cases_file=cases_file)
     for path in restored.written:
         click.echo(f"written: {path}")
     for path in restored.kept:
@@ -272,7 +271,7 @@ def _before_this(place: _Place) -> HistoryEntry:
 def _usable(entry: HistoryEntry) -> RuleBook:
     """Its rules, if the router would take them today: they were right for the program that took them then."""
     try:
-        return load_rules(entry.folder / entry.rules_name)
+        return entry.load()
     except ConfigurationError as error:
         raise _not_done(error.problems, f"version {entry.version} cannot be used any more") from error
 
@@ -313,6 +312,13 @@ def _changed(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> _Change
     # Of a list the order says nothing, and half a million lines would take minutes to align.
     old_lists, new_lists = (Counter(_lines_of_lists(files)) for files in (before, after))
     return _Changed(added + (new_lists - old_lists).total(), removed + (old_lists - new_lists).total())
+
+
+def _lying_at(path: Path) -> bytes | None:
+    try:
+        return content_at(path)
+    except OSError as error:
+        raise _CouldNotRun(f"{path}: {error.strerror}") from error
 
 
 def _lines_of_lists(files: Mapping[str, bytes]) -> Iterable[tuple[str, str]]:

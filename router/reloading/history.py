@@ -20,7 +20,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,9 +28,12 @@ from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from router.errors import HistoryError
+from router.errors import ConfigurationError, HistoryError, Problem
 from router.reloading.restoring import Restored, sync_folder, write_back
-from router.rules.book import RuleBook
+from router.rules.book import RuleBook, rules_from
+from router.rules.document import Source, open_ordinary, source_of
+from router.rules.lists import MAX_LIST_BYTES
+from router.rules.values import LIST_NAME
 
 KEPT_VERSIONS: Final = 10
 FOLDER_MODE: Final = 0o750
@@ -41,7 +43,10 @@ _CARD: Final = ".version.json"
 _CASES: Final = ".cases.yaml"
 _UNFINISHED: Final = ".unfinished-"
 _FOLDER: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{12}")
-# Four times the largest list of callers there may be: a folder that somebody filled must not fill the memory.
+_LIST: Final = re.compile(LIST_NAME)
+# A moment outside was not written by a router whose clock was right, and cannot be reckoned with near the ends of time.
+_BELIEVED: Final = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+# Eight times the largest list of callers there may be: a folder that somebody filled must not fill the memory.
 _MAX_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -92,6 +97,42 @@ class HistoryEntry:
         """The size of all its files together."""
         return sum(map(len, self.files.values()))
 
+    def load(self) -> RuleBook:
+        """Its rules, from exactly what `files` holds.
+
+        Raises:
+            ConfigurationError: This program cannot use them, or `files` are not the rules and the lists that they name.
+        """
+        source = source_of(self.files[self.rules_name], str(self.folder / self.rules_name))
+        if isinstance(source, Problem):
+            raise ConfigurationError([source])
+        book, problems = rules_from(source, self._list)
+        if book is None:
+            raise ConfigurationError(problems)
+        message = "the rules of this version do not name this list, so the router did not keep it; remove the version"
+        if unknown := [Problem(str(self.folder / name), 0, 0, message) for name in self.files.keys() - book.files]:
+            raise ConfigurationError(sorted(unknown))
+        return book
+
+    def files_at(self, rules_file: Path, cases_file: Path | None = None) -> dict[Path, bytes]:
+        """Where each of its files belongs → its content; the rules last.
+
+        Args:
+            rules_file: Where the rules lie; their lists lie beside them.
+            cases_file: Where the cases belong that it passed; None leaves them out.
+        """
+        files = {rules_file.with_name(name): content for name, content in self.lists.items()}
+        if cases_file is not None and self.cases is not None:
+            files[cases_file] = self.cases
+        files[rules_file] = self.files[self.rules_name]
+        return files
+
+    def _list(self, name: str) -> Source | Problem:
+        file = str(self.folder / name)
+        if name not in self.lists:
+            return Problem(file, 0, 0, "it is not kept with this version")
+        return source_of(self.files[name], file, MAX_LIST_BYTES)
+
     def lies_at(self, rules_file: Path) -> bool:
         """Whether the rules file, and the lists beside it, are those of this version."""
         if _content(rules_file) != self.files[self.rules_name]:
@@ -128,12 +169,17 @@ class RulesHistory:
         is_newest = bool(found) and found[0].version == book.version
         if is_newest and found[0].cases == cases:
             return
-        first_loaded = min((entry.first_loaded for entry in found if entry.version == book.version), default=now)
         if is_newest:
             loaded = found[0].loaded
         else:
             # Newest by its own word even if the clock was set back meanwhile.
             loaded = max(now, found[0].loaded + timedelta(microseconds=1)) if found else now
+        if not _is_believed(loaded):
+            raise HistoryError(
+                f"{self.directory}: a version would be dated {loaded:%Y-%m-%d}; set the clock right, and remove the "
+                "folders here whose names begin with a date to come"
+            )
+        first_loaded = min((entry.first_loaded for entry in found if entry.version == book.version), default=loaded)
         contents = {**book.files} if cases is None else {**book.files, _CASES: cases}
         card = _Card(
             version=book.version,
@@ -168,26 +214,25 @@ class RulesHistory:
         """The version that lies on disk, if it is one of those kept."""
         return next((entry for entry in self.entries() if entry.lies_at(rules_file)), None)
 
-    def restore(self, version: str, rules_file: Path, now: datetime, *, cases_file: Path | None = None) -> Restored:
-        """Write a version (or the first digits of one) back to where the rules lie.
+    def restore(
+        self, entry: HistoryEntry, rules_file: Path, now: datetime, *, cases_file: Path | None = None
+    ) -> Restored:
+        """Write a version back to where the rules lie.
 
-        What lay there is kept beside it as `NAME.rejected-TIME` unless the history holds it.
+        What lay there is kept beside it as `NAME.rejected-TIME` unless the history holds it. Takes the version as it
+        was read, and checked, and said yes to: what lies in the history may be another by now.
 
         Args:
-            version: Which.
+            entry: Which.
             rules_file: Where the rules lie; their lists lie beside them.
             now: For the name of what is kept.
             cases_file: Where the cases are to be written that the version passed; None leaves the cases alone.
 
         Raises:
-            HistoryError: There is no such version, or it could not be written.
+            HistoryError: It could not be written.
         """
-        entry = self.find(version)
         kept = {content for other in self.entries() for content in (*other.files.values(), other.cases)}
-        files = {rules_file.with_name(name): content for name, content in entry.lists.items()}
-        if cases_file is not None and entry.cases is not None:
-            files[cases_file] = entry.cases
-        files[rules_file] = entry.files[entry.rules_name]
+        files = entry.files_at(rules_file, cases_file)
         return write_back(files, rules_file, now, is_kept=lambda content: content in kept)
 
     def _found(self) -> list[HistoryEntry]:
@@ -238,12 +283,12 @@ def _read(folder: Path) -> HistoryEntry | None:
         card = _Card.model_validate_json(card_text)
     except ValidationError:
         return None
-    if not card.files or not folder.name.endswith(f"-{card.version}"):
+    if not _is_ours(card) or not folder.name.endswith(f"-{card.version}"):
         return None
     expected = card.files if card.cases is None else {**card.files, _CASES: card.cases}
     contents = {}
     for name, digest in expected.items():
-        content = _content(folder / name, follow_links=False) if _is_plain(name) else None
+        content = _content(folder / name, follow_links=False)
         if content is None or _digest(content) != digest:
             return None
         contents[name] = content
@@ -251,8 +296,20 @@ def _read(folder: Path) -> HistoryEntry | None:
     return HistoryEntry(card.version, card.first_loaded, card.loaded, contents, cases, folder)
 
 
-def _is_plain(name: str) -> bool:
-    return name == Path(name).name and name not in {"", ".", "..", _CARD}
+def _is_ours(card: _Card) -> bool:
+    """Whether the router could have written it. Whoever else did must not choose which files root writes."""
+    rules, *lists = card.files or [""]
+    return (
+        rules == Path(rules).name
+        and rules not in {"", ".", "..", _CARD, _CASES}
+        and all(map(_LIST.fullmatch, lists))
+        and _is_believed(card.first_loaded)
+        and _is_believed(card.loaded)
+    )
+
+
+def _is_believed(moment: datetime) -> bool:
+    return _BELIEVED[0] <= moment < _BELIEVED[1]
 
 
 def _digest(content: bytes) -> str:
@@ -261,11 +318,8 @@ def _digest(content: bytes) -> str:
 
 def _content(path: Path, *, follow_links: bool = True) -> bytes | None:
     """A file's content; None if it cannot be read, is no file, or is larger than anything kept here."""
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow_links else os.O_NOFOLLOW)
     try:
-        with os.fdopen(os.open(path, flags), "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                return None
+        with open_ordinary(path, follow_links=follow_links) as stream:
             content = stream.read(_MAX_BYTES + 1)
     except (OSError, ValueError):
         return None

@@ -23,6 +23,7 @@ import structlog
 
 from router.errors import ConfigurationError, HistoryError, Problem
 from router.reloading.history import RulesHistory
+from router.reloading.restoring import content_at
 from router.rules.book import RuleBook, load_rules
 from router.rules.cases import CASES_NAME, check_cases
 
@@ -156,7 +157,7 @@ class RulesKeeper:
     def _newest_good(self, problems: tuple[Problem, ...]) -> RuleBook:
         for entry in self.history.entries():
             try:
-                return load_rules(entry.folder / entry.rules_name)
+                return entry.load()
             except ConfigurationError:
                 # Taken by another version of this program.
                 log.warning("a kept version of the rules cannot be used any more", version=entry.version)
@@ -303,7 +304,7 @@ def cases_file_of(rules_file: Path, named: Path | None) -> Path | None:
 def _content(file: Path) -> bytes | None:
     """A file that was there a moment ago; None if it went, which the next look sees."""
     try:
-        return file.read_bytes()
+        return content_at(file)
     except OSError:
         return None
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from router.errors import HistoryError
+from router.rules.document import open_ordinary
 
 # For a rules file that is gone, so that there is none to be like: the router, another user, must read it.
 _NEW_MODE: Final = 0o644
@@ -59,7 +60,7 @@ def write_back(
     try:
         for place, content in files.items():
             path = place.resolve()
-            there = path.read_bytes() if path.exists() else None
+            there = content_at(path)
             if there == content:
                 continue
             like = next((p.stat() for p in (path, rules_file) if p.exists()), None)
@@ -81,6 +82,15 @@ def write_back(
         for ready in (*copies, *written):
             ready.temporary.unlink(missing_ok=True)
     return Restored(tuple(ready.path for ready in written), tuple(ready.path for ready in copies))
+
+
+def content_at(path: Path) -> bytes | None:
+    """What lies there; None if nothing does. Raises OSError: it cannot be read, or is no ordinary file."""
+    try:
+        with open_ordinary(path) as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
 
 
 def _made_ready(path: Path, content: bytes, like: os.stat_result | None) -> _Ready:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
@@ -244,6 +245,51 @@ def test_a_version_that_this_program_cannot_use_is_not_put_back(settings: Path, 
     assert rules.read_text() == named("newest")
 
 
+def add_to_the_newest(settings: Path, name: str) -> None:
+    """As the router's user could: a file more in the newest version, and on its card."""
+    entry = RulesHistory(settings.parent / "state" / "rules-history").entries()[0]
+    (entry.folder / name).write_bytes(b"")
+    card = json.loads((entry.folder / ".version.json").read_text())
+    card["files"][name] = hashlib.sha256(b"").hexdigest()
+    (entry.folder / ".version.json").write_text(json.dumps(card))
+
+
+def test_a_version_with_a_list_that_its_rules_do_not_name_is_not_put_back(settings: Path, rules: Path) -> None:
+    version = kept(settings)["third"]
+    add_to_the_newest(settings, "others.txt")
+    rules.write_text(BROKEN)
+    done = run(settings, "rollback", "--yes")
+    assert (done.exit_code, done.stdout) == (1, "")
+    folder = settings.parent / "state" / "rules-history" / f"20261125T150501Z-{version}"
+    assert done.stderr.splitlines() == [
+        f"{folder / 'others.txt'}: error: the rules of this version do not name this list, so the router did not keep "
+        "it; remove the version",
+        f"version {version} cannot be used any more; nothing was changed",
+    ]
+    assert [path.name for path in rules.parent.iterdir()] == ["routing.yaml"]
+    assert rules.read_text() == BROKEN
+
+
+def test_what_another_program_reads_is_never_written(settings: Path, rules: Path) -> None:
+    add_to_the_newest(settings, "extensions.conf")
+    rules.write_text(BROKEN)
+    assert run(settings, "rollback", "--yes").exit_code == 0
+    assert rules.read_text() == named("second"), "the newest is passed over"
+    assert not rules.with_name("extensions.conf").exists()
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("command", ["compare", "rollback"])
+def test_a_pipe_where_the_rules_should_be_is_told_of(settings: Path, rules: Path, command: str) -> None:
+    rules.unlink()
+    os.mkfifo(rules)
+    done = run(settings, command, kept(settings)["first"])
+    assert done.exit_code == 2
+    assert done.stderr == (
+        f"Error: {rules}: this is no ordinary file but a pipe, a socket or a device; put a file there\n"
+    )
+
+
 def with_cases(settings: Path) -> Path:
     """Later rules that came with cases, which earlier ones fail; both lie on disk."""
     etc = settings.parent / "etc"
@@ -304,12 +350,12 @@ def test_a_folder_that_may_not_be_written_is_told(settings: Path, rules: Path, m
     assert rules.read_text() == named("third")
 
 
-@pytest.mark.parametrize(("answer", "code", "then"), [(b"y\n", 0, "second"), (b"n\n", 1, "third")])
-def test_on_a_terminal_rollback_asks_first(settings: Path, rules: Path, answer: bytes, code: int, then: str) -> None:
+def asked(settings: Path, answer: bytes) -> subprocess.CompletedProcess[bytes]:
+    """`rules rollback` on a terminal where somebody answers."""
     terminal, ours = pty.openpty()
     try:
         os.write(terminal, answer)
-        done = subprocess.run(
+        return subprocess.run(
             [PROGRAM, "--config", settings, "rules", "rollback"],
             stdin=ours,
             capture_output=True,
@@ -319,9 +365,35 @@ def test_on_a_terminal_rollback_asks_first(settings: Path, rules: Path, answer: 
     finally:
         os.close(terminal)
         os.close(ours)
-    assert b"Put it back? [y/N]" in done.stdout
+
+
+@pytest.mark.parametrize(("answer", "code", "then"), [(b"y\n", 0, "second"), (b"n\n", 1, "third")])
+def test_on_a_terminal_rollback_asks_first(settings: Path, rules: Path, answer: bytes, code: int, then: str) -> None:
+    done = asked(settings, answer)
+    assert done.stdout.decode().partition("Put it back? [y/N]")[0].splitlines() == [
+        f"version {kept(settings)['second']}, in force from {at(1)}",
+        f"changed lines in {rules}: +1 -1",
+        f"to be written: {rules}",
+    ]
     assert done.returncode == code
     assert rules.read_text() == named(then)
+
+
+def test_on_a_terminal_rollback_names_every_file_that_it_would_write(settings: Path, rules: Path) -> None:
+    cases = with_cases(settings)
+    for number in (2, 3):
+        rules.with_name("known.txt").write_text(f"+861390000000{number}\n")
+        book = book_of(rules.parent, WITH_LIST)
+        RulesHistory(settings.parent / "state" / "rules-history").record(
+            book, NOW + timedelta(hours=8 + number), cases_for("the usual").encode()
+        )
+    cases.write_text(cases_for("another"))
+    done = asked(settings, b"n\n")
+    assert [line for line in done.stdout.decode().splitlines() if line.startswith("to be written: ")] == [
+        f"to be written: {rules.with_name('known.txt')}",
+        f"to be written: {cases}",
+    ], "the rules are right already"
+    assert cases.read_text() == cases_for("another")
 
 
 def test_on_a_terminal_history_is_a_table(settings: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 
 from router.errors import ConfigurationError, HistoryError, Problem
 from router.reloading import keeper as keeper_module
-from router.reloading.history import RulesHistory
+from router.reloading.history import HistoryEntry, RulesHistory
 from router.reloading.keeper import RulesKeeper, cases_file_of
 from router.rules.book import RuleBook, load_rules
 
@@ -459,12 +460,14 @@ def test_at_the_start_a_kept_version_that_cannot_be_used_any_more_is_passed_over
     history.record(newer, datetime.now(UTC))
     put(etc / "routing.yaml", BROKEN)
 
-    def stricter(file: Path) -> RuleBook:
-        if "newer" in file.read_text():
-            raise ConfigurationError([Problem(str(file), 0, 0, "no longer")])
-        return load_rules(file)
+    load = HistoryEntry.load
 
-    monkeypatch.setattr(keeper_module, "load_rules", stricter)
+    def stricter(entry: HistoryEntry) -> RuleBook:
+        if entry.version == newer.version:
+            raise ConfigurationError([Problem(str(entry.folder), 0, 0, "no longer")])
+        return load(entry)
+
+    monkeypatch.setattr(HistoryEntry, "load", stricter)
     with capture_logs() as logs:
         keeper = keeper_of(etc)
     assert keeper.book.rules[0].name == "the usual"
@@ -515,3 +518,27 @@ async def test_cancelled_while_reading_it_ends(etc: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr(keeper_module, "load_rules", signals)
         os.utime(etc / "routing.yaml")
         await until(reading.is_set)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("name", ["routing.yaml", "routing-tests.yaml", "known.txt"])
+async def test_a_pipe_among_the_files_is_refused_and_not_waited_for(etc: Path, name: str) -> None:
+    (etc / "known.txt").write_text("+8613900000001\n")
+    (etc / "routing.yaml").write_text(WITH_LIST)
+    keeper = keeper_of(etc)
+    (etc / name).unlink(missing_ok=True)
+    os.mkfifo(etc / name)
+    status = await keeper.reload()
+    (problem,) = status.problems
+    assert "this is no ordinary file but a pipe, a socket or a device; put a file there" in problem.message
+
+
+def test_a_card_with_an_impossible_date_does_not_keep_the_router_from_starting(etc: Path) -> None:
+    keeper_of(etc)
+    (card,) = (etc.parent / "history").glob("*/.version.json")
+    card.write_text(re.sub(r'("loaded": ?")[^"]*', r"\g<1>9999-12-31T23:59:59.999999Z", card.read_text()))
+    put(etc / "routing.yaml", named("new"))
+    with capture_logs() as logs:
+        keeper = keeper_of(etc)
+    assert logs == []
+    assert [entry.version for entry in keeper.history.entries()] == [keeper.book.version]
