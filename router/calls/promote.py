@@ -39,6 +39,10 @@ TURN_WITHIN_S: Final = 5.0
 
 AT_FRONT: Final = 1
 
+_GIVEN_UP: Final = (
+    "it is not known whether they were moved: given up before Asterisk had answered; look at the queue, and ask again"
+)
+
 log = structlog.get_logger(__name__)
 
 
@@ -147,14 +151,23 @@ class Promotions:
         if entry.position == AT_FRONT:
             self._record(place, entry, asker, why, to_position=AT_FRONT, not_done_why="already at the front")
             return _promoted(place, entry, AT_FRONT)
-        outcome = await _move(answer)
-        if isinstance(outcome, NotPromoted):
-            self._record(place, entry, asker, why, not_done_why=outcome.why)
-            log.warning("caller not promoted", **_fields(place, entry, asker, why), reason=outcome.why)
-            return outcome
-        self._record(place, entry, asker, why, to_position=outcome.to_position)
-        log.info("caller promoted", **_fields(place, entry, asker, why))
+        outcome: Promoted | NotPromoted = NotPromoted(_GIVEN_UP)
+        try:
+            outcome = await _move(answer)
+        finally:
+            # However it ends, a deadline or a stop among it: a caller may have been moved.
+            self._tell(place, entry, asker, why, outcome)
         return outcome
+
+    def _tell(self, place: Place, entry: Entry, asker: Asker, why: str, outcome: Promoted | NotPromoted) -> None:
+        """To the journal and to the log."""
+        match outcome:
+            case Promoted():
+                self._record(place, entry, asker, why, to_position=outcome.to_position)
+                log.info("caller promoted", **_fields(place, entry, asker, why))
+            case NotPromoted():
+                self._record(place, entry, asker, why, not_done_why=outcome.why)
+                log.warning("caller not promoted", **_fields(place, entry, asker, why), reason=outcome.why)
 
     async def _find(self, call: str) -> _Found | NotPromoted:
         """Look for the caller in every queue of every Asterisk."""

@@ -327,6 +327,59 @@ async def test_a_link_that_breaks_in_between_leaves_it_open_whether_it_was_done(
     assert (done, why) == (False, outcome.why)
 
 
+@pytest.mark.parametrize("silent", ["QueueChangePriorityCaller", "Setvar", "QueueStatus"])
+async def test_a_promotion_that_is_given_up_once_it_was_asked_for_is_recorded(floor_of: MakeFloor, silent: str) -> None:
+    queues = three()
+    floor = await floor_of(pbx1=queues)
+    reached = asyncio.Event()
+
+    async def then_nothing(actions: Sequence[SimpleAction]) -> list[Response]:
+        answers = await queues.send(actions)
+        if actions[0].name == silent:
+            reached.set()
+            await asyncio.Event().wait()
+        return answers
+
+    async def then_no_list(action: SimpleAction) -> list[Event]:
+        listed = await queues.send_for_list(action)
+        if silent == action.name and queues.named("Setvar"):
+            reached.set()
+            await asyncio.Event().wait()
+        return listed
+
+    floor.places = [Place("pbx1", floor.places[0].desk, then_nothing, then_no_list, lambda: NOW)]
+    promotions = Promotions(floor.places, floor.written.append)
+    promotion = asyncio.create_task(promotions.promote("1.3", ALICE, "has fallen"))
+    with capture_logs() as logs:
+        async with asyncio.timeout(5):
+            await reached.wait()
+        promotion.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await promotion
+    why = (
+        "it is not known whether they were moved: given up before Asterisk had answered; look at the queue, and ask "
+        "again"
+    )
+    assert floor.told() == [(3, None, False, why)]
+    assert floor.written[0].why == "has fallen"
+    assert [(entry["event"], entry["reason"]) for entry in logs] == [("caller not promoted", why)]
+    floor.places[:] = [Place("pbx1", floor.places[0].desk, queues.send, queues.send_for_list, lambda: NOW)]
+    assert isinstance(await floor.promote("1.2"), Promoted), "the turn is over"
+
+
+async def test_an_answer_that_makes_no_sense_is_recorded_too(floor_of: MakeFloor) -> None:
+    queues = three()
+    floor = await floor_of(pbx1=queues)
+
+    async def too_few(_actions: Sequence[SimpleAction]) -> list[Response]:
+        return []
+
+    floor.places = [Place("pbx1", floor.places[0].desk, too_few, queues.send_for_list, lambda: NOW)]
+    with pytest.raises(ValueError, match="not enough values"):
+        await floor.promote("1.3")
+    assert [(record.uniqueid, record.done) for record in floor.written] == [("1.3", False)]
+
+
 async def test_nobody_by_that_name_waits(floor_of: MakeFloor) -> None:
     queues = three()
     floor = await floor_of(pbx1=queues)
