@@ -186,7 +186,7 @@ class ControlServer:
                 return await handler(request, peer)
         except TimeoutError as error:
             log.warning("request given up", do=request.do, by=peer.user, after_s=HANDLED_WITHIN_S)
-            message = f"it was not done within {HANDLED_WITHIN_S:g} s; see the router's log"
+            message = f"it was not finished within {HANDLED_WITHIN_S:g} s; see the router's log"
             raise Unanswerable(ErrorKind.FAILED, message) from error
         except OSError as error:  # of what was asked for, not of this connection
             log.warning("request failed", do=request.do, by=peer.user, reason=str(error))

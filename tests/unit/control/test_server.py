@@ -139,7 +139,7 @@ async def test_a_handler_that_takes_too_long_is_given_up(folder: Path, monkeypat
 
     async with serving(folder / "s", {"never": never}):
         answer = await say(folder / "s", b'{"do": "never"}\n')
-    assert answer == refused("failed", "it was not done within 0.02 s; see the router's log")
+    assert answer == refused("failed", "it was not finished within 0.02 s; see the router's log")
 
 
 @pytest.mark.parametrize(
