@@ -12,7 +12,7 @@ import pytest
 from lab.redis import RedisServer
 from router.callers.breaker import Breaker, BreakerState
 from router.callers.number import NoNumber, NoNumberReason, PhoneNumber
-from router.callers.registry import BandLookup, BandSource, LookupFailure, Registry, open_registry
+from router.callers.registry import BandLookup, BandSource, LookupFailure, Registry, Visit, open_registry
 from router.errors import ConfigurationError, RegistryError
 
 CALLER = PhoneNumber("+8613900000001")
@@ -309,3 +309,70 @@ async def test_writing_to_a_redis_that_is_gone_raises_and_says_where() -> None:
         for attempt in (registry.set(CALLER, "elder"), registry.get(CALLER), registry.forget(CALLER)):
             with pytest.raises(RegistryError, match=r"cannot be reached.*host=127\.0\.0\.1 port=1"):
                 await attempt
+
+
+OTHER = PhoneNumber("+8613900000002")
+
+
+def array(*values: bytes) -> bytes:
+    """As Redis writes an array of texts."""
+    return b"*%d\r\n" % len(values) + b"".join(b"$%d\r\n%s\r\n" % (len(value), value) for value in values)
+
+
+def noted(calls: bytes) -> bytes:
+    """The answers to the commands that note one call, the last of them its caller's calls."""
+    return b":1\r\n:0\r\n:1\r\n" + calls
+
+
+async def lookups_of(reply: bytes, *asked: tuple[PhoneNumber, Visit | None]) -> list[BandLookup]:
+    """Of one turn, so that they share the round trip that `reply` answers."""
+    async with answering(always(reply)) as url, open_registry(url, deadline_s=1.0) as registry:
+        return await asyncio.gather(*(registry.lookup(caller, visit) for caller, visit in asked))
+
+
+@pytest.mark.parametrize(("within_s", "expires_s"), [(600.0, b"600"), (90.5, b"91")])
+async def test_calls_are_kept_as_long_as_one_looks_back_and_no_longer(within_s: float, expires_s: bytes) -> None:
+    requests: list[bytes] = []
+
+    async def remember(request: bytes) -> bytes:
+        requests.append(request)
+        return b"*2\r\n$-1\r\n$-1\r\n" + noted(array(b"pbx1/1", b"1000"))
+
+    async with answering(remember) as url, open_registry(url, deadline_s=1.0) as registry:
+        await registry.lookup(CALLER, Visit("pbx1/1", 1000.0, within_s))
+    assert array(b"EXPIRE", b"elder:calls:+8613900000001", expires_s) in b"".join(requests)
+
+
+async def test_of_what_redis_still_holds_only_calls_within_reach_count() -> None:
+    held = array(b"pbx1/1", b"399.5", b"pbx1/2", b"400", b"pbx1/3", b"990.25", b"pbx1/4", b"1000")
+    (found,) = await lookups_of(b"*2\r\n$-1\r\n$-1\r\n" + noted(held), (CALLER, Visit("pbx1/4", 1000.0, 600.0)))
+    assert found.earlier_calls_s == (9.75, 600.0), "newest first, without this call and the one before ten minutes"
+
+
+async def test_each_visit_of_a_batch_gets_the_calls_of_its_own_caller() -> None:
+    reply = (
+        b"*6\r\n"
+        + b"$-1\r\n" * 6
+        + noted(array(b"pbx1/1", b"900", b"pbx1/2", b"1000"))
+        + noted(array(b"pbx1/3", b"700", b"pbx1/4", b"1000"))
+    )
+    first, without, second = await lookups_of(
+        reply,
+        (CALLER, Visit("pbx1/2", 1000.0, 600.0)),
+        (CALLER, None),
+        (OTHER, Visit("pbx1/4", 1000.0, 600.0)),
+    )
+    assert (first.earlier_calls_s, without.earlier_calls_s, second.earlier_calls_s) == ((100.0,), None, (300.0,))
+
+
+@pytest.mark.parametrize("refused", range(4))
+async def test_a_refusal_of_one_command_costs_that_caller_their_calls_at_most(refused: int) -> None:
+    answers = [b":1\r\n", b":0\r\n", b":1\r\n", array(b"pbx1/1", b"900", b"pbx1/2", b"1000")]
+    answers[refused] = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
+    bands = array(b"elder", b"senior", b"slower", b"normal")
+    reply = bands + b"".join(answers) + noted(array(b"pbx1/3", b"700", b"pbx1/4", b"1000"))
+    first, second = await lookups_of(
+        reply, (CALLER, Visit("pbx1/2", 1000.0, 600.0)), (OTHER, Visit("pbx1/4", 1000.0, 600.0))
+    )
+    assert (first.band, first.choice, first.earlier_calls_s) == ("elder", "slower", (100.0,) if refused < 3 else None)
+    assert (second.band, second.choice, second.earlier_calls_s) == ("senior", "normal", (300.0,))
