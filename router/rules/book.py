@@ -20,7 +20,7 @@ from router.rules.calendars import Calendar, CalendarClock
 from router.rules.conditions import QueueIs, RepeatIs
 from router.rules.document import Source, load_document, read_source, validate
 from router.rules.hours import Hours
-from router.rules.lists import MAX_LIST_BYTES, ReadList, parse_list
+from router.rules.lists import MAX_LIST_BYTES, CallerList, ReadList, parse_list
 from router.rules.model import (
     ContextTarget,
     Decision,
@@ -153,7 +153,7 @@ def rules_from(source: Source, read_list: ReadList = _no_list) -> tuple[RuleBook
     """
     document = load_document(source.text, source.file)
     checked, problems = validate(document, RulesFile)
-    lists: dict[str, frozenset[str]] = {}
+    lists: dict[str, CallerList] = {}
     files = {Path(source.file).name: source.raw}
     if document.data is not None:
         # The same place can be wrong in form and in meaning; its form is said first, its meaning once that is
@@ -190,7 +190,7 @@ def _version(files: Mapping[str, bytes]) -> str:
     return digests[0][:VERSION_LENGTH]
 
 
-def _make(file: RulesFile, files: Mapping[str, bytes], lists: Mapping[str, frozenset[str]]) -> RuleBook:
+def _make(file: RulesFile, files: Mapping[str, bytes], lists: Mapping[str, CallerList]) -> RuleBook:
     """Resolve every name; the file has been checked."""
     version = _version(files)
     targets = {name: _target(name, entry, file.targets) for name, entry in file.targets.items()}

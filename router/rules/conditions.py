@@ -13,6 +13,8 @@ from typing import ClassVar, Protocol
 from router.callers.number import Caller, NoNumber, NoNumberReason, PhoneNumber, masked
 from router.callers.past import NO_CHOICE
 from router.rules.durations import in_words
+from router.rules.listed_numbers import ListedNumbers
+from router.rules.lists import CallerList
 from router.rules.model import Facts, QueueState
 from router.rules.recorded import RecordedCaller
 from router.rules.schema import UNKNOWN_BAND
@@ -51,19 +53,25 @@ class Condition(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NumberPatterns:
-    """Exact numbers, and beginnings of numbers (`95*`) with their lengths: a list may hold a thousand."""
+    """Exact numbers, and beginnings of numbers (`95*`) with their lengths.
+
+    `lists` are more exact numbers, hundreds of thousands perhaps.
+    """
 
     exact: frozenset[str]
     prefixes: frozenset[str]
     prefix_lengths: tuple[int, ...]
+    lists: tuple[ListedNumbers, ...] = ()
 
     @classmethod
-    def of(cls, patterns: Iterable[str]) -> NumberPatterns:
-        """Split patterns by whether they end in `*`."""
-        every = list(patterns)
-        prefixes = frozenset(p.removesuffix("*") for p in every if p.endswith("*"))
+    def of(cls, patterns: Iterable[str], lists: Iterable[CallerList] = ()) -> NumberPatterns:
+        """Split patterns by whether they end in `*`, and add to them what stands in lists."""
+        every, named = list(patterns), list(lists)
+        beginnings = frozenset(p.removesuffix("*") for p in every if p.endswith("*"))
+        prefixes = beginnings.union(*(each.beginnings for each in named))
         exact = frozenset(p for p in every if not p.endswith("*"))
-        return cls(exact, prefixes, tuple(sorted({len(prefix) for prefix in prefixes})))
+        lengths = tuple(sorted({len(prefix) for prefix in prefixes}))
+        return cls(exact, prefixes, lengths, tuple(each.numbers for each in named))
 
     def match(self, number: str) -> bool:
         """Whether `number` is one of them or begins with one of them."""
@@ -71,6 +79,9 @@ class NumberPatterns:
         # too.
         if number in self.exact:
             return True
+        for listed_numbers in self.lists:
+            if number in listed_numbers:
+                return True
         for length in self.prefix_lengths:  # noqa: SIM110 - `any` of a generator doubles the time of this
             if number[:length] in self.prefixes:
                 return True
@@ -127,7 +138,9 @@ class CallerIs:
         caller = facts.caller
         if isinstance(caller, PhoneNumber):
             return self.patterns.match(caller.e164)
-        return isinstance(caller, RecordedCaller) and caller.is_one_of(self.patterns.exact, self.patterns.prefixes)
+        if not isinstance(caller, RecordedCaller):
+            return False
+        return caller.is_one_of((self.patterns.exact, *self.patterns.lists), self.patterns.prefixes)
 
     def saw(self, facts: Facts) -> str:
         """See `Condition`."""

@@ -29,6 +29,7 @@ from router.rules.conditions import (
     queue_in_words,
 )
 from router.rules.durations import in_words
+from router.rules.listed_numbers import ListedNumbers
 from router.rules.model import Facts, QueueState
 
 # Of one fact. Rules that people write cut a fact into some dozen classes.
@@ -192,34 +193,64 @@ def _number_examples(patterns: Sequence[NumberPatterns], root: str, pretty_lengt
     has, and then, unless it is itself listed, it matches what every number matches that leaves the tree there.
     """
     prefixes = {prefix for p in patterns for prefix in p.prefixes}
-    kept, dropped = _one_of_each_class(patterns, prefixes)
+    listed = _Listed(patterns)
+    kept = _one_of_each_class(listed, prefixes)
     listed_numbers = kept | prefixes
     nodes = {root} | {number[:end] for number in listed_numbers for end in range(1, len(number) + 1)}
+    if len(nodes) > MAX_EXAMPLES:
+        raise ProofTooLargeError
     for node in sorted(nodes, reverse=True):
         is_listed = any(node[:end] in listed_numbers for end in range(len(node) + 1))
         yield node, is_listed
         # A number that no rule lists reads best as the digits that are left over, filled up with zeros. `#`
         # is what a telephone can dial beside digits, should all ten be taken.
         free = next(c for c in "1234567890#" if node + c not in nodes)
-        yield _unlisted(node + free, max(pretty_length, len(node) + 1), dropped), is_listed
+        yield _unlisted(node + free, max(pretty_length, len(node) + 1), listed), is_listed
 
 
-def _one_of_each_class(patterns: Sequence[NumberPatterns], prefixes: set[str]) -> tuple[set[str], set[str]]:
-    """Whole numbers that stand for all listed ones, and the others."""
-    listing: dict[str, list[int]] = {}
-    for index, p in enumerate(patterns):
-        for number in p.exact:
-            listing.setdefault(number, []).append(index)
+def _one_of_each_class(listed: _Listed, prefixes: set[str]) -> set[str]:
+    """Whole numbers that stand for all listed ones: of each class the first."""
     lengths = sorted({len(prefix) for prefix in prefixes})
-    classes: dict[tuple[tuple[int, ...], frozenset[str]], str] = {}
-    for number in sorted(listing):
+    classes: dict[tuple[int, frozenset[str]], str] = {}
+    for number, listing in listed.each():
         begins = frozenset(number[:length] for length in lengths) & prefixes
-        classes.setdefault((tuple(listing[number]), begins), number)
-    kept = set(classes.values())
-    return kept, listing.keys() - kept
+        first = classes.setdefault((listing, begins), number)
+        if number < first:
+            classes[listing, begins] = number
+    return set(classes.values())
 
 
-def _unlisted(beginning: str, length: int, listed: set[str]) -> str:
+class _Listed:
+    """All whole numbers that patterns list, of which there may be a million."""
+
+    def __init__(self, patterns: Sequence[NumberPatterns]) -> None:
+        # By whom: a set of patterns is an integer, the nth its bit n.
+        self._few: dict[str, int] = {}
+        self._many: dict[ListedNumbers, int] = {}
+        for index, p in enumerate(patterns):
+            for number in p.exact:
+                self._few[number] = self._few.get(number, 0) | 1 << index
+            for numbers in p.lists:
+                self._many[numbers] = self._many.get(numbers, 0) | 1 << index
+
+    def __contains__(self, number: str) -> bool:
+        return number in self._few or any(number in numbers for numbers in self._many)
+
+    def each(self) -> Iterator[tuple[str, int]]:
+        """Every number once, with the set of the patterns that list it."""
+        for number, listing in self._few.items():
+            yield number, listing | sum(by for numbers, by in self._many.items() if number in numbers)
+        for shares in zip(*(numbers.shares() for numbers in self._many), strict=True):
+            listings: dict[str, int] = {}
+            for share, by in zip(shares, self._many.values(), strict=True):
+                for number in share:
+                    listings[number] = listings.get(number, 0) | by
+            for number, listing in listings.items():
+                if number not in self._few:
+                    yield number, listing
+
+
+def _unlisted(beginning: str, length: int, listed: _Listed) -> str:
     """A number with that beginning which is not listed."""
     for end in range(max(length, len(beginning)), MAX_E164_DIGITS + 2):
         for fill in "0123456789":

@@ -7,7 +7,7 @@ digits that the mask shows, or, where it is longer, by trying those digits that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
@@ -28,11 +28,11 @@ class Recogniser:
 
     def __init__(self, key_of: Callable[[str], str]) -> None:
         self._key_of = key_of
-        self._listed: dict[frozenset[str], dict[str, list[str]]] = {}
+        self._listed: dict[Collection[str], dict[str, list[str]]] = {}
         self._begins = lru_cache(maxsize=200_000)(self._try_digits)
         self._by_head = lru_cache(maxsize=20_000)(_by_head)
 
-    def is_listed(self, shown: str, key: str, numbers: frozenset[str]) -> bool:
+    def is_listed(self, shown: str, key: str, numbers: Collection[str]) -> bool:
         """Whether a caller shown as `shown` with the hash `key` is one of `numbers`."""
         if (by_mask := self._listed.get(numbers)) is None:
             by_mask = self._listed[numbers] = {}
@@ -77,8 +77,8 @@ class RecordedCaller:
     key: str
     recogniser: Recogniser = field(repr=False, compare=False)
 
-    def is_one_of(self, numbers: frozenset[str], prefixes: frozenset[str]) -> bool:
-        """Whether the number is one of `numbers` or begins with one of `prefixes`."""
-        return (bool(prefixes) and self.recogniser.begins_with(self.shown, self.key, prefixes)) or (
-            bool(numbers) and self.recogniser.is_listed(self.shown, self.key, numbers)
+    def is_one_of(self, lists: Iterable[Collection[str]], prefixes: frozenset[str]) -> bool:
+        """Whether the number is in one of `lists`, none of which changes, or begins with one of `prefixes`."""
+        return (bool(prefixes) and self.recogniser.begins_with(self.shown, self.key, prefixes)) or any(
+            self.recogniser.is_listed(self.shown, self.key, numbers) for numbers in lists
         )

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from router.rules.document import MAX_FILE_BYTES
 from router.rules.editor_schema import RULES_SCHEMA_NAME, editor_schema
-from router.rules.lists import MAX_LIST_BYTES
+from router.rules.lists import MAX_BEGINNINGS, MAX_LIST_BYTES
 from router.rules.reference_examples import EXAMPLES, FIRST_FILE
 from router.rules.scalars import resolve_plain
 from router.rules.schema import (
@@ -130,7 +130,8 @@ _LIMITS: Final = f"""\
 ### How much there may be
 
 Up to {MAX_RULES} rules, {MAX_BANDS} age bands, {MAX_NAMES} names of each kind, {MAX_LISTED} entries in a list, and
-{MAX_FILE_BYTES // 1024} KiB in all; a file of callers' numbers may have {MAX_LIST_BYTES // (1024 * 1024)} MiB.
+{MAX_FILE_BYTES // 1024} KiB in all; a file of callers' numbers may have {MAX_LIST_BYTES // (1024 * 1024)} MiB,
+which is half a million numbers, and {MAX_BEGINNINGS:,} beginnings of numbers among them.
 Durations are written with their unit: `400ms`, `60s`, `5m`, `1h`, `7d`.
 
 An editor that knows JSON Schema, such as VS Code with its YAML extension, completes the keys and shows what they
@@ -220,7 +221,8 @@ beginning of numbers with a `*`. What follows a `#` is a remark.
 
 The router watches it like `routing.yaml` itself: a changed list is in force a few seconds after it was saved. A line
 that is no number is told of with its file, line and column, and the rules are not loaded. Hundreds of thousands of
-numbers are fine. The trace of a call names the file and never a number in it.
+numbers are fine: they are taken within seconds, and calls go on meanwhile. The trace of a call names the file and
+never a number in it.
 
 ## Head start
 

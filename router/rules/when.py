@@ -21,18 +21,19 @@ from router.rules.conditions import (
     RolloutIs,
 )
 from router.rules.durations import in_words
+from router.rules.lists import CallerList
 from router.rules.schema import LIST_SUFFIX, UNKNOWN_BAND, QueueEntry, WhenEntry
 from router.rules.wording import listed
 
 
 def conditions_of(
-    when: WhenEntry | None, *, lists: Mapping[str, frozenset[str]], queues: Mapping[str, str]
+    when: WhenEntry | None, *, lists: Mapping[str, CallerList], queues: Mapping[str, str]
 ) -> tuple[Condition, ...]:
     """The conditions of one rule, in the order in which they are tried and traced.
 
     Args:
         when: What the file says; all names in it are defined.
-        lists: The number patterns of each list of callers, by its file's name.
+        lists: Each list of callers, by its file's name.
         queues: Asterisk's queue of each target that is one.
     """
     if when is None:
@@ -40,7 +41,7 @@ def conditions_of(
     return (*_of_the_call(when, lists), *_of_the_moment(when, queues))
 
 
-def _of_the_call(when: WhenEntry, lists: Mapping[str, frozenset[str]]) -> list[Condition]:
+def _of_the_call(when: WhenEntry, lists: Mapping[str, CallerList]) -> list[Condition]:
     """Who calls whom."""
     conditions: list[Condition] = []
     if when.age_band:
@@ -78,13 +79,14 @@ def _of_the_moment(when: WhenEntry, queues: Mapping[str, str]) -> list[Condition
     return conditions
 
 
-def _caller(entries: Iterable[str], lists: Mapping[str, frozenset[str]]) -> CallerIs:
+def _caller(entries: Iterable[str], lists: Mapping[str, CallerList]) -> CallerIs:
     patterns: set[str] = set()
+    named: list[CallerList] = []
     shown: list[str] = []
     whole = 0
     for entry in entries:
         if entry.endswith(LIST_SUFFIX):
-            patterns |= lists[entry]
+            named.append(lists[entry])
             shown.append(entry)
         else:
             patterns.add(entry)
@@ -94,7 +96,7 @@ def _caller(entries: Iterable[str], lists: Mapping[str, frozenset[str]]) -> Call
             else:
                 whole += 1
     numbers = [f"{whole} listed number{'s' if whole > 1 else ''}"] if whole else []
-    return CallerIs(NumberPatterns.of(patterns), listed([*shown, *numbers]))
+    return CallerIs(NumberPatterns.of(patterns, named), listed([*shown, *numbers]))
 
 
 def _queue(target: str, queue: str, entry: QueueEntry) -> QueueIs:

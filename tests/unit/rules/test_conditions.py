@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from router.callers.number import NoNumber, NoNumberReason, PhoneNumber
+from router.rules.book import source_of_text
 from router.rules.conditions import Condition, NumberPatterns, QueueIs
+from router.rules.lists import parse_list
 from router.rules.model import Facts, QueueState
 from router.rules.schema import WhenEntry
 from router.rules.when import conditions_of
@@ -28,7 +30,7 @@ FACTS = Facts(
 NOTHING_KNOWN = Facts(
     caller=NoNumber(NoNumberReason.WITHHELD, ""), called="", language="", age_band=None, at=FACTS.at, calendars=None
 )
-LISTS = {"vip.txt": frozenset({"+8613900000001", "+8610*"})}
+LISTS = {"vip.txt": parse_list(source_of_text("+8613900000001\n+8610*\n"))[0]}
 
 
 def condition(**when: object) -> Condition:

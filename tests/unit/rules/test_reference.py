@@ -33,8 +33,8 @@ def test_every_file_on_the_page_loads_without_a_problem(text: str) -> None:
 
 
 def test_the_list_on_the_page_is_one() -> None:
-    patterns, problems = parse_list(source_of_text(LIST, "vip.txt"))
-    assert (len(patterns), problems) == (2, [])
+    callers, problems = parse_list(source_of_text(LIST, "vip.txt"))
+    assert (len(callers.numbers), len(callers.beginnings), problems) == (1, 1, [])
 
 
 def test_every_key_is_on_the_page_and_says_what_it_is_for() -> None:
