@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import click
 
 from router.callers.number import NoNumber, PhoneNumber, is_home_region, parse_caller
 from router.callers.registry import Registry, open_registry
+from router.errors import HistoryError
+from router.reloading.history import RulesHistory
 from router.settings import read_settings
 
 _Answer = TypeVar("_Answer")
 _LOOKUP_DEADLINE_S = 2.0
+# What lies beyond is a slip of the pen, and near the ends of what Python counts, time zones cannot be reckoned with.
+_FIRST_YEAR, _LAST_YEAR = 2000, 2100
+
+
+class CouldNotRunError(click.ClickException):
+    """A command, whichever it is, cannot do its work. Each problem is a line of its own, so that none has a prefix."""
+
+    exit_code = 2
+
+    def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature
+        """Print them."""
+        click.echo(self.message, err=True)
+
+
+def moment_given(option: str, text: str, zone: ZoneInfo) -> datetime:
+    """A moment from the command line; one without an offset is meant in `zone`.
+
+    Raises:
+        click.BadParameter: `text` is no time, or is none from 2000 to 2100.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter('write a time like "2026-11-23 09:00"', param_hint=option) from error
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise click.BadParameter(f"write a year from {_FIRST_YEAR} to {_LAST_YEAR}", param_hint=option)
+    return moment.astimezone(zone) if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +83,53 @@ def _region(_context: click.Context, _parameter: click.Parameter, value: str) ->
     return value
 
 
+# Click would refuse what the user may not read before it is known whether that is needed, and in its own words.
+UNREAD_FILE = click.Path(path_type=Path, dir_okay=False, readable=False)
+UNREAD_FOLDER = click.Path(path_type=Path, file_okay=False, readable=False)
+
 rules_option = click.option(
     "--rules",
     "rules_path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UNREAD_FILE,
     default=Path("config/routing.yaml"),
     envvar="ELDER_RULES",
     show_default=True,
     help="The routing rules.",
 )
+
+
+secret_file_option = click.option(
+    "--secret-file",
+    type=UNREAD_FILE,
+    help="The key of the journal's hashes, for rules that name callers. [default: as the settings file says]",
+)
+
+
+def history_option(of: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The option that says where versions of the rules are kept; `of` says what it is for, if not for all."""
+    return click.option(
+        "--history",
+        "history_folder",
+        type=UNREAD_FOLDER,
+        metavar="DIR",
+        help=f"{of}{'w' if of else 'W'}here versions of the rules are kept. [default: as the settings file says]",
+    )
+
+
+def history_in(folder: Path) -> RulesHistory:
+    """The versions kept in a folder.
+
+    Raises:
+        HistoryError: It may not be read, and must not look like an empty one.
+    """
+    try:
+        os.scandir(folder).close()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        why = f"{folder} cannot be read: {error.strerror}; do this as root, or as the router's user"
+        raise HistoryError(why) from error
+    return RulesHistory(folder)
 
 
 def registry_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -16,7 +16,7 @@ import click
 from router.callers.number import Caller, NoNumber, PhoneNumber, parse_caller
 from router.callers.past import CHOICES, MOST_EARLIER_CALLS, NO_CHOICE
 from router.callers.registry import BandLookup, BandSource, Registry
-from router.cli.options import RegistryPlace, registry_options
+from router.cli.options import RegistryPlace, moment_given, registry_options
 from router.errors import ConfigurationError, RegistryError
 from router.journal.hashing import caller_key, read_secret, rollout_place
 from router.rules.book import RuleBook
@@ -28,7 +28,6 @@ from router.rules.wording import did_you_mean, listed
 
 _QUEUE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*):((?:[a-z_]+=[^,=]+)(?:,[a-z_]+=[^,=]+)*)")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,6}")
-FIRST_YEAR, LAST_YEAR = 2000, 2100
 _PERCENT = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,2})?)%?")
 
 
@@ -54,6 +53,7 @@ class Supposed:
         Raises:
             click.BadParameter: An option does not say what it should.
         """
+        zone = ZoneInfo(book.timezone)
         caller = parse_caller(self.caller, self.place.home_region)
         if self.band is not None:
             # Who is not looked up has chosen nothing and never called; of a call without a number nothing is known.
@@ -69,7 +69,7 @@ class Supposed:
             language=self.language,
             # A band that the rules do not define counts as not known, as when the call comes.
             age_band=lookup.band if lookup.band in book.bands.names else None,
-            at=_moment(self.at, ZoneInfo(book.timezone)),
+            at=datetime.now(zone) if self.at is None else moment_given("--at", self.at, zone),
             queues=_queues(self.queues, book),
             earlier_calls_s=_earlier(self.earlier) if self.earlier else lookup.earlier_calls_s,
             choice=lookup.choice if self.choice is None else self.choice.replace(NO_CHOICE, ""),
@@ -182,18 +182,6 @@ def _lookup(place: RegistryPlace, caller: Caller, within_s: float) -> BandLookup
     if found.source is BandSource.LOOKUP_FAILED:
         click.echo("the registry could not be asked: name the band with --band", err=True)
     return found
-
-
-def _moment(text: str | None, timezone: ZoneInfo) -> datetime:
-    if text is None:
-        return datetime.now(timezone)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.BadParameter('write a time like "2026-11-23 09:00"', param_hint="--at") from error
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise click.BadParameter(f"write a year from {FIRST_YEAR} to {LAST_YEAR}", param_hint="--at")
-    return moment.astimezone(timezone) if moment.tzinfo else moment.replace(tzinfo=timezone)
 
 
 def _earlier(texts: Iterable[str]) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from router.ami.messages import for_log
 from router.rules.book import RuleBook
 from router.rules.model import Decision, QueueTarget
 
@@ -22,6 +23,16 @@ def console_for_answers() -> Console:
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
     return console
+
+
+def printable(text: str) -> str:
+    """Text of a journal, a file or an option without what a terminal would obey: control characters escaped."""
+    return for_log(text, len(text))
+
+
+def shown_text(text: str, style: str = "") -> Text:
+    """The same for rich, which takes nothing in a `Text` for markup and yet lets control characters through."""
+    return Text(printable(text), style)
 
 
 def show_table(console: Console, table: Table, indent: int = 0) -> None:
