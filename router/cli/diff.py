@@ -22,7 +22,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from router.calls.verdict import channel_language
 from router.cli.differing import Shown, as_plain, print_difference
-from router.cli.options import rules_option
+from router.cli.options import UNREAD_FILE, UNREAD_FOLDER, rules_option
 from router.cli.tracing import console_for_answers
 from router.errors import ConfigurationError, JournalError, Problem
 from router.journal.difference import Comparison, Difference
@@ -65,14 +65,14 @@ class _CouldNotRunError(click.ClickException):
 @click.option("--until", metavar="TIME", help="Leave out decisions from then on.")
 @click.option(
     "--secret-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UNREAD_FILE,
     help="The key of the journal's hashes, for rules that name callers. [default: as the settings file says]",
 )
 @rules_option
 @click.option(
     "--history",
     "history_folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UNREAD_FOLDER,
     help="Where versions of the rules are kept. [default: as the settings file says]",
 )
 @click.option(
