@@ -6,22 +6,29 @@ is `past_call`'s.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from router.cli.options import rules_option
+from router.cli.options import CouldNotRunError, rules_option
 from router.cli.past_call import PastCall, past_call_options
 from router.cli.supposing import Supposed, call_options, facts_in_words
-from router.cli.tracing import console_for_answers, decision_as_plain, show_table, trace_table
+from router.cli.tracing import (
+    console_for_answers,
+    decision_as_plain,
+    facts_grid,
+    json_text,
+    show_table,
+    shown_text,
+    target_in_words,
+    trace_table,
+)
 from router.errors import ConfigurationError
 from router.rules.book import RuleBook, load_rules
 from router.rules.conditions import shown_caller
-from router.rules.model import Decision, Facts, QueueTarget
+from router.rules.model import Decision, Facts, QueueTarget, Target
 from router.rules.schema import UNKNOWN_BAND
 
 
@@ -45,22 +52,13 @@ def explain(*, past: PastCall | None, supposed: Supposed, rules_path: Path, as_j
     try:
         book = load_rules(rules_path)
     except ConfigurationError as error:
-        raise _RulesWrongError(str(error)) from error
+        raise CouldNotRunError(str(error)) from error
     facts, source = supposed.facts(book)
     decision = book.decide(facts)
     if as_json:
-        click.echo(json.dumps(_as_plain(facts, source, decision), ensure_ascii=False, indent=2))
+        click.echo(json_text(_as_plain(facts, source, decision)))
     else:
         _print(console, book, facts, source, decision)
-
-
-class _RulesWrongError(click.ClickException):
-    """The rules cannot be loaded; each problem is a line of its own."""
-
-    exit_code = 2
-
-    def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature
-        click.echo(self.message, err=True)
 
 
 def _as_plain(facts: Facts, source: str, decision: Decision) -> dict[str, object]:
@@ -89,15 +87,14 @@ def _as_plain(facts: Facts, source: str, decision: Decision) -> dict[str, object
 
 
 def _print(console: Console, book: RuleBook, facts: Facts, source: str, decision: Decision) -> None:
-    """Texts from the file go into `Text`, so that brackets in them are not taken for rich's markup."""
-    call = _grid()
-    call.add_row("caller", Text(shown_caller(facts.caller)))
-    call.add_row("age band", Text(f"{facts.age_band or UNKNOWN_BAND} ({source.replace('_', ' ', 1)})"))
-    call.add_row("called", Text(facts.called or "not given"))
-    call.add_row("language", Text(facts.language))
-    call.add_row("at", Text(f"{facts.at:%A %Y-%m-%d %H:%M %Z}"))
+    call = facts_grid()
+    call.add_row("caller", shown_text(shown_caller(facts.caller)))
+    call.add_row("age band", shown_text(f"{facts.age_band or UNKNOWN_BAND} ({source.replace('_', ' ', 1)})"))
+    call.add_row("called", shown_text(facts.called or "not given"))
+    call.add_row("language", shown_text(facts.language))
+    call.add_row("at", shown_text(f"{facts.at:%A %Y-%m-%d %H:%M %Z}"))
     for name, value in facts_in_words(book, facts, decision.calendars):
-        call.add_row(name, Text(value))
+        call.add_row(shown_text(name), shown_text(value))
     show_table(console, call)
     console.print()
     show_table(console, trace_table(book, decision))
@@ -107,30 +104,22 @@ def _print(console: Console, book: RuleBook, facts: Facts, source: str, decision
 
 def decision_table(decision: Decision) -> Table:
     """What was decided, for people."""
-    result = _grid()
-    result.add_row("rule", Text(decision.rule))
-    result.add_row("target", Text(_target(decision)))
+    result = facts_grid()
+    result.add_row("rule", shown_text(decision.rule))
+    result.add_row("target", shown_text(_target(decision.target)))
     result.add_row("head start", f"{decision.head_start_s} s")
-    result.add_row("speech", Text(f"{decision.speech.name} (rate {decision.speech.rate:g})"))
+    result.add_row("speech", shown_text(f"{decision.speech.name} (rate {decision.speech.rate:g})"))
     if decision.language:
-        result.add_row("language", Text(decision.language))
-    result.add_row("agent label", Text(decision.agent_label or "none"))
+        result.add_row("language", shown_text(decision.language))
+    result.add_row("agent label", shown_text(decision.agent_label or "none"))
     if decision.note:
-        result.add_row("note", Text(decision.note))
+        result.add_row("note", shown_text(decision.note))
     result.add_row("rules version", decision.rules_version)
     return result
 
 
-def _grid() -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim")
-    return grid
-
-
-def _target(decision: Decision) -> str:
-    target = decision.target
+def _target(target: Target) -> str:
     if not isinstance(target, QueueTarget):
-        return f"{target.name}: context {target.context}"
-    overflow = target.overflow
-    onward = f", after {overflow.after_s} s queue {overflow.queue}" if overflow else ""
-    return f"{target.name}: queue {target.queue}{onward}"
+        return target_in_words(target.name, queue="", context=target.context, overflow=None)
+    overflow = (target.overflow.after_s, target.overflow.queue) if target.overflow else None
+    return target_in_words(target.name, queue=target.queue, context="", overflow=overflow)

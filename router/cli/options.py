@@ -16,7 +16,8 @@ import click
 
 from router.callers.number import NoNumber, PhoneNumber, is_home_region, parse_caller
 from router.callers.registry import Registry, open_registry
-from router.errors import HistoryError
+from router.cli.tracing import printable
+from router.errors import ConfigurationError, HistoryError, Problem
 from router.reloading.history import RulesHistory
 from router.settings import read_settings
 
@@ -33,7 +34,8 @@ class CouldNotRunError(click.ClickException):
 
     def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature
         """Print them."""
-        click.echo(self.message, err=True)
+        for line in self.message.split("\n"):
+            click.echo(printable(line), err=True)
 
 
 def moment_given(option: str, text: str, zone: ZoneInfo) -> datetime:
@@ -60,10 +62,14 @@ class RegistryPlace:
     home_region: str
 
     def run(self, work: Callable[[Registry], Awaitable[_Answer]]) -> _Answer:
-        """Do something with the registry and close it again. A person waits for the answer; a call would not."""
+        """Do something with the registry and close it again. A person waits for the answer; a call would not.
+
+        Raises:
+            ConfigurationError: The file with the password cannot be read, or the address is wrong.
+        """
 
         async def opened() -> _Answer:
-            password = self.password_file.read_text().strip() if self.password_file else None
+            password = _password(self.password_file) if self.password_file else None
             async with open_registry(self.redis_url, password=password, deadline_s=_LOOKUP_DEADLINE_S) as registry:
                 return await work(registry)
 
@@ -75,6 +81,18 @@ class RegistryPlace:
         if isinstance(caller, NoNumber):
             raise click.BadParameter(f"this is no caller's number ({caller.reason})", param_hint="NUMBER")
         return caller
+
+
+def _password(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        why = f"the password of Redis cannot be read: {error.strerror}"
+        if isinstance(error, PermissionError):
+            why += "; do this as root, or as the router's user"
+    except UnicodeDecodeError:
+        why = "this is not a text file in UTF-8; save it as plain text, encoding UTF-8"
+    raise ConfigurationError([Problem(str(file), 0, 0, why)])
 
 
 def _region(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -147,7 +165,7 @@ def registry_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--redis-password-file",
         "password_file",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        type=UNREAD_FILE,
         envvar="ELDER_REDIS_PASSWORD_FILE",
         help="A file whose content is the password of Redis.",
     )

@@ -16,7 +16,7 @@ import click
 from router.callers.number import Caller, NoNumber, PhoneNumber, parse_caller
 from router.callers.past import CHOICES, MOST_EARLIER_CALLS, NO_CHOICE
 from router.callers.registry import BandLookup, BandSource, Registry
-from router.cli.options import RegistryPlace, moment_given, registry_options
+from router.cli.options import RegistryPlace, moment_given, registry_options, secret_file_option
 from router.errors import ConfigurationError, RegistryError
 from router.journal.hashing import caller_key, read_secret, rollout_place
 from router.rules.book import RuleBook
@@ -117,11 +117,7 @@ def call_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option("--choice", type=click.Choice([*CHOICES, NO_CHOICE]), help="What the caller has had remembered.")
     @click.option("--rollout", metavar="PLACE", help="The caller's place in roll-outs, like 15%. [default: their own]")
-    @click.option(
-        "--secret-file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="The key of the journal's hashes. [default: as the settings file says]",
-    )
+    @secret_file_option
     @registry_options
     @wraps(command)
     def with_call(
@@ -139,9 +135,8 @@ def call_options(command: Callable[..., None]) -> Callable[..., None]:
         place: RegistryPlace,
         **others: object,
     ) -> None:
-        supposed = Supposed(
-            caller, called, language, at, band, choice, earlier, queues, rollout, place, secret_file
-        )  # fmt: skip
+        described = (caller, called, language, at, band, choice, earlier, queues, rollout)
+        supposed = Supposed(*described, place, secret_file)
         command(supposed=supposed, **others)
 
     return with_call

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Final
 
 from rich.console import Console
 from rich.padding import Padding
@@ -10,11 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from router.ami.messages import for_log
+from router.journal.records import TraceStep
 from router.rules.book import RuleBook
-from router.rules.model import Decision, QueueTarget
+from router.rules.model import Decision, QueueTarget, RuleTrace
 
 # Wider than any line: what reads a pipe wants each in one piece.
 _PIPE_WIDTH = 2000
+# What JSON may hold as it is: controls, what turns the direction of writing, and half characters, which are no UTF-8.
+_NOT_FOR_TERMINALS: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def console_for_answers() -> Console:
@@ -47,32 +54,59 @@ def show_table(console: Console, table: Table, indent: int = 0) -> None:
         console.print(Text(line.rstrip()))
 
 
-def trace_rows(book: RuleBook, decision: Decision) -> list[tuple[str, Text, Text]]:
+def facts_grid() -> Table:
+    """A table of names and what is to be said of each, without lines."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    return grid
+
+
+def steps_table(steps: Iterable[RuleTrace | TraceStep], not_asked: Iterable[str]) -> Table:
     """Every rule in its order: its number, its name, and its answer to the call.
 
-    Texts from the file are `Text`, so that brackets in them are not taken for rich's markup.
+    Args:
+        steps: Those that were asked, just now or as the journal has it.
+        not_asked: The names of those behind them.
     """
-    rows = []
-    for number, rule in enumerate(book.rules, start=1):
-        trace = decision.trace[number - 1] if number <= len(decision.trace) else None
-        if trace is None:
-            answer = Text("not asked", style="dim")
-        elif trace.matched:
-            answer = Text("matched", style="bold green")
-        else:
-            answer = Text(f"{trace.failed} is {trace.saw or '(empty)'}, not {trace.wanted}")
-        rows.append((str(number), Text(rule.name), answer))
-    return rows
-
-
-def trace_table(book: RuleBook, decision: Decision) -> Table:
-    """The same as a table."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("", "rule", "answer"):
         table.add_column(title)
-    for row in trace_rows(book, decision):
-        table.add_row(*row)
+    answers = [(step.rule, _answer(step)) for step in steps]
+    answers += [(name, Text("not asked", style="dim")) for name in not_asked]
+    for number, (name, answer) in enumerate(answers, start=1):
+        table.add_row(str(number), shown_text(name), answer)
     return table
+
+
+def _answer(step: RuleTrace | TraceStep) -> Text:
+    if step.matched:
+        return Text("matched", style="bold green")
+    return shown_text(f"{step.failed} is {step.saw or '(empty)'}, not {step.wanted}")
+
+
+def trace_table(book: RuleBook, decision: Decision) -> Table:
+    """The same of a decision of these rules."""
+    return steps_table(decision.trace, (rule.name for rule in book.rules[len(decision.trace) :]))
+
+
+def target_in_words(name: str, *, queue: str, context: str, overflow: tuple[int, str] | None) -> str:
+    """A target, and where a call waits or goes there; `overflow` has its seconds and its queue."""
+    if not queue:
+        return f"{name}: context {context}"
+    onward = f", after {overflow[0]} s queue {overflow[1]}" if overflow else ""
+    return f"{name}: queue {queue}{onward}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def json_text(plain: object) -> str:
+    """JSON to be read by people too; what a terminal would obey is escaped."""
+    return _NOT_FOR_TERMINALS.sub(
+        lambda found: f"\\u{ord(found[0]):04x}", json.dumps(plain, ensure_ascii=False, indent=2)
+    )
 
 
 def decision_as_plain(decision: Decision) -> dict[str, object]:

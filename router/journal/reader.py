@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 import orjson
 
@@ -20,7 +17,7 @@ from router.journal.records import DecisionRecord, Record, parse_record
 MAX_LINE_BYTES: Final = 1024 * 1024
 # About 60,000 calls: hours of a busy centre, read in half a second.
 TAIL_BYTES: Final = 64 * 1024 * 1024
-_ROTATED: Final = re.compile(r"\.[0-9]{1,4}(?:\.(?:gz|bz2|xz))?")
+_ROTATED: Final = re.compile(r"\.[0-9]{1,4}(?:\.(?:gz|bz2|xz|zst))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +50,6 @@ def read_records(path: Path) -> Iterator[Record | BadLine]:
                         yield BadLine(str(path), line, str(error))
     except OSError as error:
         raise JournalError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def open_journal(path: Path) -> BinaryIO:
-    """Open a journal for reading, plain or compressed with gzip, bzip2 or xz: told by its first bytes, not its name.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    with path.open("rb") as stream:
-        magic = stream.read(6)
-    if magic.startswith(b"\x1f\x8b"):
-        return cast("BinaryIO", gzip.open(path))
-    if magic.startswith(b"BZh"):
-        return cast("BinaryIO", bz2.open(path))
-    return cast("BinaryIO", lzma.open(path)) if magic.startswith(b"\xfd7zXZ") else path.open("rb")
 
 
 def journal_files(path: Path) -> list[Path]:

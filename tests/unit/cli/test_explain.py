@@ -119,6 +119,16 @@ def test_the_home_region_completes_the_number(rules: Path) -> None:
     assert answer["decision"]["rule"] == "[bold]VIP[/bold]"
 
 
+@pytest.mark.parametrize("option", ["--called", "--language"])
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_nothing_of_an_option_reaches_the_terminal_as_a_command(
+    rules: Path, option: str, form: tuple[str, ...]
+) -> None:
+    result = run(rules, "--caller", "", "--band", "adult", *form, option, "\x1b[2J\x9b2J\udcff\u2028")
+    assert result.exit_code == 0
+    assert r"\u001b[2J\u009b2J\udcff\u2028" in result.stdout
+
+
 class _Registry:
     """Stands where Redis would be asked."""
 
@@ -148,6 +158,16 @@ def test_without_a_band_the_registry_is_asked(rules: Path, monkeypatch: pytest.M
     assert answer["decision"]["rule"] == "seniors"
     assert answer["facts"]["age_band_source"] == "registry"
     assert asked == ["redis://example.invalid/3"]
+
+
+def test_redis_password_file_is_read_only_when_redis_is_asked(rules: Path) -> None:
+    missing = ("--caller", "13912345678", "--redis-password-file", str(rules.with_name("none")))
+    assert run(rules, *missing, "--band", "adult").exit_code == 0
+    result = run(rules, *missing)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert " ".join(result.stderr.split()).endswith(
+        f"{rules.with_name('none')}: error: the password of Redis cannot be read: No such file or directory"
+    )
 
 
 def test_a_registry_that_is_down_means_an_unknown_band_and_says_so(rules: Path) -> None:
