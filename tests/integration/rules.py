@@ -54,3 +54,10 @@ BRISK_ASSISTANT = """
 exten => s,1,Answer(,i)
  same => n,Wait(30)
 """
+
+UNGREETED = """
+[from-callers]
+exten => _955XX,1,Set(ELDER_GREETED=yes)
+ same => n,Goto(elder-inbound,${EXTEN},1)
+"""
+"""Who dials 955xx has been greeted already, which saves a test the seconds of the greeting."""

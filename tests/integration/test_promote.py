@@ -49,10 +49,10 @@ async def _wait(witness: Witness, callers: Callers, numbers: list[str], called: 
 
 
 async def test_the_last_of_five_is_promoted_and_answered_first(centre_of: Callable[..., Any]) -> None:
-    centre = await centre_of(rules=RULES, callers=SAMPLE, agents={"agent1": 300})
+    centre = await centre_of(rules=RULES, callers=SAMPLE, agents={"agent1": 300}, extra_dialplan=AT_ONCE)
     callers = Callers(centre)
     async with Witness(centre.asterisk) as witness:
-        *first, last = await _wait(witness, callers, FIVE, "95500")
+        *first, last = await _wait(witness, callers, FIVE, "6666")
         status, said = await _promote(centre, last, "--why", "has fallen, help is on the way")
         assert (status, said.partition("; was waiting ")[0]) == (0, "moved from place 5 to the front of agents")
         assert await witness.waiting("agents") == [last, *first]

@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.places import PROJECT
 from tests.integration.conftest import Callers
-from tests.integration.rules import ALL_TO_PEOPLE
+from tests.integration.rules import ALL_TO_PEOPLE, UNGREETED
 from tests.integration.witness import Witness
 
 SAMPLE = PROJECT / "config" / "callers.sample.csv"
@@ -46,7 +46,12 @@ async def _answered(witness: Witness, count: int) -> list[str]:
 
 
 async def test_an_older_caller_who_joins_after_three_younger_is_answered_first(centre_of: Callable[..., Any]) -> None:
-    centre = await centre_of(rules=ALL_TO_PEOPLE.replace("HEAD_START", "5m"), callers=SAMPLE, agents={"agent1": 300})
+    centre = await centre_of(
+        rules=ALL_TO_PEOPLE.replace("HEAD_START", "5m"),
+        callers=SAMPLE,
+        agents={"agent1": 300},
+        extra_dialplan=UNGREETED,
+    )
     callers = Callers(centre)
     async with Witness(centre.asterisk) as witness:
         await _nobody_answers(witness)
@@ -65,7 +70,12 @@ async def test_an_older_caller_who_joins_after_three_younger_is_answered_first(c
 async def test_a_younger_caller_who_has_waited_longer_than_the_head_start_stays_ahead(
     centre_of: Callable[..., Any],
 ) -> None:
-    centre = await centre_of(rules=ALL_TO_PEOPLE.replace("HEAD_START", "3s"), callers=SAMPLE, agents={"agent1": 300})
+    centre = await centre_of(
+        rules=ALL_TO_PEOPLE.replace("HEAD_START", "3s"),
+        callers=SAMPLE,
+        agents={"agent1": 300},
+        extra_dialplan=UNGREETED,
+    )
     callers = Callers(centre)
     async with Witness(centre.asterisk) as witness:
         await _nobody_answers(witness)
@@ -102,7 +112,12 @@ async def test_a_head_start_of_5_minutes_is_behind_a_wait_of_6(centre_of: Callab
 async def test_with_and_without_the_router_the_place_in_the_queue_is_the_same_arithmetic(
     centre_of: Callable[..., Any],
 ) -> None:
-    centre = await centre_of(rules=ALL_TO_PEOPLE.replace("HEAD_START", "5m"), callers=SAMPLE, agents={"agent1": 300})
+    centre = await centre_of(
+        rules=ALL_TO_PEOPLE.replace("HEAD_START", "5m"),
+        callers=SAMPLE,
+        agents={"agent1": 300},
+        extra_dialplan=UNGREETED,
+    )
     callers = Callers(centre)
     async with Witness(centre.asterisk) as witness:
         await _nobody_answers(witness)

@@ -9,7 +9,7 @@ from typing import Any
 from lab.centre import Centre, Record
 from lab.places import PROJECT
 from tests.integration.conftest import Callers
-from tests.integration.rules import BANDS, BRISK_ASSISTANT
+from tests.integration.rules import BANDS, BRISK_ASSISTANT, UNGREETED
 from tests.integration.witness import Witness
 
 SAMPLE = PROJECT / "config" / "callers.sample.csv"
@@ -55,13 +55,6 @@ fallback: {to: people}
     .replace("  never: ", "  never: ")
     .replace("2026 Jan 01 00:00-00:01", "2026 Jan 01 00:00-00:01")
 )
-
-
-UNGREETED = """
-[from-callers]
-exten => _9550X,1,Set(ELDER_GREETED=yes)
- same => n,Goto(elder-inbound,${EXTEN},1)
-"""
 
 
 async def _centre(centre_of: Callable[..., Any], **options: Any) -> Centre:  # noqa: ANN401
