@@ -67,10 +67,7 @@ bench: prompts
 check: lint types test
 
 schema: $(READY)
-	@$(BIN)/python -c "from router.journal.schema import write_schema; from pathlib import Path; write_schema(Path('docs/journal.schema.json'))"
-	@$(BIN)/python -c "from router.rules.cases_schema import cases_schema_text; from pathlib import Path; Path('config/routing-tests.schema.json').write_text(cases_schema_text(), encoding='utf-8')"
-	@$(BIN)/python -c "from router.rules.editor_schema import rules_schema_text; from pathlib import Path; Path('config/routing.schema.json').write_text(rules_schema_text(), encoding='utf-8')"
-	@$(BIN)/python -c "from router.rules.reference import reference; from pathlib import Path; Path('docs/rules.md').write_text(reference(), encoding='utf-8')"
+	@$(LAB) schema
 
 readme: $(READY)
 	@$(LAB) walk

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gzip
 import os
 import pty
 import random
@@ -42,6 +41,9 @@ from router.rules.model import Facts, QueueState
 README: Final = PROJECT / "README.md"
 HEADING: Final = "## Changing the rules"
 CALLS: Final = 2000
+# Where the README says things are; they are in the walk's folder, and in `log` below it.
+CONFIG: Final = "/etc/elder-router"
+LOG: Final = "/var/log/elder-router"
 _PATIENCE_S = 20.0
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2})?")
 _BLOCK = re.compile(r"(?m)^    \$ elder-router .*\n(?:    .*\n|\n(?=    ))*")
@@ -87,8 +89,8 @@ STEPS: Final = (
         "--queue people:agents_free=8"
     ),
     Step("test --rules new.yaml"),
-    Step("diff new.yaml --journal journal.jsonl.1.gz --examples 1"),
-    Step("diff new.yaml --journal journal.jsonl.1.gz --examples 1", _edit(RIGHT)),
+    Step(f"diff new.yaml --journal {LOG}/journal.jsonl.1 --examples 1"),
+    Step(f"diff new.yaml --journal {LOG}/journal.jsonl.1 --examples 1", _edit(RIGHT)),
     Step("rules history", _save),
     Step("rules rollback --yes"),
     Step("explain --call 1795482361.19"),
@@ -150,8 +152,9 @@ def _command(words: str) -> list[str]:
 
 
 async def _shown(folder: Path, words: str) -> str:
-    out, status = await asyncio.to_thread(_on_a_terminal, _command(words), folder)
-    out = out.replace(f"{folder}/", "/etc/elder-router/")
+    command = _command(words.replace(LOG, str(folder / "log")))
+    out, status = await asyncio.to_thread(_on_a_terminal, command, folder)
+    out = out.replace(f"{folder}/log/", f"{LOG}/").replace(f"{folder}/", f"{CONFIG}/")
     if words.startswith("rules"):
         out = _TIME.sub(_FIXED_TIME, out)
     lines = [f"$ elder-router {words}", *out.rstrip("\n").split("\n")]
@@ -194,9 +197,10 @@ def _lay_out(folder: Path) -> None:
     (folder / "ami.secret").write_text("none")
     (folder / "elder-router.yaml").write_text(
         "asterisk:\n  - {name: pbx1, port: 1, secret_file: ami.secret}\nrules: routing.yaml\n"
-        "journal: {file: journal.jsonl, secret_file: callers.key}\n"
+        "journal: {file: log/journal.jsonl, secret_file: callers.key}\n"
     )
-    with gzip.open(folder / "journal.jsonl.1.gz", "wb") as journal:
+    (folder / "log").mkdir()
+    with (folder / "log" / "journal.jsonl.1").open("wb") as journal:
         journal.writelines(_day(load_rules(folder / "routing.yaml"), secret))
 
 

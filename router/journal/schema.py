@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
@@ -28,8 +27,3 @@ def journal_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """The schema as the published file holds it."""
     return json.dumps(journal_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-def write_schema(path: Path) -> None:
-    """Publish the schema at `path`."""
-    path.write_text(schema_text(), encoding="utf-8")

@@ -74,7 +74,7 @@ def _whole_numbers(source: Source, beginnings: set[str], problems: list[Problem]
                 break
             continue
         column = _column(line)
-        message = f"a number needs + and its country code, like +8613912345678 or +8610*; found {quoted(entry)}"
+        message = f"a number needs + and its country code, like +8613900000005 or +8610*; found {quoted(entry)}"
         problems.append(Problem(source.file, number, column, message))
         if len(problems) == MAX_PROBLEMS:
             problems.append(

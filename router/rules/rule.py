@@ -11,8 +11,9 @@ from router.rules.model import Facts, RuleTrace, SpeechProfile, Target
 
 # Texts in `Facts`, of which most calls share a few.
 _PLAIN_FACTS: Final = frozenset({"age_band", "called", "language"})
-# Answers of each rule; whoever dials numbers at random must not fill the memory.
-_MOST_REMEMBERED: Final = 1000
+# Answers of each rule: a centre has some dozen bands, lines and languages, and whoever dials numbers at random must not
+# fill the memory.
+_MOST_REMEMBERED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,7 +242,7 @@ class WhenEntry(_Strict):
         min_length=1,
         max_length=MAX_LISTED,
         title="the caller's number; a call without a number matches none",
-        description='a number with + and country code in quotes like "+8613912345678", the beginning of one '
+        description='a number with + and country code in quotes like "+8613900000005", the beginning of one '
         'like "+8610*", a file of them like vip.txt, or a list of these',
     )
     anonymous: bool | None = Field(
