@@ -83,7 +83,7 @@ class DecisionStream:
         on_read: Told now and then how many bytes have been read, compressed ones as they lie on disk.
 
     Raises:
-        JournalError: One of the files cannot be read; told before any of them is.
+        JournalError: One of the files cannot be read, or is there twice; told before any of them is read.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class DecisionStream:
         self._line = 0
         self.read = Read()
         sizes = [_size(file) for file in self._files]
+        _refuse_twice(self._files)
         self.bytes_total = None if None in sizes else sum(size or 0 for size in sizes)
 
     def refuse(self, reason: str) -> None:
@@ -217,6 +218,25 @@ def _is_json(text: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     return True
+
+
+def _refuse_twice(files: Sequence[Path]) -> None:
+    """Calls that are read twice would count twice.
+
+    Raises:
+        JournalError: A file, by whatever name, is there twice.
+    """
+    seen: dict[object, Path] = {}
+    for file in files:
+        try:
+            status = file.stat() if file != STDIN else None
+        except OSError as error:
+            raise JournalError(f"{file}: cannot be read: {error.strerror}") from error
+        which = (status.st_dev, status.st_ino) if status else STDIN
+        if which in seen:
+            what = f"the same file as {seen[which]}" if seen[which] != file else "named twice"
+            raise JournalError(f"{file}: is {what}; its calls would count twice, so name it once")
+        seen[which] = file
 
 
 def _size(file: Path) -> int | None:
