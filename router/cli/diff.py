@@ -6,13 +6,11 @@ reads the journals, finds the rules of that time, and shows what comes out.
 
 from __future__ import annotations
 
-import json
+import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -22,64 +20,64 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from router.calls.verdict import channel_language
 from router.cli.differing import Shown, as_plain, print_difference
-from router.cli.options import UNREAD_FILE, UNREAD_FOLDER, rules_option
-from router.cli.tracing import console_for_answers
-from router.errors import ConfigurationError, JournalError, Problem
+from router.cli.options import (
+    UNREAD_FILE,
+    CouldNotRunError,
+    history_in,
+    history_option,
+    moment_given,
+    secret_file_option,
+)
+from router.cli.recognising import recogniser_for
+from router.cli.tracing import console_for_answers, json_text, printable
+from router.errors import ConfigurationError, HistoryError, JournalError
 from router.journal.difference import Comparison, Difference
-from router.journal.hashing import caller_key, read_secret
-from router.journal.stream import DecisionStream
-from router.reloading.history import RulesHistory
+from router.journal.reader import journal_files
+from router.journal.stream import DecisionStream, Read
+from router.reloading.history import HistoryEntry
 from router.rules.book import RuleBook, load_rules
-from router.rules.conditions import CallerIs
 from router.rules.durations import in_words
-from router.rules.recorded import Recogniser
 
-_NOBODY_WORSE_OFF, _COULD_NOT_RUN, _PROTECTED_WORSE_OFF = 0, 2, 3
+_NOBODY_WORSE_OFF, _CANNOT_BE_TOLD, _PROTECTED_WORSE_OFF = 0, 2, 3
 _MOST_NAMED = 5
-
-
-class _CouldNotRunError(click.ClickException):
-    """Each problem is a line of its own."""
-
-    exit_code = _COULD_NOT_RUN
-
-    def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature
-        click.echo(self.message, err=True)
+# So many of the lines may be damaged, by a crash or a full disk, before that speaks against all the others.
+_MOST_BAD_SHARE = 0.01
 
 
 @click.command("diff")
-@click.argument("new_rules", metavar="NEW.yaml", type=click.Path(path_type=Path))
-@click.argument("more_journals", metavar="", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("new_rules", metavar="NEW.yaml", type=click.Path(path_type=Path, readable=False))
+@click.argument("more_journals", metavar="", nargs=-1, type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--journal",
     "journals",
     metavar="FILE...",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Journals, in the order of their time; - is standard input. Plain or compressed (gzip, bzip2, xz). "
-    "[default: as the settings file says]",
+    "[default: the one that the settings file says, after the last that was rotated away from it]",
 )
 @click.option(
     "--since", metavar="TIME", help='Leave out decisions before: "2026-11-23 09:00", in the new rules\' zone.'
 )
 @click.option("--until", metavar="TIME", help="Leave out decisions from then on.")
+@secret_file_option
 @click.option(
-    "--secret-file",
+    "--rules",
+    "rules_path",
     type=UNREAD_FILE,
-    help="The key of the journal's hashes, for rules that name callers. [default: as the settings file says]",
+    default=Path("config/routing.yaml"),
+    envvar="ELDER_RULES",
+    show_default=True,
+    help="The rules in force here, which NEW.yaml is to replace.",
 )
-@rules_option
-@click.option(
-    "--history",
-    "history_folder",
-    type=UNREAD_FOLDER,
-    help="Where versions of the rules are kept. [default: as the settings file says]",
-)
+@history_option()
 @click.option(
     "--examples", type=click.IntRange(0, 20), default=3, show_default=True, help="Calls shown of each difference."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what comes out as JSON.")
-@click.option("--journal-file", hidden=True, type=click.Path(path_type=Path), help="What the settings file says.")
+@click.option(
+    "--journal-file", hidden=True, type=click.Path(path_type=Path, readable=False), help="What the settings file says."
+)
 @click.pass_context
 def diff(
     context: click.Context,
@@ -103,44 +101,60 @@ def diff(
     and taken as not matching.
 
     The gate: callers of age bands that the new rules protect, or the old ones did, must not lose a person (from a
-    queue to a context of the dialplan), nor wait behind where they would have been: with a smaller head start than
-    they had, or with others getting further ahead of them in their queue. The old rules are those that decided, out of
-    --history, and those in force, --rules.
+    queue to a context of the dialplan), a head start or an overflow, nor have it later, nor have others join a queue
+    that was theirs or get further ahead of them there. Not judged is how busy a queue is, how callers are spoken to,
+    and whether one protected band gets ahead of another; the last two are told. The old rules are those that decided,
+    out of --history, and those in force, --rules.
 
     Exits 0 when no protected caller is worse off, 3 when one is, 2 when that cannot be told: the new rules are wrong, a
-    journal cannot be read, or no decision is in it.
+    journal cannot be read, no decision is in it, one of a protected caller cannot be put to the new rules, or more than
+    a hundredth of the lines are no records.
     """
-    files = (*journals, *more_journals) or ((journal_file,) if journal_file else ())
+    files = (*journals, *more_journals) or _last_two(journal_file)
     if not files:
         raise click.UsageError("where is the journal? name it with --journal, or the settings file with --config")
     try:
         book = load_rules(new_rules)
+        zone = ZoneInfo(book.timezone)
         comparison = Comparison(
             book,
-            recogniser=_recogniser(book, new_rules, secret_file),
+            recogniser=recogniser_for(book, str(new_rules), secret_file),
             spoken=channel_language,
-            since=_moment("--since", since, book),
-            until=_moment("--until", until, book),
+            since=moment_given("--since", since, zone) if since is not None else None,
+            until=moment_given("--until", until, zone) if until is not None else None,
             examples=examples,
         )
         stream = _replay(comparison, files)
     except (ConfigurationError, JournalError) as error:
-        raise _CouldNotRunError(str(error)) from error
+        raise CouldNotRunError(str(error)) from error
     old = _OldRules.find(comparison.versions, rules_path, history_folder)
-    protected = book.protected | old.protected
-    if old.missing:  # whom they protected is not known; a band that is gone may have been one
-        protected |= comparison.bands - set(book.bands.names)
-    difference = comparison.result(protected)
+    known = book.protected | old.protected
+    protected = known | comparison.bands if old.missing else known  # whom those protected is not known
+    difference = comparison.result(protected, known, old.books)
     for complaint in stream.read.complaints():
-        click.echo(complaint, err=True)
+        click.echo(printable(complaint), err=True)
     if not difference.compared:
-        raise _CouldNotRunError(_nothing_compared(files, difference))
-    shown = Shown(new_rules, book, difference, stream.read, protected, tuple(old.notes(book, difference)))
+        raise CouldNotRunError(_nothing_compared(files, difference))
+    untold = _untold(difference, stream.read)
+    notes = tuple(old.notes(book, difference))
+    shown = Shown(new_rules, files, book, difference, stream.read, protected, untold, notes)
     if as_json:
-        click.echo(json.dumps(as_plain(shown), ensure_ascii=False, indent=2))
+        click.echo(json_text(as_plain(shown)))
     else:
         print_difference(console_for_answers(), shown)
-    context.exit(_PROTECTED_WORSE_OFF if difference.harmed else _NOBODY_WORSE_OFF)
+    if difference.harmed:
+        context.exit(_PROTECTED_WORSE_OFF)
+    context.exit(_CANNOT_BE_TOLD if protected and untold else _NOBODY_WORSE_OFF)
+
+
+def _last_two(journal: Path | None) -> tuple[Path, ...]:
+    """The journal after what was rotated away from it last: by itself it would hold minutes of calls after that."""
+    if journal is None:
+        return ()
+    rotated = [file for file in journal_files(journal) if file != journal]
+    if rotated and not journal.exists():
+        return (rotated[0],)
+    return (*rotated[:1], journal)
 
 
 def _replay(comparison: Comparison, files: Sequence[Path]) -> DecisionStream:
@@ -163,70 +177,53 @@ def _replay(comparison: Comparison, files: Sequence[Path]) -> DecisionStream:
     return stream
 
 
-def _recogniser(book: RuleBook, file: Path, secret_file: Path | None) -> Recogniser:
-    """Tells callers whom the rules name; needs the journal's key only if they name any.
-
-    Raises:
-        ConfigurationError: They do, and the key is not to be had.
-    """
-    naming = next((rule for rule in book.rules if any(isinstance(c, CallerIs) for c in rule.conditions)), None)
-    if naming is None:
-        return Recogniser(lambda _: "")
-    why = f'{file} names callers (in the rule "{naming.name}"), whom the journal has as keyed hashes only'
-    if secret_file is None:
-        problem = f"{why}; name the file with the key by --secret-file, or the settings file by --config"
-        raise ConfigurationError([Problem(str(file), 0, 0, problem.removeprefix(f"{file} "))])
-    try:
-        secret = read_secret(secret_file)
-    except ConfigurationError as error:
-        hint = Problem(str(file), 0, 0, f"{why.removeprefix(f'{file} ')}; the key is needed to tell them")
-        raise ConfigurationError([*error.problems, hint]) from error
-    return Recogniser(partial(caller_key, secret))
-
-
 @dataclass(frozen=True, slots=True)
 class _OldRules:
     """The rules that decided the calls, and those in force; `missing` are the versions that are not to be had."""
 
-    books: tuple[RuleBook, ...]
+    books: Mapping[str, RuleBook]
     missing: tuple[str, ...]
-    wrong: str
+    wrong: tuple[str, ...]
 
     @classmethod
     def find(cls, versions: Iterable[str], rules_path: Path, history_folder: Path | None) -> _OldRules:
         """Look for the rules of these versions."""
         books: dict[str, RuleBook] = {}
-        wrong = ""
-        if rules_path.exists():
+        wrong = []
+        if os.path.exists(rules_path):  # noqa: PTH110 - which is of a file that may not be looked for, too
             try:
                 in_force = load_rules(rules_path)
                 books[in_force.version] = in_force
             except ConfigurationError as error:
-                wrong = f"the rules in force are wrong and were not looked at: {error.problems[0]}"
-        kept = {entry.version: entry for entry in RulesHistory(history_folder).entries()} if history_folder else {}
+                wrong.append(f"the rules in force are wrong and were not looked at: {error.problems[0]}")
+        kept: dict[str, HistoryEntry] = {}
+        if history_folder:
+            try:
+                kept = {entry.version: entry for entry in history_in(history_folder).entries()}
+            except HistoryError as error:
+                wrong.append(f"the history of the rules was not looked at: {error}")
         for version in versions:
             if version in kept and version not in books:
                 with suppress(ConfigurationError):  # right for the program that took them, and not for this one
                     books[version] = load_rules(kept[version].folder / kept[version].rules_name)
         missing = tuple(version for version in versions if version not in books)
-        return cls(tuple(books.values()), missing, wrong)
+        return cls(books, missing, tuple(wrong))
 
     @property
     def protected(self) -> frozenset[str]:
         """The age bands that any of them protects."""
-        return frozenset().union(*(book.protected for book in self.books))
+        return frozenset().union(*(book.protected for book in self.books.values()))
 
     def notes(self, book: RuleBook, difference: Difference) -> Iterator[str]:
         """What is not known of them, and matters."""
-        if self.wrong:
-            yield self.wrong
+        yield from self.wrong
         if self.missing:
             yield (
                 f"the rules of {_versions(self.missing)} are not to be had, so that it is not known which age bands "
-                "they protected: name them by --rules, or where they are kept by --history. Until then, bands that "
-                "the new rules do not define count as protected"
+                "they protected: name them by --rules, or where they are kept by --history. Until then, every age "
+                "band counts as protected"
             )
-        for old in self.books:
+        for old in self.books.values():
             if (calls := difference.versions.get(old.version)) and 0 < old.repeat_within_s < book.repeat_within_s:
                 yield (
                     f"the new rules count calls within {in_words(book.repeat_within_s)}; of {calls:,} decisions, those "
@@ -239,15 +236,17 @@ def _versions(names: Sequence[str]) -> str:
     return f"version{'s' if len(names) > 1 else ''} {', '.join(names[:_MOST_NAMED])}{more}"
 
 
-def _moment(option: str, text: str | None, book: RuleBook) -> datetime | None:
-    if text is None:
-        return None
-    zone = ZoneInfo(book.timezone)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.BadParameter('write a time like "2026-11-23 09:00"', param_hint=option) from error
-    return moment.astimezone(zone) if moment.tzinfo else moment.replace(tzinfo=zone)
+def _untold(difference: Difference, read: Read) -> str:
+    """Why the gate must not be taken for passed, if so: what could not be read may have been protected callers'."""
+    refused = sum(band.refused for band in difference.bands if band.is_protected)
+    if refused:
+        many = "s" if refused > 1 else ""
+        return f"{refused:,} decision{many} of protected callers could not be put to the new rules"
+    unknown = read.bad - sum(band.refused for band in difference.bands)
+    lines = read.bad + read.decisions + read.others
+    if unknown > _MOST_BAD_SHARE * lines:
+        return f"{unknown:,} of {lines:,} lines are no records, and whose they were is not known"
+    return ""
 
 
 def _nothing_compared(files: Sequence[Path], difference: Difference) -> str:

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from router.cli import main
+from router.errors import HistoryError
 from router.journal.hashing import caller_key
 from router.reloading.history import RulesHistory
 from router.rules.book import load_rules
@@ -39,6 +40,10 @@ rules:
   - {name: rest, then: {to: assistant}}
 fallback: {to: people}
 """
+PASSED = (
+    "no protected caller (senior) loses a person, a head start or an overflow or waits longer for it, and no others "
+    "join their queue or get further ahead of them. How busy a queue is, is not judged."
+)
 UNPROTECTED = OLD.replace("protected: [senior]", "protected: []").replace("to: care, head_start: 5m", "to: assistant")
 
 
@@ -122,6 +127,7 @@ def test_the_same_rules_route_nobody_differently(place: Place) -> None:
     assert place.plain(result) == [
         f"new rules           routing.yaml, version {place.version}",
         f"decided by          version {place.version}",
+        "journal             journal.jsonl",
         "made                2026-03-02 09:00:00 to 2026-03-02 09:00:04 CST",
         "compared            5 decisions",
         "routed differently  0 (0.00%)",
@@ -130,7 +136,7 @@ def test_the_same_rules_route_nobody_differently(place: Place) -> None:
         "adult                       3                   0",
         "senior (protected)          2                   0",
         "",
-        "GATE: passed: no protected caller loses a person or waits behind where they would have been (senior).",
+        f"GATE: passed: {PASSED}",
     ]
 
 
@@ -147,6 +153,7 @@ def test_who_would_be_routed_differently_is_shown_and_the_gate_closes(place: Pla
     assert place.plain(result) == [
         f"new rules           new.yaml, version {load_rules(new).version}",
         f"decided by          version {place.version}",
+        "journal             journal.jsonl",
         "made                2026-03-02 09:00:00 to 2026-03-02 09:00:04 CST",
         "compared            5 decisions",
         "routed differently  5 (100.00%)",
@@ -170,8 +177,8 @@ def test_who_would_be_routed_differently_is_shown_and_the_gate_closes(place: Pla
         "GATE: not passed: 2 decisions leave protected callers (senior) worse off:",
         "",
         "  waits behind: a smaller head start",
-        "        2  senior: queue senior-care with a head start of 5m → queue senior-care with a head start of 3m; "
-        "5m ahead of all others before, 3m ahead of all others now",
+        "        2  senior: queue senior-care (head start 5m, overflow after 1m to agents) → queue senior-care (head "
+        "start 3m, overflow after 1m to agents); no others before, no others now",
         "           like  2026-03-02 09:00:00  +86139****0000 (senior) called 95500, call 1790000000.0 on pbx1",
         '                 "seniors"',
     ]
@@ -189,10 +196,23 @@ def test_others_ahead_close_the_gate_for_those_whose_own_route_is_the_same(place
     assert place.plain(result)[-4:] == [
         "GATE: not passed: 2 decisions leave protected callers (senior) worse off:",
         "",
-        "  waits behind: others get further ahead",
-        "        2  senior: queue senior-care with a head start of 5m; 5m ahead of all others before, "
+        "  waits behind: others join their queue",
+        "        2  senior: queue senior-care (head start 5m, overflow after 1m to agents); no others before, "
         "up to 5m behind others now",
     ]
+
+
+def test_a_smaller_head_start_that_is_still_the_largest_is_told_to_be(place: Place) -> None:
+    others = ("{name: rest, then: {to: assistant}}", "{name: rest, then: {to: care}}")
+    place.rules.write_text(replaced(others))
+    place.version = load_rules(place.rules).version
+    lines = [place.line(1, CARE), place.line(2, CARE, age_band="adult", rule="rest", head_start_s=0)]
+    place.journal.write_bytes(b"".join(lines))
+    result = place.diff(place.new(replaced(others, ("head_start: 5m", "head_start: 4m"))), "--examples", "0")
+    assert result.exit_code == 3
+    assert place.plain(result)[-1].endswith(
+        "; 5m ahead of all others before, 4m ahead of all others now, though ahead of all others still"
+    )
 
 
 def test_bands_that_only_the_rules_in_force_protect_are_protected(place: Place) -> None:
@@ -201,7 +221,7 @@ def test_bands_that_only_the_rules_in_force_protect_are_protected(place: Place) 
     assert place.plain(result)[-3:] == [
         "",
         "  loses a person",
-        "        2  senior: queue senior-care with a head start of 5m → context router-assistant",
+        "        2  senior: queue senior-care (head start 5m, overflow after 1m to agents) → context router-assistant",
     ]
 
 
@@ -213,21 +233,24 @@ def test_bands_that_only_earlier_rules_protected_are_protected_too(place: Place)
     assert "To know:" not in result.stdout
 
 
-def test_where_the_rules_of_that_time_are_not_kept_that_is_told_and_bands_that_are_gone_count(place: Place) -> None:
+def test_where_the_rules_of_that_time_are_not_kept_that_is_told_and_every_band_counts(place: Place) -> None:
     place.write("routing.yaml", UNPROTECTED)
     result = place.diff(place.new(UNPROTECTED), "--examples", "0")
-    assert result.exit_code == 0
-    assert place.plain(result)[-4:] == [
+    assert result.exit_code == 3
+    assert place.plain(result)[-7:] == [
         "To know:",
         f"  - the rules of version {place.version} are not to be had, so that it is not known which age bands they "
-        "protected: name them by --rules, or where they are kept by --history. Until then, bands that the new rules "
-        "do not define count as protected",
+        "protected: name them by --rules, or where they are kept by --history. Until then, every age band counts as "
+        "protected",
         "",
-        "GATE: no age band is protected, neither by the new rules nor by the old ones that are known.",
+        "GATE: not passed: 2 decisions leave protected callers (adult, senior) worse off:",
+        "",
+        "  loses a person",
+        "        2  senior: queue senior-care (head start 5m, overflow after 1m to agents) → context router-assistant",
     ]
     gone = place.diff(place.new(UNPROTECTED.replace("senior", "aged")), "--examples", "0")
     assert gone.exit_code == 3
-    assert "GATE: not passed: 2 decisions leave protected callers (senior) worse off:" in gone.stdout
+    assert "GATE: not passed: 2 decisions leave protected callers (adult, senior) worse off:" in gone.stdout
     assert (
         "  - 2 decisions are of the age band `senior`, which the new rules do not define: they count as of unknown "
         "age, as the router takes them"
@@ -243,6 +266,91 @@ def test_rules_in_force_that_are_wrong_are_told_of(place: Place) -> None:
     )
 
 
+def test_a_history_that_may_not_be_read_is_told_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> RulesHistory:
+        raise HistoryError(f"{folder} cannot be read: Permission denied")
+
+    monkeypatch.setattr(sys.modules["router.cli.diff"], "history_in", refuse)
+    place.write("routing.yaml", UNPROTECTED)
+    assert "  - the history of the rules was not looked at: history cannot be read: Permission denied" in place.plain(
+        place.diff(place.new(UNPROTECTED))
+    )
+
+
+def test_no_age_band_protected_is_told(place: Place) -> None:
+    place.rules.write_text(UNPROTECTED)
+    place.version = load_rules(place.rules).version
+    place.record(2, 3)
+    result = place.diff(place.rules)
+    assert result.exit_code == 0
+    assert (
+        "GATE: no age band is protected, neither by the new rules nor by the old ones that are known."
+    ) in place.plain(result)
+
+
+def test_what_the_gate_leaves_to_people_is_told(place: Place) -> None:
+    elder = replaced(
+        ("{name: senior, from: 60}]", "{name: senior, from: 60}, {name: elder, from: 75}]"),
+        ("protected: [senior]", "protected: [senior, elder]"),
+        (
+            "  - {name: rest,",
+            "  - {name: elders, when: {age_band: elder}, then: {to: care, head_start: 8m}}\n  - {name: rest,",
+        ),
+    )
+    place.rules.write_text(elder)
+    place.version = load_rules(place.rules).version
+    elders = {"age_band": "elder", "rule": "elders", "head_start_s": 480, "speech": "standard"}
+    with place.journal.open("wb") as stream:
+        stream.writelines(
+            [place.line(1, CARE), place.line(2, CARE), place.line(3, CARE, channel_language="zh", **elders)]
+        )
+    new = place.new(replaced(("head_start: 8m", "head_start: 2h"), (", speech: unhurried", ""), text=elder))
+    result = place.diff(new)
+    assert result.exit_code == 0
+    assert place.plain(result)[-5:-1] == [
+        "To know:",
+        "  - 2 decisions of `senior` would have callers of other protected age bands further ahead of them in the "
+        "queue senior-care; the gate leaves that to you",
+        "  - 2 decisions of protected callers would be spoken to faster; the gate leaves that to you",
+        "",
+    ]
+    gate = json.loads(place.diff(new, "--json").stdout)["gate"]
+    assert gate["outranked"] == [{"band": "senior", "queue": "senior-care", "calls": 2}]
+    assert (gate["passed"], gate["spoken_to_faster"]) == (True, 2)
+
+
+def test_a_gate_that_cannot_see_protected_callers_is_not_passed(place: Place) -> None:
+    place.record(0, 3)
+    with place.journal.open("ab") as stream:
+        stream.writelines([place.line(7, CARE, at="x"), place.line(8, CARE, at="x")])
+    result = place.diff(place.rules)
+    assert result.exit_code == 2
+    assert place.plain(result)[-1] == (
+        "GATE: cannot be told (senior): 2 decisions of protected callers could not be put to the new rules."
+    )
+    gate = json.loads(place.diff(place.rules, "--json").stdout)["gate"]
+    assert (gate["passed"], gate["cannot_be_told"]) == (
+        False,
+        "2 decisions of protected callers could not be put to the new rules",
+    )
+    place.record(0, 3)
+    with place.journal.open("ab") as stream:
+        stream.writelines([place.line(7, ASSISTANT, at="x")])  # nobody protected
+    assert place.diff(place.rules).exit_code == 0
+
+
+def test_damaged_lines_speak_against_the_gate_where_they_are_more_than_a_hundredth(place: Place) -> None:
+    lines = [place.line(number % 9, CARE) for number in range(99)]
+    place.journal.write_bytes(b"".join([*lines, b"nonsense\n"]))
+    assert place.diff(place.rules).exit_code == 0
+    place.journal.write_bytes(b"".join([*lines[1:], b"nonsense\n"]))
+    result = place.diff(place.rules)
+    assert result.exit_code == 2
+    assert place.plain(result)[-1] == (
+        "GATE: cannot be told (senior): 1 of 99 lines are no records, and whose they were is not known."
+    )
+
+
 def test_what_the_records_do_not_tell_is_told(place: Place) -> None:
     new = place.new(
         replaced(
@@ -255,6 +363,9 @@ def test_what_the_records_do_not_tell_is_told(place: Place) -> None:
         "  - `repeat`: the new rules ask for how often a caller has called, which 5 decisions do not tell; taken as "
         "not matching"
     ) in place.plain(result)
+    assert place.plain(result)[-1] == (
+        "GATE: passed, as far as 0 of 2 decisions of protected callers, 0 of 3 decisions of others tell: " + PASSED
+    )
     busy = "rules:\n  - {name: busy, when: {queue: {people: {waiting_over: 9}}}, then: {to: people}}\n"
     assert (
         "  - `queue`: the new rules ask for the state of the queue of `people`, which 5 decisions do not tell; taken "
@@ -328,6 +439,30 @@ def test_journals_are_read_in_the_order_given_compressed_or_not(place: Place) ->
         assert (found["compared"], found["complaints"]) == (4, [])
 
 
+def test_the_journal_of_the_settings_is_read_after_what_was_rotated_away_from_it_last(place: Place) -> None:
+    """Right after that it holds minutes of calls."""
+    last, before = place.folder / "journal.jsonl.1", place.folder / "journal.jsonl.2.gz"
+    last.write_bytes(place.record(4, 0))
+    before.write_bytes(gzip.compress(place.record(9, 0)))
+    place.record(0, 1)
+    result = place.diff(place.rules)
+    assert "journals            journal.jsonl.1, journal.jsonl" in place.plain(result)
+    assert "compared            5 decisions" in place.plain(result)
+    place.journal.unlink()
+    assert "journal             journal.jsonl.1" in place.plain(place.diff(place.rules))
+    last.unlink()
+    before.unlink()
+    assert place.said(place.diff(place.rules)) == ["journal.jsonl: cannot be read: No such file or directory"]
+
+
+def test_no_journal_is_read_twice(place: Place) -> None:
+    result = place.diff(place.rules, place.journal, place.journal)
+    assert (result.exit_code, place.said(result)) == (
+        2,
+        ["journal.jsonl: is named twice; its calls would count twice, so name it once"],
+    )
+
+
 def test_dash_is_standard_input(place: Place) -> None:
     result = place.diff(place.rules, "--journal", "-", "--json", stdin=gzip.compress(place.record(4, 0)))
     assert json.loads(result.stdout)["compared"] == 4
@@ -343,7 +478,7 @@ def test_bad_lines_and_journals_cut_short_are_told_of_and_the_rest_counts(place:
     cut.write_bytes(gzip.compress(b"".join(noise))[:-9000])
     new = place.new(replaced(("rules:\n", "rules:\n  - {name: l, when: {called: '1*'}, then: {to: people}}\n")))
     result = place.diff(new, cut, place.journal, "--json")
-    assert result.exit_code == 0
+    assert result.exit_code == 2, "the last is a senior's"
     found = json.loads(result.stdout)
     assert 800 < found["compared"] < 900 + 3
     assert found["not_compared"]["bad_lines"] == 2
@@ -351,7 +486,7 @@ def test_bad_lines_and_journals_cut_short_are_told_of_and_the_rest_counts(place:
         "cut.gz: its compressed data end too soon, as while it is being written; what comes before that counts",
         "2 lines are no records and do not count:",
         "journal.jsonl:2: is no JSON: invalid literal, expected 'null'",
-        "journal.jsonl:8: is no decision that can be replayed: 'NoneType' object is not subscriptable",
+        "journal.jsonl:8: is no decision that can be replayed: called is no text",
     ]
 
 
@@ -363,6 +498,10 @@ def test_since_and_until_are_in_the_zone_of_the_rules(place: Place) -> None:
     assert compared("--since", "2026-03-02 09:00:01") == (4, 1)
     assert compared("--until", "2026-03-02 09:00:01") == (1, 4)
     assert compared("--since", "2026-03-02T01:00:01Z", "--until", "2026-03-02 09:00:03") == (2, 3)
+    assert compared("--since", "2026-03-02 09:00:01", "--until", "2100-12-31T23:59-12:00") == (4, 1)
+    for far in ("0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00"):
+        result = place.diff(place.rules, "--until", far)
+        assert (result.exit_code, "--until: write a year from 2000 to 2100" in result.stderr) == (2, True)
     wrong = place.diff(place.rules, "--since", "yesterday")
     assert wrong.exit_code == 2
     assert 'Invalid value for --since: write a time like "2026-11-23 09:00"' in wrong.stderr
@@ -439,6 +578,7 @@ def test_json_holds_everything(place: Place) -> None:
     assert found == {
         "new_rules": str(new),
         "rules_version": load_rules(new).version,
+        "journals": [str(place.journal)],
         "versions": {place.version: 5},
         "first": "2026-03-02T01:00:00+00:00",
         "last": "2026-03-02T01:00:04+00:00",
@@ -446,8 +586,24 @@ def test_json_holds_everything(place: Place) -> None:
         "differ": 2,
         "not_compared": {"fell_back": 0, "undecided": 0, "outside_of_time": 0, "bad_lines": 0},
         "bands": [
-            {"band": "adult", "protected": False, "defined": True, "compared": 3, "differ": 0},
-            {"band": "senior", "protected": True, "defined": True, "compared": 2, "differ": 2},
+            {
+                "band": "adult",
+                "protected": False,
+                "defined": True,
+                "compared": 3,
+                "differ": 0,
+                "not_told": 0,
+                "refused": 0,
+            },
+            {
+                "band": "senior",
+                "protected": True,
+                "defined": True,
+                "compared": 2,
+                "differ": 2,
+                "not_told": 0,
+                "refused": 0,
+            },
         ],
         "changes": [
             {
@@ -480,18 +636,34 @@ def test_json_holds_everything(place: Place) -> None:
         "changes_left_out": {"kinds": 0, "calls": 0},
         "gate": {
             "passed": False,
+            "cannot_be_told": "",
             "protected": ["senior"],
             "worse_off": [
                 {
                     "harm": "loses_person",
                     "band": "senior",
-                    "from": {"queue": "senior-care", "context": "", "head_start_s": 300},
-                    "to": {"queue": "", "context": "router-assistant", "head_start_s": 0},
-                    "others_ahead_s": {"from": -300, "to": None},
+                    "queue": "",
+                    "from": {
+                        "queue": "senior-care",
+                        "context": "",
+                        "head_start_s": 300,
+                        "overflow_s": 60,
+                        "overflow_queue": "agents",
+                    },
+                    "to": {
+                        "queue": "",
+                        "context": "router-assistant",
+                        "head_start_s": 0,
+                        "overflow_s": None,
+                        "overflow_queue": "",
+                    },
+                    "others_ahead_s": {"from": None, "to": None},
                     "calls": 2,
                     "examples": [example],
                 }
             ],
+            "outranked": [],
+            "spoken_to_faster": 0,
         },
         "not_told": [],
         "notes": [],
@@ -512,10 +684,18 @@ def test_no_more_changes_are_shown_than_anybody_reads(place: Place) -> None:
 
 
 def test_what_a_terminal_would_obey_is_not_shown(place: Place) -> None:
-    place.record(0, 1, called="95\x1b[2J500", agent_label="x")
-    result = place.diff(place.rules)
-    assert "\x1b" not in result.stdout
-    assert "95?[2J500" in result.stdout
+    bad = dict.fromkeys(
+        ("called", "target", "queue", "agent_label", "rules_version", "overflow_queue"), "a\x1b[2J\x9bb"
+    )
+    for changes in (*({name: text} for name, text in bad.items()), bad):
+        place.record(1, 0, **changes)
+        as_json = place.diff(place.new(UNPROTECTED), "--json").output
+        assert "\x9b" not in as_json
+        assert json.loads(as_json)["compared"] == 1
+        result = place.diff(place.new(UNPROTECTED))
+        assert "\x1b" not in result.output
+        assert "\x9b" not in result.output
+        assert "a\\u001b[2J\\u009bb" in result.stdout
 
 
 def test_on_a_terminal_a_bar_shows_how_far_it_is_and_goes_away(place: Place) -> None:

@@ -10,7 +10,7 @@ from router.calls.verdict import channel_language
 from router.errors import JournalError
 from router.journal import difference as difference_module
 from router.journal.difference import Comparison, Difference
-from router.journal.harm import Harm
+from router.journal.harm import Harm, Outranked
 from router.journal.hashing import caller_key
 from router.rules.book import RuleBook, rules_from, source_of_text
 from router.rules.recorded import Recogniser
@@ -25,6 +25,10 @@ speech: {unhurried: {rate: 0.85}, clear: {rate: 0.9}}
 targets:
   people: {queue: agents}
   care: {queue: senior-care, overflow: {after: 60s, to: people}}
+  patient: {queue: senior-care, overflow: {after: 61s, to: people}}
+  closed: {queue: senior-care}
+  apart: {queue: apart}
+  busy: {queue: busy, overflow: {after: 1s, to: closed}}
   assistant: {context: router-assistant}
 calendars: {office: {hours: "Mo-Fr 09:00-18:00"}}
 rules:
@@ -83,13 +87,16 @@ def recorded(*changes: dict[str, Any], number: str = "+8613900000001", **more: A
 
 
 def compared(
-    book: RuleBook, *decisions: dict[str, Any], protected: frozenset[str] = frozenset({"senior"})
+    book: RuleBook,
+    *decisions: dict[str, Any],
+    protected: frozenset[str] = frozenset({"senior"}),
+    known: frozenset[str] | None = None,
 ) -> Difference:
     """What comes out when the age bands `protected` are so, by the rules of that time."""
     comparison = Comparison(book, recogniser=Recogniser(KEY_OF), spoken=channel_language)
     for fields in decisions:
         assert comparison.take(dict(fields)) == ""
-    return comparison.result(protected)
+    return comparison.result(protected, known)
 
 
 def test_what_the_rules_decide_alike_does_not_differ() -> None:
@@ -288,18 +295,43 @@ def test_others_with_a_larger_head_start_are_harm_to_those_whose_own_route_is_th
     assert len(harmed.calls.examples) == 1
 
 
-def test_others_who_come_into_the_queue_with_no_head_start_are_no_harm() -> None:
-    book = rules(SENIORS, "  - {name: rest, then: {to: care}}\n")
-    assert compared(book, recorded(CARE), recorded(ASSISTANT)).harmed == ()
-    some = rules(SENIORS, "  - {name: rest, then: {to: care, head_start: 1s}}\n")
-    (harmed,) = compared(some, recorded(CARE), recorded(ASSISTANT)).harmed
+@pytest.mark.parametrize("line", ["{to: care}", "{to: care, head_start: 1s}", "{to: busy}"])
+def test_others_who_come_into_a_queue_that_was_theirs_are_harm_whatever_their_head_start(line: str) -> None:
+    book = rules(SENIORS, f"  - {{name: rest, then: {line}}}\n")
+    (harmed,) = compared(book, recorded(CARE), recorded(ASSISTANT)).harmed
+    assert (harmed.harm, harmed.queue, harmed.old_ahead_s) == (Harm.OTHERS_JOIN, "senior-care", None)
+    assert harmed.new_ahead_s in {-300, -299}
+
+
+@pytest.mark.parametrize("line", ["{to: people}", "{to: people, head_start: 10m}"])
+def test_who_moves_out_of_a_queue_of_their_own_to_where_others_are_is_harmed(line: str) -> None:
+    book = rules(SENIORS.replace("care", "people"), f"  - {{name: rest, then: {line}}}\n")
+    (harmed,) = compared(book, recorded(CARE), recorded(ASSISTANT)).harmed
+    assert (harmed.harm, harmed.new.queue, harmed.old_ahead_s) == (Harm.OTHERS_JOIN, "agents", None)
+
+
+def test_who_moves_to_where_others_are_further_ahead_is_harmed() -> None:
+    to_care = recorded(ASSISTANT, CARE, age_band="adult", rule="rest", head_start_s=0)
+    book = rules(SENIORS.replace("care", "people"), "  - {name: rest, then: {to: people, head_start: 10m}}\n")
+    (harmed,) = compared(book, recorded(CARE), to_care).harmed
+    assert (harmed.harm, harmed.old_ahead_s, harmed.new_ahead_s) == (Harm.OTHERS_AHEAD, -300, 300)
+
+
+def test_others_ahead_in_the_queue_that_they_overflow_into_are_harm_and_others_there_alone_are_none() -> None:
+    others = "  - {name: rest, then: {to: people, head_start: %s}}\n"
+    assert compared(rules(SENIORS, others % "0s"), recorded(CARE), recorded(ASSISTANT)).harmed == ()
+    (harmed,) = compared(rules(SENIORS, others % "1s"), recorded(CARE), recorded(ASSISTANT)).harmed
+    assert (harmed.harm, harmed.queue, harmed.new.queue) == (Harm.OTHERS_AHEAD, "agents", "senior-care")
     assert (harmed.old_ahead_s, harmed.new_ahead_s) == (-300, -299)
 
 
-def test_who_moves_into_a_queue_where_others_are_ahead_is_harmed() -> None:
-    book = rules(SENIORS.replace("care", "people"), "  - {name: rest, then: {to: people, head_start: 10m}}\n")
-    (harmed,) = compared(book, recorded(CARE), recorded(ASSISTANT)).harmed
-    assert (harmed.harm, harmed.new.queue, harmed.new_ahead_s) == (Harm.OTHERS_AHEAD, "agents", 300)
+def test_of_bands_of_which_it_is_not_known_whether_they_are_protected_callers_are_others_to_each_other() -> None:
+    to_care = recorded(ASSISTANT, CARE, age_band="adult", rule="rest", head_start_s=0)
+    book = rules(SENIORS, "  - {name: rest, then: {to: care, head_start: 10m}}\n")
+    both = frozenset({"senior", "adult"})
+    assert compared(book, recorded(CARE), to_care, protected=both).harmed == ()
+    (harmed,) = compared(book, recorded(CARE), to_care, protected=both, known=frozenset({"senior"})).harmed
+    assert (harmed.harm, harmed.band) == (Harm.OTHERS_AHEAD, "senior")
 
 
 def test_who_gains_as_much_as_the_others_is_not_harmed() -> None:
@@ -308,34 +340,69 @@ def test_who_gains_as_much_as_the_others_is_not_harmed() -> None:
     assert compared(book, recorded(CARE), to_care).harmed == ()
 
 
-def test_other_protected_callers_may_get_ahead() -> None:
+def test_other_protected_bands_may_get_ahead_which_is_told_and_others_of_the_same_band_may_not() -> None:
     book = rules(
         "  - {name: known, when: {caller: '+8613900000002'}, then: {to: care, head_start: 1h}}\n",
         SENIORS,
         REST,
     )
     known = recorded(CARE, number="+8613900000002", caller="+86139****0002")
-    assert compared(book, recorded(CARE), known).harmed == ()
-    (harmed,) = compared(book, recorded(CARE), {**known, "age_band": "adult"}).harmed
-    assert harmed.harm is Harm.OTHERS_AHEAD
+    (fellows,) = compared(book, recorded(CARE), known).harmed
+    assert (fellows.harm, fellows.calls.count) == (Harm.FELLOWS_AHEAD, 1)
+    assert (fellows.old_ahead_s, fellows.new_ahead_s) == (0, 3300)
+    (others,) = compared(book, recorded(CARE), {**known, "age_band": "adult", "head_start_s": 0}).harmed
+    assert others.harm is Harm.OTHERS_AHEAD
+    elder = {**known, "age_band": "elder"}
+    found = compared(book, recorded(CARE), elder, protected=frozenset({"senior", "elder"}))
+    assert (found.harmed, found.outranked) == ((), (Outranked("senior", "senior-care", 1),))
+    # As it was before; and ahead of nobody.
+    for same in ({"head_start_s": 3600}, {"age_band": "senior"}):
+        again = compared(book, recorded(CARE), {**elder, **same}, protected=frozenset({"senior", "elder"}))
+        assert again.outranked == ()
 
 
-def test_versions_of_the_old_rules_are_compared_each_over_its_own_calls() -> None:
-    """Otherwise what one version gave others would be held against callers whom another decided."""
+def test_callers_of_two_versions_wait_in_the_same_queues() -> None:
+    """Of each version by itself nothing would be seen: the one decided seniors alone, the other only others."""
+    others = recorded(ASSISTANT, CARE, age_band="adult", rule="rest", head_start_s=0, rules_version="b" * 12)
+    book = rules(SENIORS, "  - {name: rest, then: {to: care, head_start: 30m}}\n")
+    (harmed,) = compared(book, recorded(CARE, rules_version="a" * 12), others).harmed
+    assert (harmed.harm, harmed.old_ahead_s, harmed.new_ahead_s) == (Harm.OTHERS_AHEAD, -300, 1500)
+
+
+def test_what_a_version_that_is_over_gave_others_is_no_measure_for_those_whom_another_decided() -> None:
     others = recorded(ASSISTANT, CARE, age_band="adult", rule="rest", head_start_s=0, rules_version="b" * 12)
     by_a, by_b = recorded(CARE, rules_version="a" * 12), recorded(CARE, rules_version="b" * 12)
+    too_much = {**others, "head_start_s": 3600, "rules_version": "a" * 12}
     book = rules(SENIORS, "  - {name: rest, then: {to: care, head_start: 1m}}\n")
-    found = compared(book, by_a, by_a, by_b, others)
+    found = compared(book, by_a, too_much, by_b, others)
     assert found.versions == {"a" * 12: 2, "b" * 12: 2}
     (harmed,) = found.harmed
-    assert harmed.calls.count == 1, "no other caller of the first version came to that queue"
+    assert (harmed.calls.count, harmed.old_ahead_s, harmed.new_ahead_s) == (1, -300, -240)
 
 
-def test_a_lost_overflow_is_a_change_and_no_harm() -> None:
-    found = compared(rules(SENIORS.replace("care", "people"), REST), recorded(CARE))
-    assert (found.differ, found.harmed) == (1, ())
-    (changed,) = found.changes
-    assert (changed.old.overflow_s, changed.new.overflow_s) == (60, None)
+@pytest.mark.parametrize(
+    ("to", "harm"),
+    [
+        ("care", None),
+        ("patient", Harm.LATER_OVERFLOW),
+        ("closed", Harm.LOSES_OVERFLOW),
+        # At once where it led to.
+        ("people", None),
+    ],
+)
+def test_an_overflow_lost_or_later_is_harm(to: str, harm: Harm | None) -> None:
+    found = compared(rules(SENIORS.replace("care", to), REST), recorded(CARE))
+    assert [each.harm for each in found.harmed] == ([harm] if harm else [])
+
+
+def test_who_is_spoken_to_faster_is_counted() -> None:
+    book = rules(SENIORS.replace("speech: unhurried", "speech: clear"), REST)
+    assert compared(book, recorded(CARE), recorded(CARE, speech="clear")).faster == 1
+    comparison = Comparison(book, recogniser=Recogniser(KEY_OF), spoken=channel_language)
+    comparison.take(recorded(CARE, speech="clear", rules_version="a" * 12))
+    slower, problems = rules_from(source_of_text(HEAD.replace("0.9", "0.8") + SENIORS + REST + TAIL))
+    assert slower is not None, problems
+    assert comparison.result(frozenset({"senior"}), None, {"a" * 12: slower}).faster == 1
 
 
 # What is no decision
@@ -352,6 +419,18 @@ def test_a_lost_overflow_is_a_change_and_no_harm() -> None:
         ({"caller_key": "not hex!"}, "is no decision that can be replayed: "),
         ({"caller_key": "", "caller": "?"}, "is no decision that can be replayed: '?' is missing or unknown"),
         ({"head_start_s": "300"}, "is no decision that can be replayed: head_start_s is no whole number"),
+        ({"head_start_s": True}, "is no decision that can be replayed: head_start_s is no whole number"),
+        ({"head_start_s": 2**62}, "is no decision that can be replayed: head_start_s is no whole number"),
+        ({"overflow_s": "abc"}, "is no decision that can be replayed: overflow_s is no whole number"),
+        ({"overflow_s": None}, "is no decision that can be replayed: it leads to no queue or context, or to both"),
+        ({"queue": ""}, "is no decision that can be replayed: it leads to no queue or context, or to both"),
+        ({"age_band": 5}, "is no decision that can be replayed: age_band is no text"),
+        ({"rules_version": None}, "is no decision that can be replayed: rules_version is no text"),
+        ({"target": 5}, "is no decision that can be replayed: target is no text"),
+        ({"node": None}, "is no decision that can be replayed: node is no text"),
+        ({"rule": 5}, "is no decision that can be replayed: rule is no text"),
+        ({"at": "0001-01-01T00:00:00+14:00"}, "is no decision that can be replayed: it was made in no year from 2000"),
+        ({"at": "9999-12-31T23:59:00-12:00"}, "is no decision that can be replayed: it was made in no year from 2000"),
         ({"full_caller": "123"}, "is no decision that can be replayed: an E.164 number is"),
     ],
 )
@@ -365,12 +444,15 @@ def test_fields_that_are_none_of_a_decision_are_refused(change: dict[str, Any], 
     assert comparison.result(frozenset()).compared == 0
 
 
-@pytest.mark.parametrize("name", ["called", "rule", "target", "rules_version", "caller_key", "speech", "language"])
+@pytest.mark.parametrize("name", ["called", "rule", "target", "rules_version", "caller_key", "node", "uniqueid"])
 def test_a_missing_field_is_named(name: str) -> None:
     comparison = Comparison(rules(SENIORS, REST), recogniser=Recogniser(KEY_OF), spoken=channel_language)
     fields = recorded(CARE)
     del fields[name]
     assert comparison.take(fields) == f"is no decision that can be replayed: {name!r} is missing or unknown"
+    found = comparison.result(frozenset({"senior"}))
+    assert (found.compared, [(band.band, band.calls, band.refused) for band in found.bands]) == (0, [("senior", 0, 1)])
+    assert comparison.bands == {"senior"}
 
 
 def test_more_routes_than_rules_make_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
