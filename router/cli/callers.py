@@ -16,17 +16,13 @@ from router.callers.importing import CallerFile, ImportReport, read_callers
 from router.callers.number import masked
 from router.callers.past import CHOICES, NO_CHOICE
 from router.callers.registry import Registry
-from router.cli.options import RegistryPlace, registry_options, rules_option
-from router.errors import ConfigurationError, RouterError
+from router.cli.options import CouldNotRunError, RegistryPlace, registry_options, rules_option
+from router.errors import RouterError
 
 # A progress bar is drawn ten times a second; telling it of every line would cost more than reading the line.
 _PROGRESS_STEP_BYTES = 64 * 1024
 
 _Answer = TypeVar("_Answer")
-
-
-class _CouldNotRun(click.ClickException):
-    exit_code = 2  # 1 says that some rows were left out, or that there is no such entry
 
 
 @click.group()
@@ -174,8 +170,5 @@ def _print_report(report: ImportReport, *, dry_run: bool) -> None:
         click.echo(f"  {band:<12} {count:>12,}")
 
 
-def _could_not_run(error: Exception) -> _CouldNotRun:
-    message = str(error) if isinstance(error, RouterError) else f"{type(error).__name__}: {error}"
-    if isinstance(error, ConfigurationError) and len(error.problems) > 1:
-        message = "\n" + message
-    return _CouldNotRun(message)
+def _could_not_run(error: Exception) -> CouldNotRunError:
+    return CouldNotRunError(str(error) if isinstance(error, RouterError) else f"{type(error).__name__}: {error}")

@@ -19,6 +19,7 @@ from router.callers.registry import Registry, open_registry
 from router.cli.tracing import printable
 from router.errors import ConfigurationError, HistoryError, Problem
 from router.reloading.history import RulesHistory
+from router.reloading.keeper import cases_file_of
 from router.settings import read_settings
 
 _Answer = TypeVar("_Answer")
@@ -123,6 +124,16 @@ secret_file_option = click.option(
 )
 
 
+tests_option = click.option(
+    "--tests",
+    "tests_file",
+    type=UNREAD_FILE,
+    metavar="FILE",
+    help="The cases that rules must pass. [default: as the settings file says, else routing-tests.yaml beside the "
+    "rules, else beside those in force]",
+)
+
+
 def history_option(of: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The option that says where versions of the rules are kept; `of` says what it is for, if not for all."""
     return click.option(
@@ -132,6 +143,16 @@ def history_option(of: str = "") -> Callable[[Callable[..., None]], Callable[...
         metavar="DIR",
         help=f"{of}{'w' if of else 'W'}here versions of the rules are kept. [default: as the settings file says]",
     )
+
+
+def cases_for(context: click.Context, rules_file: Path, named: Path | None) -> Path | None:
+    """The cases that rules must pass: those named, else those beside them, else those of the rules in force.
+
+    So a copy that is tried out elsewhere must pass what it has to pass once it is in force.
+    """
+    in_force = (context.default_map or {}).get("rules_path")
+    beside = cases_file_of(rules_file, named)
+    return cases_file_of(Path(in_force), None) if beside is None and in_force else beside
 
 
 def history_in(folder: Path) -> RulesHistory:

@@ -50,7 +50,7 @@ def _printable(longest: int) -> Callable[[click.Context, click.Parameter, str | 
 @click.option(
     "--socket",
     "socket_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     envvar="ELDER_CONTROL_SOCKET",
     help="The running router's control socket.  [default: that of the settings file]",
 )

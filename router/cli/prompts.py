@@ -10,28 +10,24 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from router.cli.options import rules_option
+from router.cli.options import UNREAD_FILE, CouldNotRunError, rules_option
 from router.errors import RouterError
 from router.rules.book import load_rules
 from router.speech.build import BuildReport, build_prompts
 from router.speech.catalogue import Catalogue, load_catalogue
 from router.speech.profile import SpokenProfile, is_language
 
-_ALL_BUILT, _SOME_FAILED, _NOTHING_BUILT = 0, 1, 2
+_ALL_BUILT, _SOME_FAILED = 0, 1
 # Without a terminal, how often to say how far it has come.
 _TENTHS = 10
 # When everything fails it fails for one reason, which must not scroll away.
 _MOST_FAILURES_SHOWN = 20
 
 
-class _CouldNotRun(click.ClickException):
-    exit_code = _NOTHING_BUILT
-
-
 _prompts_option = click.option(
     "--prompts",
     "prompts_path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UNREAD_FILE,
     default=Path("config/prompts.yaml"),
     show_default=True,
     help="The catalogue: what is said, in each language.",
@@ -107,7 +103,7 @@ def build(
         with _progress(console) as on_progress:
             report = build_prompts(catalogue, profiles, chosen, sounds_dir, core_dirs, on_progress=on_progress)
     except RouterError as error:
-        raise _CouldNotRun(str(error)) from error
+        raise CouldNotRunError(str(error)) from error
     _print_report(report)
     context.exit(_SOME_FAILED if report.failed else _ALL_BUILT)
 
@@ -169,7 +165,7 @@ def list_prompts(*, prompts_path: Path) -> None:
     try:
         catalogue = load_catalogue(prompts_path)
     except RouterError as error:
-        raise _CouldNotRun(str(error)) from error
+        raise CouldNotRunError(str(error)) from error
     for prompt in catalogue.prompts:
         click.echo(f"{click.style(prompt.id, bold=True)}  [{', '.join(prompt.text)}]  {prompt.use}")
         for language, sentences in prompt.text.items():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,11 +13,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from router.cli.options import rules_option
+from router.cli.options import CouldNotRunError, history_in, history_option, rules_option, tests_option
+from router.cli.tracing import console_for_answers, json_text, printable, show_table
 from router.errors import ConfigurationError, HistoryError, Problem
 from router.reloading.history import HistoryEntry, RulesHistory
 from router.reloading.keeper import cases_file_of
@@ -27,12 +25,8 @@ from router.reloading.restoring import content_at
 from router.rules.book import RuleBook
 from router.rules.cases import check_cases
 
-_DONE, _NOT_DONE, _COULD_NOT_RUN = 0, 1, 2
+_DONE, _NOT_DONE = 0, 1
 _ON_DISK = "on disk"
-
-
-class _CouldNotRun(click.ClickException):
-    exit_code = _COULD_NOT_RUN
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +36,6 @@ class _Place:
     rules_file: Path
     history: RulesHistory
     tests_file: Path | None
-
-    def files_on_disk(self, like: HistoryEntry) -> dict[str, bytes]:
-        """What lies on disk where a version's files belong, under its names for them; nothing where none does."""
-        return {
-            name: _lying_at(self.rules_file if name == like.rules_name else self.rules_file.with_name(name)) or b""
-            for name in like.files
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,61 +55,34 @@ def rules() -> None:
     """
 
 
-def _with_place(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say where things are, gathered into one argument `place`."""
+def _with_history(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option that says where the versions are kept, as `history`; what is wrong there ends it."""
 
-    @rules_option
-    @click.option(
-        "--history",
-        "history_folder",
-        type=click.Path(path_type=Path, file_okay=False),
-        metavar="DIR",
-        help="Where the router keeps the versions.  [default: as the settings file says]",
-    )
-    @click.option(
-        "--tests",
-        "tests_file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="The cases that rules must pass.  [default: as the settings file says, or routing-tests.yaml beside them]",
-    )
+    @history_option()
     @wraps(command)
-    def with_place(
-        *args: object, rules_path: Path, history_folder: Path | None, tests_file: Path | None, **others: object
-    ) -> None:
+    def with_history(*args: object, history_folder: Path | None, **others: object) -> None:
         if history_folder is None:
             raise click.UsageError("where is the history? name the settings file with --config, or --history DIR")
-        _check_readable(history_folder)
         try:
-            command(*args, place=_Place(rules_path, RulesHistory(history_folder), tests_file), **others)
+            command(*args, history=history_in(history_folder), **others)
         except HistoryError as error:
-            raise _CouldNotRun(str(error)) from error
+            raise CouldNotRunError(str(error)) from error
 
-    return with_place
-
-
-def _check_readable(folder: Path) -> None:
-    """What may not be read must not look like an empty history."""
-    try:
-        os.scandir(folder).close()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        why = f"{folder} cannot be read: {error.strerror}; do this as root, or as the router's user"
-        raise _CouldNotRun(why) from error
+    return with_history
 
 
 @rules.command("history")
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects instead.")
-@_with_place
-def history(*, as_json: bool, place: _Place) -> None:
+@rules_option
+@_with_history
+def list_history(*, as_json: bool, rules_path: Path, history: RulesHistory) -> None:
     """List the versions kept, newest first, and which of them lies on disk.
 
     "Changed" counts the lines that came and went since the version below. Exits 0; 1 when none is kept; 2 when the
     settings file is wrong.
     """
-    entries = place.history.entries()
-    on_disk = next((entry.version for entry in entries if entry.lies_at(place.rules_file)), None)
+    entries = history.entries()
+    on_disk = next((entry.version for entry in entries if entry.lies_at(rules_path)), None)
     changes = [*(_changed(older.files, newer.files) for newer, older in pairwise(entries)), None][: len(entries)]
     if as_json:
         listed = [
@@ -138,14 +98,14 @@ def history(*, as_json: bool, place: _Place) -> None:
             }
             for entry, change in zip(entries, changes, strict=True)
         ]
-        click.echo(json.dumps(listed, ensure_ascii=False, indent=2))
+        click.echo(json_text(listed))
     elif entries:
         _print_table(entries, changes, on_disk)
     if not entries:
-        click.echo(f"{place.history.directory} holds no version yet; the router keeps each one that it takes", err=True)
+        click.echo(f"{history.directory} holds no version yet; the router keeps each one that it takes", err=True)
         raise SystemExit(_NOT_DONE)
     if on_disk is None and not as_json:
-        click.echo(f"{place.rules_file} is none of these: the router has not taken it", err=True)
+        click.echo(f"{rules_path} is none of these: the router has not taken it", err=True)
 
 
 def _print_table(entries: list[HistoryEntry], changes: list[_Changed | None], on_disk: str | None) -> None:
@@ -160,52 +120,48 @@ def _print_table(entries: list[HistoryEntry], changes: list[_Changed | None], on
         )
         for entry, change in zip(entries, changes, strict=True)
     ]
-    titles = ("version", "taken", "first taken", "changed", "bytes", "")
-    if not sys.stdout.isatty():
-        # One line a version, whatever its length, for whatever reads it.
-        for row in (titles, *rows):
-            click.echo("\t".join(row).rstrip())
-        return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in titles:
+    for title in ("version", "taken", "first taken", "changed", "bytes", ""):
         table.add_column(title, justify="right" if title == "bytes" else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row), style="bold" if row[-1] else "")
-    Console(highlight=False).print(table)
+    show_table(console_for_answers(), table)
 
 
 @rules.command("show")
 @click.argument("version", metavar="VERSION")
-@_with_place
-def show(*, version: str, place: _Place) -> None:
+@_with_history
+def show(*, version: str, history: RulesHistory) -> None:
     """Print the rules file of VERSION as it was.
 
     Exits 0; 2 when there is no such version.
     """
-    entry = place.history.find(version)
+    entry = history.find(version)
+    # Safe for a terminal too: the router takes no rules with control characters, and what was altered is no version.
     click.echo(entry.files[entry.rules_name], nl=False)
 
 
 @rules.command("compare")
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="[B]", required=False)
-@_with_place
-def compare(*, before: str, after: str | None, place: _Place) -> None:
+@rules_option
+@_with_history
+def compare(*, before: str, after: str | None, rules_path: Path, history: RulesHistory) -> None:
     """Show what changed from version A to version B, or to what lies on disk.
 
     The lists of callers that belong to the rules are compared too. Exits 0 when nothing did, 1 when something did,
     2 when there is no such version.
     """
-    old = place.history.find(before)
-    new = place.history.find(after) if after else None
-    new_files = _aligned(new, old.rules_name) if new else place.files_on_disk(old)
+    old = history.find(before)
+    new = history.find(after) if after else None
+    new_files = _aligned(new, old.rules_name) if new else _on_disk(rules_path, old)
     new_name = new.version if new else _ON_DISK
     differ = False
     for name in {**old.files, **new_files}:
         old_lines, new_lines = (_lines(files.get(name, b"")) for files in (old.files, new_files))
         for line in unified_diff(old_lines, new_lines, f"{name} ({old.version})", f"{name} ({new_name})", lineterm=""):
             differ = True
-            click.echo(click.style(line, fg=_COLOURS.get(line[:1])))
+            click.echo(click.style(_line_shown(line), fg=_COLOURS.get(line[:1])))
     raise SystemExit(_NOT_DONE if differ else _DONE)
 
 
@@ -215,8 +171,12 @@ _COLOURS: Mapping[str, str] = {"+": "green", "-": "red", "@": "cyan"}
 @rules.command("rollback")
 @click.argument("version", metavar="[VERSION]", required=False)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_with_place
-def rollback(*, version: str | None, yes: bool, place: _Place) -> None:
+@rules_option
+@tests_option
+@_with_history
+def rollback(
+    *, version: str | None, yes: bool, rules_path: Path, tests_file: Path | None, history: RulesHistory
+) -> None:
     """Put VERSION back on disk; without it, the version before the one that lies there.
 
     If what lies there was never taken (it is wrong, say), the newest version kept is put back. Twice in a row without
@@ -228,13 +188,14 @@ def rollback(*, version: str | None, yes: bool, place: _Place) -> None:
     1 when the router would not take that version today, or you said no; nothing is changed then; 2 when there is no
     such version, or the files cannot be written.
     """
-    entry = place.history.find(version) if version else _before_this(place)
+    place = _Place(rules_path, history, tests_file)
+    entry = history.find(version) if version else _before_this(place)
     if entry.lies_at(place.rules_file):
         click.echo(f"version {entry.version} lies at {place.rules_file} already; nothing was changed")
         return
     cases_file = _cases_to_put_back(entry, _usable(entry), place)
     click.echo(f"version {entry.version}, in force from {entry.loaded.astimezone():%Y-%m-%d %H:%M:%S}")
-    on_disk = place.files_on_disk(entry)
+    on_disk = _on_disk(rules_path, entry)
     change = _changed(on_disk, entry.files)
     click.echo(f"changed lines in {place.rules_file}: +{change.added} -{change.removed}")
     if cases_file is not None:
@@ -296,6 +257,14 @@ def _not_done(problems: Sequence[Problem], why: str) -> SystemExit:
     return SystemExit(_NOT_DONE)
 
 
+def _on_disk(rules_file: Path, like: HistoryEntry) -> dict[str, bytes]:
+    """What lies on disk where a version's files belong, under its names for them; nothing where none does."""
+    return {
+        name: _lying_at(rules_file if name == like.rules_name else rules_file.with_name(name)) or b""
+        for name in like.files
+    }
+
+
 def _aligned(entry: HistoryEntry, rules_name: str) -> dict[str, bytes]:
     """Its files, the rules under another version's name for them."""
     return {rules_name if name == entry.rules_name else name: content for name, content in entry.files.items()}
@@ -318,13 +287,18 @@ def _lying_at(path: Path) -> bytes | None:
     try:
         return content_at(path)
     except OSError as error:
-        raise _CouldNotRun(f"{path}: {error.strerror}") from error
+        raise CouldNotRunError(f"{path}: {error.strerror}") from error
 
 
 def _lines_of_lists(files: Mapping[str, bytes]) -> Iterable[tuple[str, str]]:
     for name in list(files)[1:]:
         for line in _lines(files[name]):
             yield name, line
+
+
+def _line_shown(line: str) -> str:
+    """A line of a file without what a terminal would obey, but for the tabs in it."""
+    return "\t".join(map(printable, line.split("\t")))
 
 
 def _lines(content: bytes) -> list[str]:

@@ -5,7 +5,6 @@ The cases and their evaluation are `router.rules.cases`; this shows what comes o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,8 +13,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from router.cli.options import rules_option
-from router.cli.tracing import console_for_answers, decision_as_plain, show_table, trace_table
+from router.cli.options import CouldNotRunError, cases_for, rules_option
+from router.cli.tracing import (
+    console_for_answers,
+    counted,
+    decision_as_plain,
+    json_text,
+    printable,
+    show_table,
+    shown_text,
+    trace_table,
+)
 from router.errors import ConfigurationError
 from router.rules.book import RuleBook, load_rules
 from router.rules.cases import (
@@ -28,11 +36,11 @@ from router.rules.cases import (
     run_cases,
 )
 
-_PASSED, _FAILED, _FILES_WRONG = 0, 1, 2
+_PASSED, _FAILED = 0, 1
 
 
 @click.command("test")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, readable=False))
 @rules_option
 @click.option("--require-coverage", is_flag=True, help="Exit 1 also when a rule is reached by no case.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
@@ -40,24 +48,27 @@ _PASSED, _FAILED, _FILES_WRONG = 0, 1, 2
 def test(
     context: click.Context, files: tuple[Path, ...], *, rules_path: Path, require_coverage: bool, as_json: bool
 ) -> None:
-    """Try the rules on the cases in FILES (routing-tests.yaml beside the rules, when none is named).
+    """Try the rules on the cases in FILES.
+
+    When none is named, they are those that the settings file names, else routing-tests.yaml beside the rules, else
+    beside those in force.
 
     Shows for each case that fails what was expected, what was decided, and why, rule by rule. Exits 0 when all pass,
     1 when one fails, 2 when the rules or a file of cases cannot be used.
     """
     try:
         book = load_rules(rules_path)
-        cases = _cases(files or (rules_path.with_name(CASES_NAME),), book)
+        files = files or (cases_for(context, rules_path, None) or rules_path.with_name(CASES_NAME),)
+        cases = _cases(files, book)
     except ConfigurationError as error:
-        click.echo(str(error), err=True)
-        context.exit(_FILES_WRONG)
+        raise CouldNotRunError(str(error)) from error
     report = run_cases(book, cases)
     lines = rule_lines(book) if report.unreached else {}
     unreached = [(name, f"{rules_path}:{lines[name]}") for name in report.unreached]
     if as_json:
-        click.echo(json.dumps(_as_plain(book, report, lines), ensure_ascii=False, indent=2))
+        click.echo(json_text(_as_plain(book, report, lines)))
     else:
-        _print(console_for_answers(), book, report, unreached)
+        _print(console_for_answers(), book, report, files, unreached)
     is_wrong = bool(report.failed) or (require_coverage and bool(unreached))
     context.exit(_FAILED if is_wrong else _PASSED)
 
@@ -102,44 +113,43 @@ def _as_plain(book: RuleBook, report: CasesReport, lines: Mapping[str, int]) -> 
     }
 
 
-def _print(console: Console, book: RuleBook, report: CasesReport, unreached: list[tuple[str, str]]) -> None:
+def _print(
+    console: Console, book: RuleBook, report: CasesReport, files: Sequence[Path], unreached: list[tuple[str, str]]
+) -> None:
     for result in report.results:
         if result.passed:
-            console.print(Text.assemble(("ok      ", "green"), result.case.name))
+            console.print(Text.assemble(("ok      ", "green"), printable(result.case.name)))
         else:
             _print_failed(console, book, result)
     console.print()
-    console.print(_summary(book, report))
+    console.print(shown_text(_summary(book, report, files)))
     if unreached:
         console.print()
         console.print("Rules that no case reaches:")
         table = Table.grid(padding=(0, 2))
         for name, place in unreached:
-            table.add_row(Text(place), Text(name))
+            table.add_row(shown_text(place), shown_text(name))
         show_table(console, table, indent=2)
 
 
 def _print_failed(console: Console, book: RuleBook, result: CaseResult) -> None:
     case = result.case
-    console.print(Text.assemble(("FAILED  ", "bold red"), case.name, (f"  {case.file}:{case.line}", "dim")))
+    place = printable(f"  {case.file}:{case.line}")
+    console.print(Text.assemble(("FAILED  ", "bold red"), printable(case.name), (place, "dim")))
     console.print()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("", "expected", "got"):
         table.add_column(title)
     for difference in result.differences:
-        table.add_row(difference.key, Text(difference.expected, "green"), Text(difference.got, "red"))
+        table.add_row(difference.key, shown_text(difference.expected, "green"), shown_text(difference.got, "red"))
     show_table(console, table, indent=8)
     console.print()
     show_table(console, trace_table(book, result.decision), indent=8)
     console.print()
 
 
-def _summary(book: RuleBook, report: CasesReport) -> str:
+def _summary(book: RuleBook, report: CasesReport, files: Sequence[Path]) -> str:
     failed = len(report.failed)
     counts = f"{len(report.results) - failed} passed, {failed} failed"
-    rules = f"{len(book.rules) - len(report.unreached)} of {_count(len(book.rules), 'rule')} reached"
-    return f"{_count(len(report.results), 'case')}: {counts}; {rules}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    rules = f"{len(book.rules) - len(report.unreached)} of {counted(len(book.rules), 'rule')} reached"
+    return f"{counted(len(report.results), 'case')} in {', '.join(map(str, files))}: {counts}; {rules}"

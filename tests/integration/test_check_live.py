@@ -31,7 +31,10 @@ async def test_the_shipped_rules_find_all_that_they_name(centre_of: Callable[...
     _, settings = await _centre(centre_of)
     assert await _check(settings, "--sounds", str(SOUNDS)) == (
         0,
-        ["1 file checked: 0 errors, 0 warnings; good to load"],
+        [
+            f"1 file checked with the cases in {PROJECT / 'config' / 'routing-tests.yaml'}: 0 errors, 0 warnings; good "
+            "to load"
+        ],
     )
 
 
@@ -41,6 +44,8 @@ async def test_what_asterisk_has_not_is_told_by_line(centre_of: Callable[..., An
     file = tmp_path / "wrong.yaml"
     text = SHIPPED.replace("queue: agents", "queue: agnts").replace("router-assistant", "router-asistant")
     file.write_text(text.replace("unhurried", "leisurely"), encoding="utf-8")
+    cases = "tests: [{name: a case of its own, call: {called: 95519}, expect: {to: assistant}}]"
+    file.with_name("routing-tests.yaml").write_text(cases, encoding="utf-8")
     lines = text.splitlines()
     queue = next(number for number, line in enumerate(lines, 1) if "agnts" in line)
     context = next(number for number, line in enumerate(lines, 1) if "asistant" in line)

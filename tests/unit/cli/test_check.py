@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from datetime import date, datetime, tzinfo
 from pathlib import Path
@@ -62,6 +63,40 @@ def test_what_cannot_be_read_is_said_in_the_same_form_and_exits_2(tmp_path: Path
     for path, message in cases.items():
         result = run(path)
         assert (result.exit_code, result.stdout) == (2, f"{path}: error: {message}\n")
+
+
+def test_what_may_not_be_read_is_said_in_the_same_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    path = written(tmp_path / "good.yaml", GOOD)
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    monkeypatch.setattr(os, "open", refused)
+    monkeypatch.setattr("builtins.open", refused)
+    monkeypatch.setattr(Path, "open", refused)
+    result = run(path)
+    assert result.exit_code == 2
+    assert result.stdout.startswith(f"{path}: error: ")
+
+
+def test_what_root_alone_may_read_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["router.cli.check"], "_ROOT", os.geteuid())
+    rules = written(tmp_path / "good.yaml", GOOD)
+    cases = written(tmp_path / "routing-tests.yaml", CASES.replace("TARGET", "people"))
+    command = [str(rules)]
+    settings = {"rules_path": str(rules)}
+    for path, other in ((rules, cases), (cases, rules)):
+        path.chmod(0o600)
+        other.chmod(0o644)
+        result = CliRunner().invoke(check, command, default_map=settings)
+        assert result.stdout == (
+            f"{path}: warning: only root may read this file, and the router runs as another user; run `chmod 644` on "
+            "it\n"
+        )
+        assert result.exit_code == 0
+        assert run(*command).stdout == "", "without settings nothing is known of a router"
+    cases.chmod(0o640)
+    assert CliRunner().invoke(check, command, default_map=settings).stdout == ""
 
 
 def test_several_files_are_all_checked_and_the_worst_decides(tmp_path: Path) -> None:
@@ -146,7 +181,7 @@ def test_rules_that_fail_their_cases_are_not_loaded_by_the_router_and_so_not_goo
     result = run(path)
     assert result.exit_code == 1
     assert f'{cases}:2:11: error: the case "everybody reaches people" expects' in result.stdout
-    assert result.stderr == "1 file checked: 1 error, 1 warning; not loaded\n"
+    assert result.stderr == f"1 file checked with the cases in {cases}: 1 error, 1 warning; not loaded\n"
     written(cases, CASES.replace("TARGET", "people"))
     assert run(path).exit_code == 0
     elsewhere = written(tmp_path / "cases.yaml", CASES.replace("TARGET", "other"))

@@ -61,10 +61,10 @@ def test_history_lists_newest_first_what_changed_and_which_lies_on_disk(settings
     versions, size = kept(settings), len(named("third"))
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "version\ttaken\tfirst taken\tchanged\tbytes",
-        f"{versions['third']}\t{at(2)}\t{at(2)}\t+1 -1\t{size}\ton disk",
-        f"{versions['second']}\t{at(1)}\t{at(1)}\t+1 -1\t{size + 1}",
-        f"{versions['first']}\t{at(0)}\t{at(0)}\t\t{size}",
+        "version       taken                first taken          changed  bytes",
+        f"{versions['third']}  {at(2)}  {at(2)}  +1 -1      {size}  on disk",
+        f"{versions['second']}  {at(1)}  {at(1)}  +1 -1      {size + 1}",
+        f"{versions['first']}  {at(0)}  {at(0)}             {size}",
     ]
 
 
@@ -96,7 +96,8 @@ def test_a_changed_list_counts_as_a_change_whatever_its_order(settings: Path, ru
     for minute, numbers in enumerate(("+8613900000001\n+8613900000002\n", "+8613900000002\n+8613900000003\n")):
         rules.with_name("known.txt").write_text(numbers)
         history.record(book_of(rules.parent, WITH_LIST), NOW + timedelta(hours=1, minutes=minute))
-    assert [line.split("\t")[3] for line in run(settings, "history").stdout.splitlines()[1:3]] == ["+1 -1", "+6 -1"]
+    listed = run(settings, "history").stdout.splitlines()[1:3]
+    assert [re.split("  +", line)[3] for line in listed] == ["+1 -1", "+6 -1"]
 
 
 def test_an_empty_history_is_told_and_exits_1(settings: Path) -> None:
@@ -114,7 +115,7 @@ def test_a_history_that_may_not_be_read_is_told(settings: Path, monkeypatch: pyt
     done = run(settings, "history")
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == (
-        f"Error: {settings.parent / 'state' / 'rules-history'} cannot be read: Permission denied; "
+        f"{settings.parent / 'state' / 'rules-history'} cannot be read: Permission denied; "
         "do this as root, or as the router's user\n"
     )
 
@@ -138,7 +139,7 @@ def test_a_version_that_is_not_kept_is_told_with_those_that_are(settings: Path) 
         done = run(settings, command, "xyz")
         assert done.exit_code == 2
         assert done.stderr == (
-            f"Error: no version kept is called 'xyz'; there are {versions['third']}, {versions['second']}, "
+            f"no version kept is called 'xyz'; there are {versions['third']}, {versions['second']}, "
             f"{versions['first']}\n"
         )
 
@@ -159,6 +160,22 @@ def test_compare_shows_what_changed_between_two_versions_and_exits_1(settings: P
         "     then: {to: people}",
         " fallback: {to: people}",
     ]
+
+
+def test_nothing_of_a_version_reaches_the_terminal_as_a_command(settings: Path, rules: Path) -> None:
+    rules.write_text(named("third") + "# \x1b[2J\x9b2J\tand so on\n", encoding="utf-8")
+    done = run(settings, "compare", kept(settings)["third"])
+    assert done.stdout.splitlines()[-1] == "+# \\u001b[2J\\u009b2J\tand so on"
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [("show", "--rules"), ("show", "--tests"), ("history", "--tests"), ("compare", "--tests")]
+)
+def test_no_option_is_taken_that_would_do_nothing(settings: Path, command: str, option: str) -> None:
+    done = run(settings, command, "xyz", option, "x.yaml")
+    assert done.exit_code == 2
+    assert "No such option" in done.stderr
+    assert option in done.stderr
 
 
 def test_compare_with_what_lies_on_disk(settings: Path, rules: Path) -> None:
@@ -228,7 +245,7 @@ def test_from_the_oldest_version_there_is_no_way_back(settings: Path, rules: Pat
     done = run(settings, "rollback")
     assert done.exit_code == 2
     assert done.stderr == (
-        f"Error: no version before {kept(settings)['first']} is kept; name one of those that `history` lists\n"
+        f"no version before {kept(settings)['first']} is kept; name one of those that `history` lists\n"
     )
 
 
@@ -285,9 +302,7 @@ def test_a_pipe_where_the_rules_should_be_is_told_of(settings: Path, rules: Path
     os.mkfifo(rules)
     done = run(settings, command, kept(settings)["first"])
     assert done.exit_code == 2
-    assert done.stderr == (
-        f"Error: {rules}: this is no ordinary file but a pipe, a socket or a device; put a file there\n"
-    )
+    assert done.stderr == (f"{rules}: this is no ordinary file but a pipe, a socket or a device; put a file there\n")
 
 
 def with_cases(settings: Path) -> Path:
@@ -345,7 +360,7 @@ def test_a_folder_that_may_not_be_written_is_told(settings: Path, rules: Path, m
     done = run(settings, "rollback")
     assert done.exit_code == 2
     assert done.stderr == (
-        f"Error: {rules} cannot be written: Permission denied; do this as root, or as the user who owns it\n"
+        f"{rules} cannot be written: Permission denied; do this as root, or as the user who owns it\n"
     )
     assert rules.read_text() == named("third")
 

@@ -64,7 +64,7 @@ def test_cases_that_pass_are_a_line_each_and_rules_that_none_reaches_are_named()
         "ok      who is 60 and over reaches a person\n"
         "ok      [red]nobody[/red] knows the age\n"
         "\n"
-        "2 cases: 2 passed, 0 failed; 2 of 3 rules reached\n"
+        "2 cases in config/routing-tests.yaml: 2 passed, 0 failed; 2 of 3 rules reached\n"
         "\n"
         "Rules that no case reaches:\n"
         "  config/routing.yaml:10  [bold]VIP[/bold]\n"
@@ -91,7 +91,7 @@ def test_a_case_that_fails_shows_what_is_different_and_why(folder: Path) -> None
         "        3  rest              matched\n"
         "\n"
         "\n"
-        "2 cases: 1 passed, 1 failed; 2 of 3 rules reached\n"
+        "2 cases in config/routing-tests.yaml: 1 passed, 1 failed; 2 of 3 rules reached\n"
         "\n"
         "Rules that no case reaches:\n"
         "  config/routing.yaml:10  [bold]VIP[/bold]\n"
@@ -106,17 +106,20 @@ def test_rules_that_no_case_reaches_fail_where_all_must_be_reached(folder: Path)
     (folder / "vip.yaml").write_text(VIP, encoding="utf-8")
     both = run("--require-coverage", "config/routing-tests.yaml", "vip.yaml")
     assert both.exit_code == 0
-    assert both.stdout.endswith("ok      from London\n\n3 cases: 3 passed, 0 failed; 3 of 3 rules reached\n")
+    assert both.stdout.endswith(
+        "ok      from London\n\n"
+        "3 cases in config/routing-tests.yaml, vip.yaml: 3 passed, 0 failed; 3 of 3 rules reached\n"
+    )
     assert run("--require-coverage", "vip.yaml").exit_code == 1
 
 
 def test_the_cases_lie_beside_the_rules_unless_files_are_named(folder: Path) -> None:
     other = folder / "other"
     (folder / "config").rename(other)
-    assert "2 cases: 2 passed" in run("--rules", str(other / "routing.yaml")).stdout
+    assert f"2 cases in {other / 'routing-tests.yaml'}: 2 passed" in run("--rules", str(other / "routing.yaml")).stdout
     (folder / "vip.yaml").write_text(VIP, encoding="utf-8")
     one = run("--rules", str(other / "routing.yaml"), "vip.yaml")
-    assert "1 case: 1 passed, 0 failed; 1 of 3 rules reached" in one.stdout
+    assert "1 case in vip.yaml: 1 passed, 0 failed; 1 of 3 rules reached" in one.stdout
 
 
 def test_the_settings_file_says_where_the_rules_and_the_cases_are(folder: Path) -> None:
@@ -128,11 +131,40 @@ def test_the_settings_file_says_where_the_rules_and_the_cases_are(folder: Path) 
     )
     settings.write_text(text, encoding="utf-8")
     arguments = ["--config", str(settings), "test"]
-    assert "2 cases: 2 passed" in CliRunner().invoke(main, arguments).stdout
+    assert (
+        f"2 cases in {folder / 'mine' / 'routing-tests.yaml'}: 2 passed" in CliRunner().invoke(main, arguments).stdout
+    )
     (folder / "vip.yaml").write_text(VIP, encoding="utf-8")
     settings.write_text(f"{text}rules_tests: vip.yaml\n", encoding="utf-8")
-    assert "1 case: 1 passed" in CliRunner().invoke(main, arguments).stdout
-    assert "2 cases: 2 passed" in CliRunner().invoke(main, [*arguments, "mine/routing-tests.yaml"]).stdout
+    assert f"1 case in {folder / 'vip.yaml'}: 1 passed" in CliRunner().invoke(main, arguments).stdout
+    assert (
+        "2 cases in mine/routing-tests.yaml: 2 passed"
+        in CliRunner().invoke(main, [*arguments, "mine/routing-tests.yaml"]).stdout
+    )
+
+
+def test_a_copy_elsewhere_is_put_to_the_cases_of_the_rules_in_force_by_check_as_by_test(folder: Path) -> None:
+    settings = folder / "elder-router.yaml"
+    settings.write_text(
+        "asterisk:\n  - {name: pbx1, secret_file: none}\ncallers: {redis: redis://127.0.0.1:1/0}\n"
+        "rules: config/routing.yaml\njournal: {file: journal.jsonl, secret_file: callers.key}\n"
+    )
+    copy = folder / "new" / "routing.yaml"
+    copy.parent.mkdir()
+    copy.write_text(RULES.replace("to: assistant", "to: people"), encoding="utf-8")
+    cases = folder / "config" / "routing-tests.yaml"
+    tested = CliRunner().invoke(main, ["--config", str(settings), "test", "--rules", str(copy)])
+    checked = CliRunner().invoke(main, ["--config", str(settings), "check", str(copy)])
+    assert (tested.exit_code, checked.exit_code) == (1, 1)
+    assert f"\n2 cases in {cases}: 1 passed, 1 failed; 2 of 3 rules reached\n" in tested.stdout
+    assert checked.stderr == f"1 file checked with the cases in {cases}: 1 error, 1 warning; not loaded\n"
+    own = copy.with_name("routing-tests.yaml")
+    own.write_text(VIP, encoding="utf-8")
+    tested = CliRunner().invoke(main, ["--config", str(settings), "test", "--rules", str(copy)])
+    checked = CliRunner().invoke(main, ["--config", str(settings), "check", str(copy)])
+    assert (tested.exit_code, checked.exit_code) == (0, 0), "those beside it come first"
+    assert f"\n1 case in {own}: 1 passed" in tested.stdout
+    assert checked.stderr.startswith(f"1 file checked with the cases in {own}: 0 errors")
 
 
 def test_files_with_mistakes_are_told_all_at_once_and_exit_2(folder: Path) -> None:
