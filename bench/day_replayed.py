@@ -109,7 +109,8 @@ def _replay(rules: int, journal: Path, new: Path, old: Path, key: Path, calls: i
         _, status, usage = os.wait4(child, 0)
         took_s = time.perf_counter() - began
     found = orjson.loads(answer.read_bytes() or b"{}")
-    if (code := os.waitstatus_to_exitcode(status)) or found["compared"] != calls or not found["differ"]:
+    # With 50 rules some callers gain over others of their age band, which the gate finds.
+    if (code := os.waitstatus_to_exitcode(status)) not in {0, 3} or found["compared"] != calls or not found["differ"]:
         raise LabError(f"`{' '.join(command)}` went wrong: exit status {code}, {found.get('compared')} compared")
     return DayReplayed(
         rules=rules,

@@ -101,8 +101,10 @@ def print_difference(console: Console, shown: Shown) -> None:
     if notes := shown.all_notes():
         console.print()
         console.print("To know:")
+        told = Table.grid(padding=(0, 1))
         for note in notes:
-            console.print(shown_text(f"  - {note}"))
+            told.add_row("-", shown_text(note))
+        show_table(console, told, indent=2)
     console.print()
     _print_gate(console, shown)
 
@@ -199,7 +201,7 @@ def _worse(harmed: Harmed) -> str:
     places = f"{_place(harmed.old)} → {_place(harmed.new)}" if harmed.old != harmed.new else _place(harmed.old)
     if not harmed.new.queue:
         return places
-    whom = f"others of {harmed.band}" if harmed.harm is Harm.FELLOWS_AHEAD else "others"
+    whom = f"other {harmed.band} callers" if harmed.harm is Harm.FELLOWS_AHEAD else "others"
     before, now = _ahead(harmed.old_ahead_s, whom), _ahead(harmed.new_ahead_s, whom)
     where = f" in queue {harmed.queue}" if harmed.queue != harmed.new.queue else ""
     told = f"{places}; {before} before, {now} now{where}"

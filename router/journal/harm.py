@@ -137,7 +137,7 @@ class Harmed:
 
 @dataclass(frozen=True, slots=True)
 class Outranked:
-    """Protected callers of whom those of other protected bands would get further ahead in a queue: no harm."""
+    """Protected callers, not worse off, of whom those of other protected bands would get further ahead in a queue."""
 
     band: str
     queue: str
@@ -169,14 +169,14 @@ def judged(pairs: Collection[Pair], protected: Collection[str], known: Collectio
         band = pair.band
         if band is None or band not in protected or not pair.old.queue:
             continue
-        if queues.is_outranked(pair):
-            outranked[band, pair.new.queue] += pair.calls.count
         if (worse := queues.worse(pair)) is not None:
             harm, ahead = worse
             kind = (harm, band, ahead.queue, _place(pair.old), _place(pair.new), ahead.old_s, ahead.new_s)
             if kind not in found:
                 found[kind] = Harmed(*kind, Calls())
             found[kind].calls.add(pair.calls, examples)
+        elif queues.is_outranked(pair):
+            outranked[band, pair.new.queue] += pair.calls.count
     order = list(Harm)
     return Judged(
         tuple(sorted(found.values(), key=lambda one: (order.index(one.harm), -one.calls.count))),

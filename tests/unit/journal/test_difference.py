@@ -355,6 +355,7 @@ def test_other_protected_bands_may_get_ahead_which_is_told_and_others_of_the_sam
     elder = {**known, "age_band": "elder"}
     found = compared(book, recorded(CARE), elder, protected=frozenset({"senior", "elder"}))
     assert (found.harmed, found.outranked) == ((), (Outranked("senior", "senior-care", 1),))
+    assert [each.harm for each in compared(rules(REST), recorded(CARE), elder).harmed] == [Harm.LOSES_PERSON]
     # As it was before; and ahead of nobody.
     for same in ({"head_start_s": 3600}, {"age_band": "senior"}):
         again = compared(book, recorded(CARE), {**elder, **same}, protected=frozenset({"senior", "elder"}))
