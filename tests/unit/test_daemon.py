@@ -19,13 +19,13 @@ from router.ami.settings import LinkSettings
 from router.callers.number import PhoneNumber
 from router.daemon import Daemon
 from router.errors import ConfigurationError
-from router.journal.reader import read_records
 from router.journal.records import DecisionRecord, Ending, OutcomeRecord
 from router.settings import RegistrySettings, Settings
 
 from .ami.fake_asterisk import FakeAsterisk, Headers, error, hang_up, success
 from .ami.wire import message
 from .calls.wire import user_event_bytes
+from .journal.reading import records_in
 
 RULES = (Path(__file__).parents[2] / "config" / "routing.yaml").read_text()
 CALL = "1763888645.42"
@@ -102,7 +102,7 @@ async def running(settings: Settings) -> AsyncIterator[Daemon]:
 def records(directory: Path) -> list[DecisionRecord | OutcomeRecord]:
     return [
         record
-        for record in read_records(directory / "journal.jsonl")
+        for record in records_in(directory / "journal.jsonl")
         if isinstance(record, DecisionRecord | OutcomeRecord)
     ]
 

@@ -18,10 +18,10 @@ from router.callers.number import Caller, NoNumber, PhoneNumber
 from router.callers.registry import BandLookup, BandSource, Visit
 from router.calls.desk import CallDesk, DeskSettings, Journal, Send
 from router.calls.reconcile import SendForList
-from router.journal.reader import read_records
 from router.journal.records import DecisionRecord, OutcomeRecord
 from router.journal.writer import JournalWriter
 from router.rules.book import load_rules
+from tests.unit.journal.reading import records_in
 
 from .dialplan import ROOT
 from .wire import TOKEN, user_event
@@ -151,7 +151,7 @@ class Rig:
 
     def records(self) -> list[DecisionRecord | OutcomeRecord]:
         found = []
-        for record in read_records(self.path):
+        for record in records_in(self.path):
             assert isinstance(record, DecisionRecord | OutcomeRecord), record
             found.append(record)
         return found

@@ -14,11 +14,11 @@ from router.control.client import ask
 from router.control.protocol import ErrorKind, Unanswerable
 from router.daemon import Daemon
 from router.errors import ConfigurationError, ControlError
-from router.journal.reader import read_records
 from router.journal.records import PromotionRecord
 from router.settings import Settings
 from tests.unit.ami.fake_asterisk import FakeAsterisk, Headers, success
 from tests.unit.ami.wire import message
+from tests.unit.journal.reading import records_in
 from tests.unit.test_daemon import an_asterisk, globals_of, listing, running, settings_for, until
 
 
@@ -62,7 +62,7 @@ async def test_a_promotion_goes_from_the_socket_to_asterisk_and_into_the_journal
                 await asyncio.to_thread(ask, folder / "s", "promote", {"call": "9.9"})
     assert (answer["queue"], answer["from_position"], answer["to_position"]) == ("agents", 2, 1)
     assert caught.value.kind is ErrorKind.REFUSED
-    (record,) = [each for each in read_records(folder / "journal.jsonl") if isinstance(each, PromotionRecord)]
+    (record,) = [each for each in records_in(folder / "journal.jsonl") if isinstance(each, PromotionRecord)]
     assert (record.uniqueid, record.by, record.by_uid) == ("1.2", pwd.getpwuid(os.getuid()).pw_name, os.getuid())
     assert (record.why, record.done) == ("has fallen", True)
     assert not (folder / "s").exists()

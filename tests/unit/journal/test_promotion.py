@@ -8,11 +8,12 @@ import jsonschema  # type: ignore[import-untyped]  # it comes without types
 import pytest
 from pydantic import ValidationError
 
-from router.journal.reader import journal_tail, read_records
+from router.journal.reader import journal_tail
 from router.journal.records import PromotionRecord, parse_record
 from router.journal.schema import journal_schema
 from router.journal.writer import JournalWriter
 
+from .reading import records_in
 from .samples import DECISION, OUTCOME, TESTDATA
 
 PROMOTION = PromotionRecord(
@@ -59,7 +60,7 @@ def test_it_stands_among_the_records_of_its_call_and_leaves_the_decision_open(tm
     writer = JournalWriter(path)
     for record in (DECISION, PROMOTION):
         writer.write(record)
-    assert list(read_records(path)) == [DECISION, PROMOTION]
+    assert records_in(path) == [DECISION, PROMOTION]
     assert journal_tail(path).open_on("pbx1") == [DECISION]
     writer.write(OUTCOME)
     writer.write(PROMOTION)  # refused, for whoever asks too late

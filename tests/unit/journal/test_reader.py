@@ -1,15 +1,14 @@
 from __future__ import annotations
 
+import os
 import tracemalloc
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from router.errors import JournalError
-from router.journal.reader import MAX_LINE_BYTES, BadLine, journal_tail, read_records
+from router.journal.reader import MAX_LINE_BYTES, journal_files, journal_tail
 from router.journal.records import Record
 
 from .samples import decision, outcome
@@ -28,26 +27,6 @@ def journal(tmp_path: Path, content: bytes, name: str = "journal.jsonl") -> Path
 def open_ids(path: Path, max_bytes: int | None = None) -> list[str]:
     tail = journal_tail(path) if max_bytes is None else journal_tail(path, max_bytes)
     return sorted(uniqueid for _, uniqueid in tail.open)
-
-
-def test_every_line_is_read_in_order(tmp_path: Path) -> None:
-    records: list[Record] = [decision("1.1"), outcome("1.1"), decision("1.2")]
-    assert list(read_records(journal(tmp_path, lines(*records)))) == records
-
-
-def test_bad_lines_are_told_by_their_number_and_cost_no_other(tmp_path: Path) -> None:
-    good = lines(decision("1.1"))
-    overlong = b'"' + b"x" * (2 * MAX_LINE_BYTES) + b'"\n'
-    path = journal(tmp_path, good + b"{half a li\n" + b"\n" + good + overlong + good + b'{"record":"deci')
-    read = list(read_records(path))
-    assert [line.line for line in read if isinstance(line, BadLine)] == [2, 5, 7]
-    assert len([line for line in read if not isinstance(line, BadLine)]) == 3
-    assert str(read[1]).startswith(f"{path}:2: Invalid JSON")
-
-
-def test_a_journal_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match="No such file"):
-        list(read_records(tmp_path / "missing"))
 
 
 def test_decisions_stay_open_until_their_outcome(tmp_path: Path) -> None:
@@ -103,21 +82,43 @@ def test_lines_that_are_no_records_are_passed_over(tmp_path: Path) -> None:
 @given(st.binary())
 def test_any_bytes_can_be_read(tmp_path: Path, content: bytes) -> None:
     path = journal(tmp_path, content)
-    list(read_records(path))
     journal_tail(path)
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    def peak_bytes(read: Iterable[object]) -> int:
+    def peak_bytes(path: Path) -> int:
         tracemalloc.start()
         try:
-            for _ in read:
-                pass
+            journal_tail(path)
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
 
-    small = journal(tmp_path, lines(decision("1.1")) * 50, "small.jsonl")
-    large = journal(tmp_path, lines(decision("1.1")) * 1000, "large.jsonl")
-    peak_bytes(read_records(small))
-    assert peak_bytes(read_records(large)) < 1.5 * peak_bytes(read_records(small))
+    closed = lines(decision("1.1"), outcome("1.1"))
+    small = journal(tmp_path, closed * 50, "small.jsonl")
+    large = journal(tmp_path, closed * 1000, "large.jsonl")
+    peak_bytes(small)
+    assert peak_bytes(large) < 1.5 * peak_bytes(small)
+
+
+def test_an_overlong_line_costs_no_other(tmp_path: Path) -> None:
+    overlong = b'"' + b"x" * (2 * MAX_LINE_BYTES) + b'"\n'
+    assert open_ids(journal(tmp_path, lines(decision("1.1")) + overlong + lines(decision("1.2")))) == ["1.1", "1.2"]
+
+
+def test_a_journal_and_what_was_rotated_away_newest_first(tmp_path: Path) -> None:
+    names = ["journal.jsonl", "journal.jsonl.1", "journal.jsonl.2.gz", "journal.jsonl.3.zst", "journal.jsonl.10.xz"]
+    for name in (*names, "journal.jsonl.old", "journal.jsonl.1.bak"):
+        journal(tmp_path, b"", name)
+    assert [path.name for path in journal_files(tmp_path / "journal.jsonl")] == names
+    assert journal_files(tmp_path / "none") == []
+
+
+def test_where_nothing_may_be_looked_at_no_journal_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> os.stat_result:
+        raise PermissionError(13, "Permission denied")
+
+    path = journal(tmp_path, b"")
+    monkeypatch.setattr(os, "stat", refused)
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
+    assert journal_files(path) == []

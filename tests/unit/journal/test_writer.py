@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from router.journal.reader import BadLine, read_records
+from router.journal.reader import BadLine
 from router.journal.records import Record
 from router.journal.writer import JournalWriter
 
+from .reading import records_in
 from .samples import DECISION, OUTCOME, TESTDATA, decision
 
 
@@ -46,7 +47,7 @@ def journal(path: Path, clock: Clock) -> Iterator[JournalWriter]:
 
 
 def uniqueids(path: Path) -> list[str]:
-    read = list(read_records(path))
+    read = records_in(path)
     assert not [line for line in read if isinstance(line, BadLine)]
     return [line.uniqueid for line in read if not isinstance(line, BadLine)]
 
@@ -80,13 +81,13 @@ def test_the_file_is_appended_to_and_not_for_everybody(path: Path) -> None:
 def test_line_ends_in_values_do_not_end_the_line(journal: JournalWriter, path: Path) -> None:
     journal.write(DECISION.model_copy(update={"agent_label": "a\nb\r\u2028\u0085\x00c"}))
     assert path.read_bytes().count(b"\n") == 1
-    (read,) = read_records(path)
+    (read,) = records_in(path)
     assert not isinstance(read, BadLine)
 
 
 def test_half_a_surrogate_pair_costs_a_character_and_not_the_record(journal: JournalWriter, path: Path) -> None:
     assert journal.write(DECISION.model_copy(update={"agent_label": "6\ud8000+"}))
-    (read,) = read_records(path)
+    (read,) = records_in(path)
     assert read == DECISION.model_copy(update={"agent_label": "6?0+"})
 
 
@@ -96,7 +97,7 @@ def test_a_line_cut_off_by_a_crash_spoils_no_other(path: Path) -> None:
     writer.write(decision("1.1"))
     writer.write(decision("1.2"))
     writer.close()
-    first, *others = read_records(path)
+    first, *others = records_in(path)
     assert isinstance(first, BadLine)
     assert [line.uniqueid for line in others if not isinstance(line, BadLine)] == ["1.1", "1.2"]
     assert path.read_bytes().count(b"\n") == 3
@@ -291,6 +292,6 @@ def test_a_part_that_cannot_be_cut_back_is_ended_by_the_next_line(
         assert not journal.write(decision("1.1"))
     assert journal.write(decision("1.2"))
     assert journal.write(decision("1.3"))
-    first, *others = read_records(path)
+    first, *others = records_in(path)
     assert isinstance(first, BadLine)
     assert [line.uniqueid for line in others if not isinstance(line, BadLine)] == ["1.2", "1.3"]
