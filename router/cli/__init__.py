@@ -26,7 +26,7 @@ from router.settings import DEFAULT_FILE
 @click.option(
     "--config",
     "settings_file",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=DEFAULT_FILE,
     envvar="ELDER_ROUTER_CONFIG",
     show_default=True,
@@ -39,13 +39,21 @@ def main(context: click.Context, settings_file: Path) -> None:
     """Route older callers on Asterisk straight to a person, and speak to them more slowly."""
     context.obj = settings_file
     given = context.get_parameter_source("settings_file") is not ParameterSource.DEFAULT
-    if context.invoked_subcommand == "run" or not (given or settings_file.exists()):
+    if context.invoked_subcommand == "run" or not (given or _is_there(settings_file)):
         return
     try:
         context.default_map = defaults_from(settings_file)
     except ConfigurationError as error:
         click.echo(str(error), err=True)
         context.exit(2)
+
+
+def _is_there(file: Path) -> bool:
+    """Whether a file is there, or may be: of what may not be looked at, reading it says why."""
+    try:
+        return file.exists()
+    except OSError:
+        return True
 
 
 for command in (run, check, explain, test, diff, callers, prompts, rules, promote):

@@ -201,7 +201,7 @@ def past_call_options(command: Callable[..., None]) -> Callable[..., None]:
         "bzip2, xz). [default: as the settings file says, and what was rotated away from there]",
     )
     @history_option("With --call: ")
-    @click.option("--journal-file", hidden=True, type=click.Path(path_type=Path), help="What the settings file says.")
+    @click.option("--journal-file", hidden=True, type=_JOURNAL, help="What the settings file says.")
     @wraps(command)
     def with_past(
         *,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,54 @@ def test_commands_find_redis_in_the_settings_file_and_options_are_stronger(setti
     assert port not in run(settings, "callers", "get", "02079460000", "--redis", "redis://127.0.0.1:1/0").output
     by_variable = run(settings, "callers", "get", "02079460000", ELDER_REDIS_URL="redis://127.0.0.1:1/0")
     assert port not in by_variable.output
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks may read nothing, as far as can be told beforehand."""
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+
+
+@pytest.mark.usefixtures("refused")
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("explain", "--caller", "02079460000", "--called", "95500", "--band", "adult"), 0),
+        (("explain", "--call", "1.1"), 1),
+        (("diff", "mine.yaml"), 2),
+        (("check",), 0),
+        (("rules", "history"), 1),
+        (("callers", "get", "02079460000"), 2),
+        (("promote", "1.1"), 2),
+    ],
+)
+def test_what_a_command_does_not_need_need_not_be_readable(
+    settings: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], code: int
+) -> None:
+    folder = settings.parent
+    monkeypatch.chdir(folder)
+    text = settings.read_text().replace("home_region", "password_file: redis.password, home_region")
+    settings.write_text(f"{text}control: {{socket: control.sock}}\n")
+    for name in ("callers.key", "redis.password", "journal.jsonl", "control.sock"):
+        (folder / name).write_text("secret")
+    (folder / "rules-history").mkdir()
+    done = run(settings, *words)
+    assert done.exit_code == code
+    assert "is not readable" not in done.output
+
+
+def test_a_settings_file_that_may_not_be_looked_at_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refused(*_: object, **__: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    file = tmp_path / "elder-router.yaml"
+    monkeypatch.setattr(main.params[0], "default", file)
+    monkeypatch.delenv("ELDER_ROUTER_CONFIG", raising=False)
+    monkeypatch.setattr(os, "stat", refused)
+    monkeypatch.setattr(os, "open", refused)
+    done = CliRunner().invoke(main, ["check"])
+    assert done.exit_code == 2
+    assert done.stderr == f"{file}: error: you may not read this file; check its owner and mode\n"
 
 
 def test_a_wrong_settings_file_is_told_by_line(settings: Path) -> None:
