@@ -332,6 +332,9 @@ def test_of_bands_of_which_it_is_not_known_whether_they_are_protected_callers_ar
     assert compared(book, recorded(CARE), to_care, protected=both).harmed == ()
     (harmed,) = compared(book, recorded(CARE), to_care, protected=both, known=frozenset({"senior"})).harmed
     assert (harmed.harm, harmed.band) == (Harm.OTHERS_AHEAD, "senior")
+    alone = rules("  - {name: line, when: {called: '1'}, then: {to: care, head_start: 1h}}\n", SENIORS, REST)
+    (fellows,) = compared(alone, recorded(CARE), recorded(CARE, called="1"), known=frozenset()).harmed
+    assert fellows.harm is Harm.FELLOWS_AHEAD, "whoever is of the same band is no other"
 
 
 def test_who_gains_as_much_as_the_others_is_not_harmed() -> None:
@@ -355,7 +358,18 @@ def test_other_protected_bands_may_get_ahead_which_is_told_and_others_of_the_sam
     elder = {**known, "age_band": "elder"}
     found = compared(book, recorded(CARE), elder, protected=frozenset({"senior", "elder"}))
     assert (found.harmed, found.outranked) == ((), (Outranked("senior", "senior-care", 1),))
-    assert [each.harm for each in compared(rules(REST), recorded(CARE), elder).harmed] == [Harm.LOSES_PERSON]
+    worse = compared(
+        rules(SENIORS.replace("5m", "4m"), REST), recorded(CARE), elder, protected=frozenset({"senior", "elder"})
+    )
+    assert ({each.harm for each in worse.harmed}, worse.outranked) == (
+        {Harm.SMALLER_HEAD_START, Harm.LOSES_PERSON},
+        (),
+    )
+    closer = rules(
+        "  - {name: known, when: {caller: '+8613900000002'}, then: {to: care, head_start: 1m}}\n", SENIORS, REST
+    )
+    both = frozenset({"senior", "elder"})
+    assert compared(closer, recorded(CARE), {**elder, "head_start_s": 0}, protected=both).outranked == ()
     # As it was before; and ahead of nobody.
     for same in ({"head_start_s": 3600}, {"age_band": "senior"}):
         again = compared(book, recorded(CARE), {**elder, **same}, protected=frozenset({"senior", "elder"}))
