@@ -16,6 +16,7 @@ from router.cli.live import NotSeenError, contexts_of, live_problems, look
 from router.cli.options import CouldNotRunError, cases_for, tests_option
 from router.cli.tracing import counted, printable
 from router.errors import ConfigurationError, Problem
+from router.reloading.keeper import missing_cases
 from router.rules.book import RuleBook, check_file
 from router.rules.calendars import holidays_of
 from router.rules.cases import check_cases
@@ -90,7 +91,7 @@ def _checked(context: click.Context, path: Path, tests_file: Path | None) -> _Ch
     if context.default_map:
         problems = [*problems, *_for_root_only(book, path, cases)]
     # What the cases have against rules that are right in themselves: the router does not take them either.
-    if cases is not None and (failing := check_cases(book, cases)):
+    if cases is not None and (failing := missing_cases(cases) or check_cases(book, cases)):
         return _Checked(None, cases, [*problems, *failing], _HAS_ERRORS)
     not_known = _holidays_not_known(book, str(path), datetime.now(ZoneInfo(book.timezone)).year)
     return _Checked(book, cases, [*problems, *not_known], _OK)

@@ -208,11 +208,7 @@ class RulesKeeper:
         return errors or _Found(book, None if file is None else _content(file))
 
     def _case_problems(self, book: RuleBook, file: Path) -> list[Problem]:
-        if not os.path.lexists(file):
-            # Only the settings name a file that is not there: a slip there shall not let everything pass.
-            message = "there is no such file; write the cases into it, or take `rules_tests` out of the settings"
-            return [Problem(str(file), 0, 0, message)]
-        return self._check_cases(book, file)
+        return missing_cases(file) or self._check_cases(book, file)
 
     def _refuse(self, problems: tuple[Problem, ...], now: datetime) -> None:
         before = self.status
@@ -299,6 +295,14 @@ def cases_file_of(rules_file: Path, named: Path | None) -> Path | None:
         return named
     beside = rules_file.with_name(CASES_NAME)
     return beside if os.path.lexists(beside) else None
+
+
+def missing_cases(file: Path) -> list[Problem]:
+    """What is wrong with cases that are named and not there: a slip in a name shall not let everything pass."""
+    if os.path.lexists(file):
+        return []
+    message = "there is no such file; write the cases into it, or take `rules_tests` out of the settings"
+    return [Problem(str(file), 0, 0, message)]
 
 
 def _content(file: Path) -> bytes | None:

@@ -184,3 +184,13 @@ def test_rules_that_fail_their_cases_are_not_loaded_by_the_router_and_so_not_goo
     assert run(path).exit_code == 0
     elsewhere = written(tmp_path / "cases.yaml", CASES.replace("TARGET", "other"))
     assert run(path, "--tests", elsewhere).exit_code == 1
+
+
+def test_named_cases_that_are_not_there_keep_rules_out_as_in_the_router(tmp_path: Path) -> None:
+    path = written(tmp_path / "good.yaml", GOOD)
+    result = run(path, "--tests", tmp_path / "none.yaml")
+    assert result.exit_code == 1
+    assert result.stdout == (
+        f"{tmp_path / 'none.yaml'}: error: there is no such file; write the cases into it, or take `rules_tests` out of "
+        "the settings\n"
+    )
