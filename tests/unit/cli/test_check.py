@@ -191,6 +191,6 @@ def test_named_cases_that_are_not_there_keep_rules_out_as_in_the_router(tmp_path
     result = run(path, "--tests", tmp_path / "none.yaml")
     assert result.exit_code == 1
     assert result.stdout == (
-        f"{tmp_path / 'none.yaml'}: error: there is no such file; write the cases into it, or take `rules_tests` out of "
-        "the settings\n"
+        f"{tmp_path / 'none.yaml'}: error: there is no such file; write the cases into it, or take `rules_tests` "
+        "out of the settings\n"
     )
