@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -30,7 +31,7 @@ MAX_PAIRS: Final = 50_000
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
 # More than rules can define. What a journal of nonsense has beyond counts as unknown.
 _MOST_BANDS_KEPT = 1000
-_TEXTS = ("node", "uniqueid", "caller", "called", "rule")
+_texts_of = itemgetter("node", "uniqueid", "caller", "called", "rule")
 _TEXTS_OF_ROUTE = (
     *("rules_version", "target", "queue", "context", "speech", "channel_language", "agent_label", "overflow_queue"),
     "language",
@@ -189,7 +190,7 @@ class Comparison:
                 raise ValueError("it was made in no year from 2000 to 2100")
             self._elsewhen += 1
             return ""
-        _check_texts(fields, _TEXTS)
+        _check_texts(fields)
         rule = fields["rule"]
         if not rule or rule == FALLBACK_RULE:
             if fields["fallback"]:
@@ -368,10 +369,10 @@ def _route(decision: Decision, language: str) -> Route:
     )
 
 
-def _check_texts(fields: Mapping[str, Any], names: Iterable[str]) -> None:
-    for name in names:
-        if not isinstance(fields[name], str):
-            raise TypeError(f"{name} is no text")
+def _check_texts(fields: Mapping[str, Any]) -> None:
+    for text in _texts_of(fields):
+        if not isinstance(text, str):
+            raise TypeError("node, uniqueid, caller, called or rule is no text")
 
 
 def _check_route(band: object, fields: Mapping[str, Any]) -> None:
@@ -383,7 +384,9 @@ def _check_route(band: object, fields: Mapping[str, Any]) -> None:
     head_start_s, overflow_s = fields["head_start_s"], fields["overflow_s"]
     if band is not None and not isinstance(band, str):
         raise TypeError("age_band is no text")
-    _check_texts(fields, _TEXTS_OF_ROUTE)
+    for name in _TEXTS_OF_ROUTE:
+        if not isinstance(fields[name], str):
+            raise TypeError(f"{name} is no text")
     if not _is_count(head_start_s):
         raise TypeError("head_start_s is no whole number of seconds")
     if overflow_s is not None and not _is_count(overflow_s):

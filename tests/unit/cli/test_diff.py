@@ -248,6 +248,8 @@ def test_where_the_rules_of_that_time_are_not_kept_that_is_told_and_every_band_c
         "  loses a person",
         "        2  senior: queue senior-care (head start 5m, overflow after 1m to agents) → context router-assistant",
     ]
+    others = place.diff(place.new(replaced(("then: {to: assistant}", "then: {to: care, head_start: 9m}"))))
+    assert "  waits behind: others join their queue" in place.plain(others), "adults are others while nobody knows"
     gone = place.diff(place.new(UNPROTECTED.replace("senior", "aged")), "--examples", "0")
     assert gone.exit_code == 3
     assert "GATE: not passed: 2 decisions leave protected callers (adult, senior) worse off:" in gone.stdout
@@ -319,6 +321,14 @@ def test_what_the_gate_leaves_to_people_is_told(place: Place) -> None:
     assert (gate["passed"], gate["spoken_to_faster"]) == (True, 2)
 
 
+def test_a_profile_that_is_spoken_faster_is_told_of_although_its_name_is_the_same(place: Place) -> None:
+    result = place.diff(place.new(replaced(("{rate: 0.85}", "{rate: 0.95}"))))
+    assert "routed differently  0 (0.00%)" in place.plain(result)
+    assert (
+        "  - 2 decisions of protected callers would be spoken to faster; the gate leaves that to you"
+    ) in place.plain(result)
+
+
 def test_a_gate_that_cannot_see_protected_callers_is_not_passed(place: Place) -> None:
     place.record(0, 3)
     with place.journal.open("ab") as stream:
@@ -337,6 +347,14 @@ def test_a_gate_that_cannot_see_protected_callers_is_not_passed(place: Place) ->
     with place.journal.open("ab") as stream:
         stream.writelines([place.line(7, ASSISTANT, at="x")])  # nobody protected
     assert place.diff(place.rules).exit_code == 0
+    place.rules.write_text(UNPROTECTED)
+    place.version = load_rules(place.rules).version
+    place.record(0, 3)
+    with place.journal.open("ab") as stream:
+        stream.writelines([place.line(7, CARE, at="x"), b"nonsense\n", place.line(8, CARE, schema_version="\x1b[2J")])
+    result = place.diff(place.rules)
+    assert result.exit_code == 0, "nobody is protected"
+    assert "has the schema_version \\u001b[2J; here 1 is read" in result.stderr
 
 
 def test_damaged_lines_speak_against_the_gate_where_they_are_more_than_a_hundredth(place: Place) -> None:
@@ -486,7 +504,7 @@ def test_bad_lines_and_journals_cut_short_are_told_of_and_the_rest_counts(place:
         "cut.gz: its compressed data end too soon, as while it is being written; what comes before that counts",
         "2 lines are no records and do not count:",
         "journal.jsonl:2: is no JSON: invalid literal, expected 'null'",
-        "journal.jsonl:8: is no decision that can be replayed: called is no text",
+        "journal.jsonl:8: is no decision that can be replayed: node, uniqueid, caller, called or rule is no text",
     ]
 
 

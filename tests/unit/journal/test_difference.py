@@ -358,17 +358,17 @@ def test_other_protected_bands_may_get_ahead_which_is_told_and_others_of_the_sam
     elder = {**known, "age_band": "elder"}
     found = compared(book, recorded(CARE), elder, protected=frozenset({"senior", "elder"}))
     assert (found.harmed, found.outranked) == ((), (Outranked("senior", "senior-care", 1),))
-    worse = compared(
-        rules(SENIORS.replace("5m", "4m"), REST), recorded(CARE), elder, protected=frozenset({"senior", "elder"})
+    both = frozenset({"senior", "elder"})
+    less = rules(
+        "  - {name: known, when: {caller: '+8613900000002'}, then: {to: care, head_start: 1h}}\n",
+        SENIORS.replace("5m", "4m"),
+        REST,
     )
-    assert ({each.harm for each in worse.harmed}, worse.outranked) == (
-        {Harm.SMALLER_HEAD_START, Harm.LOSES_PERSON},
-        (),
-    )
+    worse = compared(less, recorded(CARE), elder, protected=both)
+    assert ([each.harm for each in worse.harmed], worse.outranked) == ([Harm.SMALLER_HEAD_START], ())
     closer = rules(
         "  - {name: known, when: {caller: '+8613900000002'}, then: {to: care, head_start: 1m}}\n", SENIORS, REST
     )
-    both = frozenset({"senior", "elder"})
     assert compared(closer, recorded(CARE), {**elder, "head_start_s": 0}, protected=both).outranked == ()
     # As it was before; and ahead of nobody.
     for same in ({"head_start_s": 3600}, {"age_band": "senior"}):
@@ -413,6 +413,7 @@ def test_an_overflow_lost_or_later_is_harm(to: str, harm: Harm | None) -> None:
 def test_who_is_spoken_to_faster_is_counted() -> None:
     book = rules(SENIORS.replace("speech: unhurried", "speech: clear"), REST)
     assert compared(book, recorded(CARE), recorded(CARE, speech="clear")).faster == 1
+    assert compared(book, recorded(CARE), protected=frozenset()).faster == 0
     comparison = Comparison(book, recogniser=Recogniser(KEY_OF), spoken=channel_language)
     comparison.take(recorded(CARE, speech="clear", rules_version="a" * 12))
     slower, problems = rules_from(source_of_text(HEAD.replace("0.9", "0.8") + SENIORS + REST + TAIL))
@@ -442,8 +443,8 @@ def test_who_is_spoken_to_faster_is_counted() -> None:
         ({"age_band": 5}, "is no decision that can be replayed: age_band is no text"),
         ({"rules_version": None}, "is no decision that can be replayed: rules_version is no text"),
         ({"target": 5}, "is no decision that can be replayed: target is no text"),
-        ({"node": None}, "is no decision that can be replayed: node is no text"),
-        ({"rule": 5}, "is no decision that can be replayed: rule is no text"),
+        ({"node": None}, "is no decision that can be replayed: node, uniqueid, caller, called or rule is no text"),
+        ({"rule": 5}, "is no decision that can be replayed: node, uniqueid, caller, called or rule is no text"),
         ({"at": "0001-01-01T00:00:00+14:00"}, "is no decision that can be replayed: it was made in no year from 2000"),
         ({"at": "9999-12-31T23:59:00-12:00"}, "is no decision that can be replayed: it was made in no year from 2000"),
         ({"full_caller": "123"}, "is no decision that can be replayed: an E.164 number is"),
