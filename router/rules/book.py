@@ -83,7 +83,7 @@ class RuleBook:
         Pure, and never raises: the last rule has no conditions.
         """
         if facts.calendars is None and self.calendars:
-            facts = replace(facts, calendars=self._clock.open_at(facts.at))
+            facts = facts.with_calendars(self._clock.open_at(facts.at))
         trace: list[RuleTrace] = []
         for index, rule in enumerate(self.rules):
             if (failure := rule.failure(facts)) is not None:

@@ -178,3 +178,7 @@ def test_a_beginning_matches_itself_and_all_that_go_on() -> None:
     assert [number for number in ("95", "955", "9", "1", "12", "1234", "12345", "") if patterns.match(number)] == [
         *("95", "955", "1", "1234", "12345"),
     ]
+
+
+def test_facts_with_other_calendars_keep_everything_else() -> None:
+    assert FACTS.with_calendars(frozenset({"winter"})) == replace(FACTS, calendars=frozenset({"winter"}))
