@@ -95,7 +95,7 @@ class Facts:
     calendars: frozenset[str] | None = None
 
     def with_calendars(self, is_open: frozenset[str]) -> Facts:
-        """The same with these calendars open. (`dataclasses.replace` takes as long as a decision by a few rules.)"""
+        """The same with these calendars open; `dataclasses.replace` takes as long as a decision by a few rules."""
         return Facts(
             self.caller,
             self.called,
