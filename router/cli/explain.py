@@ -99,10 +99,10 @@ def _print(console: Console, book: RuleBook, facts: Facts, source: str, decision
     console.print()
     show_table(console, trace_table(book, decision))
     console.print()
-    show_table(console, decision_table(decision))
+    show_table(console, _decision_table(decision))
 
 
-def decision_table(decision: Decision) -> Table:
+def _decision_table(decision: Decision) -> Table:
     """What was decided, for people."""
     result = facts_grid()
     result.add_row("rule", shown_text(decision.rule))

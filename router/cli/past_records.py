@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,7 @@ import orjson
 
 from router.errors import JournalError
 from router.journal.records import DecisionRecord, OutcomeRecord, parse_record
-from router.journal.stream import DecisionStream
-
-_LINE = "line"
+from router.journal.stream import JournalBlocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +58,11 @@ def _in_one(uniqueid: str, file: Path) -> CallRecords:
     complaints: list[str] = []
     damaged = 0
     is_all = True
+    # As JSON has it; in quotation marks, or 1.1 would be found in 21.10.
+    needle = json.dumps(uniqueid, ensure_ascii=False).encode("utf-8", "surrogateescape")
     try:
-        lines = _LinesNaming(uniqueid, file)
-        for fields in lines:
-            line = fields[_LINE]
+        blocks = JournalBlocks((file,), stdin=sys.stdin.buffer)
+        for line in (raw for lines in blocks for raw in lines if needle in raw):
             try:
                 record = parse_record(line)
             except JournalError:
@@ -75,7 +74,7 @@ def _in_one(uniqueid: str, file: Path) -> CallRecords:
                 decisions.append((orjson.loads(line), record))
             elif isinstance(record, OutcomeRecord):
                 outcomes.append(record)
-        complaints += lines.read.warnings
+        complaints += blocks.read.warnings
         is_all = not complaints
     except JournalError as error:
         complaints.append(str(error))
@@ -84,17 +83,3 @@ def _in_one(uniqueid: str, file: Path) -> CallRecords:
         which = "1 line that names it" if damaged == 1 else f"{damaged:,} lines that name it"
         complaints.append(f"{file}: {which} cannot be read as a record")
     return CallRecords(tuple(decisions), tuple(outcomes), tuple(complaints), is_all)
-
-
-class _LinesNaming(DecisionStream):
-    """The lines of a journal that hold a name in quotation marks, whole: with their traces, and outcomes too."""
-
-    def __init__(self, name: str, file: Path) -> None:
-        super().__init__((file,), stdin=sys.stdin.buffer)
-        self._needle = json.dumps(name, ensure_ascii=False).encode("utf-8", "surrogateescape")
-
-    def _of_lines(self, lines: list[bytes]) -> Iterator[dict[str, Any]]:
-        first = self._line + 1
-        for self._line, raw in enumerate(lines, first):
-            if self._needle in raw:
-                yield {_LINE: raw}

@@ -74,8 +74,14 @@ class Read:
         return [*self.warnings, f"{lines} not count{first}:", *map(str, self.bad_lines)]
 
 
-class DecisionStream:
-    """Every decision of some journals, in the order given, as the fields of its JSON without its trace.
+class JournalBlocks:
+    """The lines of some journals, in the order given, a block of whole lines at a time.
+
+    Attributes:
+        file: The name of the journal that is being read.
+        line: How many of its lines came before the block in hand.
+        read: What has been read so far; whoever takes the lines counts them there.
+        bytes_total: The size of all of them; None where that is not known beforehand.
 
     Args:
         files: The journals; `-` stands for `stdin`.
@@ -92,32 +98,27 @@ class DecisionStream:
         self._files = tuple(files)
         self._stdin = stdin
         self._on_read = on_read
-        self._file = ""
-        self._line = 0
+        self.file = ""
+        self.line = 0
         self.read = Read()
         sizes = [_size(file) for file in self._files]
         _refuse_twice(self._files)
         self.bytes_total = None if None in sizes else sum(size or 0 for size in sizes)
 
-    def refuse(self, reason: str) -> None:
-        """Count the decision that came last among the lines that are bad after all."""
-        self.read.decisions -= 1
-        self._bad(reason)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[list[bytes]]:
         for file in self._files:
-            self._file, self._line = str(file), 0
+            self.file, self.line = str(file), 0
             if file == STDIN:
-                self._file = "standard input"
-                yield from self._decisions(_Counting(self._stdin))
+                self.file = "standard input"
+                yield from self._blocks(_Counting(self._stdin))
                 continue
             try:
                 with file.open("rb") as stream:
-                    yield from self._decisions(_Counting(stream))
+                    yield from self._blocks(_Counting(stream))
             except OSError as error:
                 raise JournalError(f"{file}: cannot be read: {error.strerror or error}") from error
 
-    def _decisions(self, stream: _Counting) -> Iterator[dict[str, Any]]:
+    def _blocks(self, stream: _Counting) -> Iterator[list[bytes]]:
         before = self.read.bytes_read
         rest = b""
         for chunk in self._chunks(stream):
@@ -125,39 +126,61 @@ class DecisionStream:
             rest = lines.pop()
             if len(rest) > MAX_LINE_BYTES:
                 rest = rest[: MAX_LINE_BYTES + 1]
-            yield from self._of_lines(lines)
+            yield lines
+            self.line += len(lines)
             self.read.bytes_read = before + stream.bytes_read
             self._on_read(self.read.bytes_read)
         if _is_json(rest):  # else it is being written, or was when the file was taken away
-            yield from self._of_lines([rest])
+            yield [rest]
 
     def _chunks(self, stream: _Counting) -> Iterator[bytes]:
         """What the stream holds, decompressed. One that ends too soon is read as far as it goes."""
-        read = _reader(stream, self._file)
+        read = _reader(stream, self.file)
         try:
             while chunk := read(CHUNK_BYTES):
                 yield chunk
         except EOFError:
             self.read.warnings.append(
-                f"{self._file}: its compressed data end too soon, as while it is being written; "
+                f"{self.file}: its compressed data end too soon, as while it is being written; "
                 "what comes before that counts"
             )
         except (zlib.error, lzma.LZMAError, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # not the data's fault
             raise JournalError(
-                f"{self._file}: its compressed data are damaged after line {self._line} ({error}); "
+                f"{self.file}: its compressed data are damaged after line {self.line} ({error}); "
                 "take a good copy, or leave the file out"
             ) from error
 
-    def _of_lines(self, lines: list[bytes]) -> Iterator[dict[str, Any]]:
-        first = self._line + 1
-        for self._line, raw in enumerate(lines, first):
-            if raw.startswith(_OTHERS):
-                self.read.others += 1
-            elif (fields := self._fields(raw)) is not None:
-                self.read.decisions += 1
-                yield fields
+
+class DecisionStream:
+    """Every decision of some journals, in their order, as the fields of its JSON without its trace.
+
+    Args and raises as `JournalBlocks`.
+    """
+
+    def __init__(
+        self, files: Sequence[Path], *, stdin: BinaryIO, on_read: Callable[[int], object] = lambda _: None
+    ) -> None:
+        self._blocks = JournalBlocks(files, stdin=stdin, on_read=on_read)
+        self._line = 0
+        self.read = self._blocks.read
+        self.bytes_total = self._blocks.bytes_total
+
+    def refuse(self, reason: str) -> None:
+        """Count the decision that came last among the lines that are bad after all."""
+        self.read.decisions -= 1
+        self._bad(reason)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for lines in self._blocks:
+            first = self._blocks.line + 1
+            for self._line, raw in enumerate(lines, first):
+                if raw.startswith(_OTHERS):
+                    self.read.others += 1
+                elif (fields := self._fields(raw)) is not None:
+                    self.read.decisions += 1
+                    yield fields
 
     def _fields(self, raw: bytes) -> dict[str, Any] | None:
         """A line's fields, if it is a decision; what is no record at all is counted among the bad."""
@@ -183,7 +206,7 @@ class DecisionStream:
     def _bad(self, reason: str) -> None:
         self.read.bad += 1
         if len(self.read.bad_lines) < MOST_BAD_LINES_KEPT:
-            self.read.bad_lines.append(BadLine(self._file, self._line, reason))
+            self.read.bad_lines.append(BadLine(self._blocks.file, self._line, reason))
 
 
 def _reader(stream: _Counting, file: str) -> Callable[[int], bytes]:

@@ -26,10 +26,10 @@ from router.reloading.history import RulesHistory
 from router.reloading.restoring import content_at
 from router.rules.book import RuleBook, load_rules
 from router.rules.cases import CASES_NAME, check_cases
+from router.rules.schema import LIST_SUFFIX
 
 POLL_S: Final = 1.0
 COMPLAIN_EVERY_S: Final = 60.0
-LIST_SUFFIX: Final = ".txt"
 
 CheckCases: TypeAlias = Callable[[RuleBook, Path], list[Problem]]
 """Tries rules on the cases in a file: what fails, or why the file cannot be used; nothing when all is well."""
@@ -196,7 +196,7 @@ class RulesKeeper:
         try:
             book = load_rules(self.file)
             file = cases_file_of(self.file, self._cases_file)
-            problems = [] if file is None else self._case_problems(book, file)
+            problems = [] if file is None else missing_cases(file) or self._check_cases(book, file)
         except ConfigurationError as error:
             return error.problems
         except Exception:
@@ -206,9 +206,6 @@ class RulesKeeper:
             return (Problem(str(self.file), 0, 0, message),)
         errors = tuple(problem for problem in problems if problem.severity == "error")
         return errors or _Found(book, None if file is None else _content(file))
-
-    def _case_problems(self, book: RuleBook, file: Path) -> list[Problem]:
-        return missing_cases(file) or self._check_cases(book, file)
 
     def _refuse(self, problems: tuple[Problem, ...], now: datetime) -> None:
         before = self.status
