@@ -1,10 +1,6 @@
 """The registry of callers in Redis: which age band a number belongs to, what its owner chose, when it called.
 
-    elder:caller:<E.164>   the name of the band. Not the date of birth: the band is all that routing needs. Bands go
-                           stale as people grow older, so the import is run again now and then
-    elder:choice:<E.164>   what the caller chose in a call and had remembered, such as `slower`; it expires
-    elder:calls:<E.164>    the last calls, as a sorted set: Asterisk's name of the call, by epoch seconds. Kept only
-                           while some rule asks for repeated calls, and for as long as that rule looks back
+How callers lie in Redis is `stored`'s.
 
 Looking up is made for the moment a call arrives. Lookups that come while one round trip is under way form
 the next one, as one pipeline on a single connection: with a pool of single GETs 10,000 lookups a second
@@ -18,7 +14,6 @@ and may raise.
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import re
 import time
@@ -32,23 +27,30 @@ from typing import Final, Self, TypeAlias
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from router.callers.breaker import Breaker, BreakerState
 from router.callers.deadline import Deadline
-from router.callers.link import Command, RegistryAddress, RegistryLink, Reply
+from router.callers.link import RegistryAddress, RegistryLink
 from router.callers.number import Caller, NoNumber, PhoneNumber
-from router.callers.past import CHOICES, MOST_EARLIER_CALLS
+from router.callers.stored import (
+    CALLS_PREFIX,
+    CHOICE_PREFIX,
+    KEY_PREFIX,
+    Stored,
+    Visit,
+    band_key,
+    band_name,
+    choice_name,
+    commands,
+    earlier_calls_s,
+    read,
+)
 from router.errors import RegistryError
 
-KEY_PREFIX: Final = "elder:caller:"
-CHOICE_PREFIX: Final = "elder:choice:"
-CALLS_PREFIX: Final = "elder:calls:"
 CHOICE_KEPT_S: Final = 180 * 86_400
 """A choice that was not made again for half a year is forgotten."""
-# A band's name is a word in the rules file; what is longer was not written by us.
-MAX_BAND_BYTES: Final = 64
 # Long enough for a disk that stalls a save, short enough for a person at a terminal.
 ADMIN_TIMEOUT_S: Final = 5.0
 _MAX_DETAIL_CHARACTERS = 120
@@ -93,15 +95,6 @@ class BandLookup:
     """Seconds since each earlier call, newest first; None where they are not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """A call to be noted as one of its caller's: its name, when it came (epoch seconds), how far back to look."""
-
-    call: str
-    at: float
-    within_s: float
-
-
 @dataclass(slots=True)
 class RegistryStats:
     """Counters since the start."""
@@ -124,22 +117,13 @@ class _Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What Redis holds of one caller."""
-
-    band: bytes | None
-    choice: str
-    earlier_calls_s: tuple[float, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Question:
     number: PhoneNumber
     visit: Visit | None
     answer: asyncio.Future[_Outcome]
 
 
-_Outcome: TypeAlias = _Found | _Failed
+_Outcome: TypeAlias = Stored | _Failed
 
 
 class Registry:
@@ -207,12 +191,12 @@ class Registry:
             RegistryError: Redis cannot be reached, or holds something else under that key.
         """
         try:
-            value = await self._admin_client().get(_key(number))
+            value = await self._admin_client().get(band_key(number))
         except (RedisError, OSError) as error:
             raise self._error(error) from error
         if value is None:
             return None
-        band = _band_name(value if isinstance(value, bytes) else value.encode())
+        band = band_name(value if isinstance(value, bytes) else value.encode())
         if band is None:
             raise RegistryError(f"{LookupFailure.BAD_VALUE}; store the band again to replace it")
         return band
@@ -233,7 +217,7 @@ class Registry:
         """
         pipeline = self._admin_client().pipeline(transaction=False)
         for number, band in bands:
-            pipeline.set(_key(number), band.encode())
+            pipeline.set(band_key(number), band.encode())
         try:
             await pipeline.execute()
         except (RedisError, OSError) as error:
@@ -249,7 +233,7 @@ class Registry:
             calls = await self._admin_client().zrange(CALLS_PREFIX + number.e164, 0, -1, withscores=True)
         except (RedisError, OSError) as error:
             raise self._error(error) from error
-        return _earlier(Visit("", at, within_s), [part for call in calls for part in call])
+        return earlier_calls_s(Visit("", at, within_s), [part for call in calls for part in call])
 
     async def choice(self, number: PhoneNumber) -> str:
         """What the owner of a number had remembered; "" for nothing.
@@ -258,7 +242,7 @@ class Registry:
             RegistryError: Redis cannot be reached or refuses.
         """
         try:
-            return _choice(await self._admin_client().get(CHOICE_PREFIX + number.e164))
+            return choice_name(await self._admin_client().get(CHOICE_PREFIX + number.e164))
         except (RedisError, OSError) as error:
             raise self._error(error) from error
 
@@ -340,7 +324,8 @@ class Registry:
     async def _ask(self, batch: Sequence[_Question]) -> Sequence[_Outcome]:
         self.stats.batches += 1
         try:
-            found = _read(batch, await self._link.ask(_commands(batch)))
+            asked = [(question.number, question.visit) for question in batch]
+            found = read(asked, await self._link.ask(commands(asked)))
         except (RedisError, OSError) as error:
             failed = _failed(error)
         except Exception:  # noqa: BLE001 - the boundary of one batch: these calls fall back, the others go on
@@ -371,7 +356,7 @@ class Registry:
         if outcome.band is None:
             self.stats.not_found += 1
             return BandLookup(None, BandSource.NOT_FOUND, "", took_s, choice, earlier)
-        if (band := _band_name(outcome.band)) is None:
+        if (band := band_name(outcome.band)) is None:
             failed = self._lookup_failed(_Failed(LookupFailure.BAD_VALUE), took_s)
             return replace(failed, choice=choice, earlier_calls_s=earlier)
         self.stats.found += 1
@@ -425,69 +410,6 @@ def open_registry(
         max_waiting=max_waiting,
         breaker=breaker or Breaker(),
     )
-
-
-def _key(number: PhoneNumber) -> str:
-    return KEY_PREFIX + number.e164
-
-
-def _commands(batch: Sequence[_Question]) -> list[Command]:
-    numbers = [question.number.e164 for question in batch]
-    commands: list[Command] = [("MGET", *(KEY_PREFIX + n for n in numbers), *(CHOICE_PREFIX + n for n in numbers))]
-    for question in batch:
-        if (visit := question.visit) is not None:
-            key = CALLS_PREFIX + question.number.e164
-            commands += [
-                ("ZADD", key, visit.at, visit.call),
-                ("ZREMRANGEBYRANK", key, 0, -MOST_EARLIER_CALLS - 2),  # this call stays beside them
-                ("EXPIRE", key, math.ceil(visit.within_s)),
-                ("ZRANGE", key, 0, -1, "WITHSCORES"),
-            ]
-    return commands
-
-
-_COMMANDS_OF_A_VISIT = 4
-
-
-def _read(batch: Sequence[_Question], replies: Sequence[Reply]) -> list[_Found]:
-    """The answers to `_commands`, a caller each."""
-    values, *others = replies
-    if isinstance(values, ResponseError):
-        raise values
-    if not isinstance(values, list) or len(values) != 2 * len(batch):
-        raise RedisError(f"asked for {2 * len(batch)} values, got something else")
-    found = []
-    visits = iter(others[_COMMANDS_OF_A_VISIT - 1 :: _COMMANDS_OF_A_VISIT])
-    for question, band, choice in zip(batch, values[: len(batch)], values[len(batch) :], strict=True):
-        earlier = None if question.visit is None else _earlier(question.visit, next(visits))
-        found.append(_Found(band, _choice(choice), earlier))
-    return found
-
-
-def _earlier(visit: Visit, reply: Reply) -> tuple[float, ...] | None:
-    """How long ago each earlier call was, newest first; None if Redis refused or holds something else there."""
-    if not isinstance(reply, list):
-        return None
-    calls = zip(reply[::2], reply[1::2], strict=False)
-    ago = (round(max(0.0, visit.at - float(at)), 3) for call, at in calls if call != visit.call.encode())
-    return tuple(sorted(seconds for seconds in ago if seconds <= visit.within_s)[:MOST_EARLIER_CALLS])
-
-
-def _choice(value: Reply) -> str:
-    """A choice as stored; what is none of ours counts as nothing."""
-    name = value.decode("ascii", "replace") if isinstance(value, bytes) else ""
-    return name if name in CHOICES else ""
-
-
-def _band_name(value: bytes) -> str | None:
-    """The band's name, or None for a value that cannot be one."""
-    if not 0 < len(value) <= MAX_BAND_BYTES:
-        return None
-    try:
-        name = value.decode()
-    except UnicodeDecodeError:
-        return None
-    return name if name.isprintable() else None
 
 
 def _failed(error: Exception) -> _Failed:

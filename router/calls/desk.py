@@ -25,7 +25,8 @@ from asterisk.ami import Event, Response, SimpleAction
 
 from router.ami.messages import one
 from router.callers.number import Caller, NoNumber, NoNumberReason, PhoneNumber, masked, parse_caller
-from router.callers.registry import BandLookup, Visit
+from router.callers.registry import BandLookup
+from router.callers.stored import Visit
 from router.calls.call import Call
 from router.calls.decisions import Handled, decision_record
 from router.calls.events import (

@@ -17,15 +17,8 @@ from lab.redis import RedisServer
 from router.callers.breaker import Breaker, BreakerState
 from router.callers.number import PhoneNumber
 from router.callers.past import MOST_EARLIER_CALLS
-from router.callers.registry import (
-    CALLS_PREFIX,
-    BandLookup,
-    BandSource,
-    LookupFailure,
-    Registry,
-    Visit,
-    open_registry,
-)
+from router.callers.registry import BandLookup, BandSource, LookupFailure, Registry, open_registry
+from router.callers.stored import CALLS_PREFIX, Visit
 
 pytestmark = pytest.mark.integration
 

@@ -12,7 +12,8 @@ import pytest
 from lab.redis import RedisServer
 from router.callers.breaker import Breaker, BreakerState
 from router.callers.number import NoNumber, NoNumberReason, PhoneNumber
-from router.callers.registry import BandLookup, BandSource, LookupFailure, Registry, Visit, open_registry
+from router.callers.registry import BandLookup, BandSource, LookupFailure, Registry, open_registry
+from router.callers.stored import Visit
 from router.errors import ConfigurationError, RegistryError
 
 CALLER = PhoneNumber("+8613900000001")

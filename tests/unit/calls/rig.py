@@ -15,7 +15,8 @@ from typing import TypeVar
 from asterisk.ami import Event, Response, SimpleAction
 
 from router.callers.number import Caller, NoNumber, PhoneNumber
-from router.callers.registry import BandLookup, BandSource, Visit
+from router.callers.registry import BandLookup, BandSource
+from router.callers.stored import Visit
 from router.calls.desk import CallDesk, DeskSettings, Journal, Send
 from router.calls.reconcile import SendForList
 from router.journal.records import DecisionRecord, OutcomeRecord

@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 
 from lab.redis import RedisServer
 from router.callers.number import Caller, PhoneNumber
-from router.callers.registry import BandLookup, BandSource, Visit, open_registry
+from router.callers.registry import BandLookup, BandSource, open_registry
+from router.callers.stored import Visit
 from router.cli.explain import explain
 from router.journal.hashing import load_or_create_secret
 from router.rules.book import load_rules
