@@ -1,10 +1,10 @@
 """How callers lie in Redis, what a lookup asks for, and how the answers read. Does no I/O.
 
-- `elder:caller:<E.164>` is the name of the band. Not the date of birth: the band is all that routing needs. Bands go stale
-  as people grow older, so the import is run again now and then.
+- `elder:caller:<E.164>` is the name of the band. Not the date of birth: the band is all that routing needs. Bands go
+  stale as people grow older, so the import is run again now and then.
 - `elder:choice:<E.164>` is what the caller chose in a call and had remembered, such as `slower`; it expires.
-- `elder:calls:<E.164>` is a sorted set of the last calls: Asterisk's name of the call, by epoch seconds. It is kept only
-  while some rule asks for repeated calls, and for as long as that rule looks back.
+- `elder:calls:<E.164>` is a sorted set of the last calls: Asterisk's name of the call, by epoch seconds. It is kept
+  only while some rule asks for repeated calls, and for as long as that rule looks back.
 """
 
 from __future__ import annotations
