@@ -19,6 +19,18 @@ STANDARD_DIGIT_TIMEOUT_S = 5.0
 """What the dialplan itself starts from, so that it need not be sent."""
 
 
+def spoken_profile(profile: SpeechProfile) -> SpokenProfile:
+    """A speech profile of the rules as prompts know it."""
+    return SpokenProfile(
+        profile.name,
+        profile.rate,
+        profile.sentence_pause_s,
+        profile.gain_db,
+        profile.value_pause_s,
+        profile.repeat_essential,
+    )
+
+
 @lru_cache(maxsize=256)
 def channel_language(arrived_with: str, profile: SpeechProfile, profiles: frozenset[str]) -> str:
     """The channel language that has everything spoken at a profile's speed.
@@ -32,8 +44,7 @@ def channel_language(arrived_with: str, profile: SpeechProfile, profiles: frozen
     language = base if base and suffix in profiles else arrived_with
     if not is_language(language):
         return arrived_with
-    spoken = SpokenProfile(profile.name, profile.rate, profile.sentence_pause_s, profile.gain_db)
-    return language_for(language, spoken)
+    return language_for(language, spoken_profile(profile))
 
 
 def variables(decision: Decision, *, language: str, language_now: str, people_queue: str) -> list[Variable]:

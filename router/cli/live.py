@@ -22,12 +22,13 @@ from router.ami.link import Link, LinkState
 from router.ami.messages import one
 from router.ami.settings import LinkSettings
 from router.calls.events import whole_number
+from router.calls.verdict import spoken_profile
 from router.errors import AmiError, Problem, RouterError
 from router.rules.book import RuleBook
 from router.rules.document import Document
 from router.rules.model import ContextTarget, QueueTarget, SpeechProfile, Target
 from router.rules.wording import did_you_mean, listed
-from router.speech.profile import SpokenProfile, is_language, language_for
+from router.speech.profile import is_language, language_for
 
 _PATIENCE_S: Final = 8.0
 # The directory of our own prompts in that of a language.
@@ -151,7 +152,7 @@ def _prompts(book: RuleBook, document: Document, sounds: Path) -> Iterator[Probl
         yield document.problem(("speech",), message, at_key=True)
     for profile in book.speech.values():
         for base, wanted in sorted(bases.items()) if _changes(profile) else ():
-            directory = language_for(base, _spoken(profile))
+            directory = language_for(base, spoken_profile(profile))
             missing = len(wanted - languages.get(directory, frozenset()))
             if missing:
                 message = (
@@ -169,12 +170,8 @@ def _names(directory: Path) -> frozenset[str]:
     return frozenset(path.stem for path in directory.iterdir() if path.is_file())
 
 
-def _spoken(profile: SpeechProfile) -> SpokenProfile:
-    return SpokenProfile(profile.name, profile.rate, profile.sentence_pause_s, profile.gain_db)
-
-
 def _changes(profile: SpeechProfile) -> bool:
-    return not _spoken(profile).changes_nothing
+    return not spoken_profile(profile).changes_nothing
 
 
 def contexts_of(books: Iterable[RuleBook]) -> list[str]:

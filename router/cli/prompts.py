@@ -10,12 +10,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from router.calls.verdict import spoken_profile
 from router.cli.options import UNREAD_FILE, CouldNotRunError, rules_option
 from router.errors import RouterError
 from router.rules.book import load_rules
 from router.speech.build import BuildReport, build_prompts
 from router.speech.catalogue import Catalogue, load_catalogue
-from router.speech.profile import SpokenProfile, is_language
+from router.speech.profile import is_language
 
 _ALL_BUILT, _SOME_FAILED = 0, 1
 # Without a terminal, how often to say how far it has come.
@@ -95,10 +96,7 @@ def build(
     console = Console()
     try:
         catalogue = load_catalogue(prompts_path)
-        profiles = [
-            SpokenProfile(speech.name, speech.rate, speech.sentence_pause_s, speech.gain_db)
-            for speech in load_rules(rules_path).speech.values()
-        ]
+        profiles = [spoken_profile(speech) for speech in load_rules(rules_path).speech.values()]
         chosen = _languages(catalogue, languages, core_dirs)
         with _progress(console) as on_progress:
             report = build_prompts(catalogue, profiles, chosen, sounds_dir, core_dirs, on_progress=on_progress)

@@ -257,4 +257,13 @@ def _overflow(entry: OverflowEntry | None, targets: Mapping[str, TargetEntry]) -
 
 
 def _speech(name: str, entry: SpeechEntry) -> SpeechProfile:
-    return SpeechProfile(name, entry.rate, entry.sentence_pause, entry.digit_timeout, entry.gain_db)
+    return SpeechProfile(
+        name,
+        entry.rate,
+        entry.sentence_pause,
+        entry.digit_timeout,
+        entry.gain_db,
+        entry.value_pause,
+        entry.menu_options,
+        entry.repeat_essential,
+    )

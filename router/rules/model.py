@@ -43,13 +43,19 @@ Target: TypeAlias = QueueTarget | ContextTarget
 
 @dataclass(frozen=True, slots=True)
 class SpeechProfile:
-    """How prompts are spoken, 1.0 being the usual `rate`; `name` becomes the channel language's suffix."""
+    """How prompts are spoken, 1.0 being the usual `rate`; `name` becomes the channel language's suffix.
+
+    `menu_options` is how many choices a menu offers at once, None for all of them.
+    """
 
     name: str
     rate: float
     sentence_pause_s: float
     digit_timeout_s: float
     gain_db: float
+    value_pause_s: float = 0.0
+    menu_options: int | None = None
+    repeat_essential: bool = False
 
 
 @dataclass(frozen=True, slots=True)

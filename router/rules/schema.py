@@ -105,6 +105,25 @@ class SpeechEntry(_Strict):
     gain_db: float = Field(
         default=0.0, ge=-12, le=12, title="how much louder", description="a number of decibels from -12 to 12, like 3"
     )
+    value_pause: DurationS = Field(
+        default=0.0,
+        ge=0,
+        le=5,
+        title="the silence around a number, an amount, a date or a waiting time, and between groups of digits",
+        description="a pause around numbers from 0s to 5s, like 300ms",
+    )
+    menu_options: int | None = Field(
+        default=None,
+        ge=1,
+        le=9,
+        title="how many choices of a menu are offered before it waits for a key; without it, all of them",
+        description="a whole number of choices from 1 to 9, like 3",
+    )
+    repeat_essential: bool = Field(
+        default=False,
+        title="whether the most important sentence of a prompt is said again at its end",
+        description="true or false",
+    )
 
 
 class OverflowEntry(_Strict):

@@ -33,6 +33,9 @@ class SpokenProfile:
         rate: Speed against the base prompts; 0.85 takes 1/0.85 as long. From 0.5 to 2.0.
         sentence_pause_s: Silence between sentences, added to that of the base prompts, in seconds.
         gain_db: Loudness against the base prompts, in dB; a limiter keeps what is raised from clipping.
+        value_pause_s: Silence before and after a number, an amount, a date or a waiting time, and between groups of
+            digits, in seconds.
+        repeat_essential: Whether the most important sentence of a prompt is said again at its end.
 
     Raises:
         SpeechError: a value is out of range, or the name cannot be part of a path.
@@ -42,6 +45,8 @@ class SpokenProfile:
     rate: float = 1.0
     sentence_pause_s: float = 0.0
     gain_db: float = 0.0
+    value_pause_s: float = 0.0
+    repeat_essential: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -51,6 +56,7 @@ class SpokenProfile:
         for value, low, high, what in (
             (self.rate, SLOWEST_RATE, FASTEST_RATE, "rate"),
             (self.sentence_pause_s, 0.0, LONGEST_PAUSE_S, "sentence pause in seconds"),
+            (self.value_pause_s, 0.0, LONGEST_PAUSE_S, "pause around numbers in seconds"),
             (self.gain_db, -LARGEST_GAIN_DB, LARGEST_GAIN_DB, "gain in dB"),
         ):
             if not (math.isfinite(value) and low <= value <= high):
@@ -61,7 +67,13 @@ class SpokenProfile:
     @property
     def changes_nothing(self) -> bool:
         """Whether its prompts would be the base prompts."""
-        return self.rate == 1.0 and self.sentence_pause_s == 0.0 and self.gain_db == 0.0
+        return (self.rate, self.sentence_pause_s, self.gain_db, self.value_pause_s, self.repeat_essential) == (
+            1.0,
+            0.0,
+            0.0,
+            0.0,
+            False,
+        )
 
 
 def language_for(base_language: str, profile: SpokenProfile) -> str:
