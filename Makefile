@@ -47,9 +47,10 @@ demo: prompts
 run: prompts
 	@$(LAB) run
 
-# PYTHONASYNCIODEBUG finds what blocks the loop or is never awaited.
+# PYTHONASYNCIODEBUG finds what blocks the loop or is never awaited. Four at once: calls are waited for more than
+# worked on.
 test: prompts
-	@PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest
+	@PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -n 4 --dist worksteal
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -1,18 +1,50 @@
-"""Free loopback ports."""
+"""Free loopback ports, never the same twice, though several test runs look for them side by side."""
 
 from __future__ import annotations
 
+import fcntl
+import random
 import socket
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+# Above what rtp.conf gives to Asterisk's RTP, below what the kernel takes for outgoing connections.
+_PORTS: Final = range(30_000, 32_768)
+_given: set[int] = set()
+# A byte of this file is locked for each port given, until this process ends: between looking and listening, no other
+# run takes it.
+_claims = Path(tempfile.gettempdir(), "elder-router-lab.ports").open("a+b")  # noqa: SIM115 - for as long as we live
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port of 127.0.0.1 that nothing listens on at this moment."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nothing listens on, and that nobody else of the lab is given.
+
+    Raises:
+        RuntimeError: There is none.
+    """
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if port not in _given and _claimed(port) and _is_free(port, kind):
+            _given.add(port)
+            return port
+    raise RuntimeError(f"no port of {_PORTS.start} to {_PORTS.stop - 1} is free")
 
 
 def free_udp_port() -> int:
     """A free UDP port of 127.0.0.1."""
     return free_port(socket.SOCK_DGRAM)
+
+
+def _claimed(port: int) -> bool:
+    with suppress(OSError):
+        fcntl.lockf(_claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        return True
+    return False
+
+
+def _is_free(port: int, kind: socket.SocketKind) -> bool:
+    with suppress(OSError), socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
