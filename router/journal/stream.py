@@ -1,4 +1,4 @@
-"""The decisions of whole journals, in one pass, for what looks at days of calls: a block in memory at a time.
+"""The records of whole journals, in one pass, for what looks at days of calls: a block in memory at a time.
 
 Journals are read as they lie about: plain or compressed (gzip, bzip2 and xz, told by their first bytes), rotated or
 still being written, from files or from a pipe. What is no record is counted and told of by its line; other records
@@ -13,7 +13,7 @@ import gzip
 import lzma
 import stat
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -30,7 +30,7 @@ CHUNK_BYTES: Final = 1024 * 1024
 MOST_BAD_LINES_KEPT: Final = 5
 
 _DECISION = b'{"record":"decision",'
-_OTHERS = (b'{"record":"outcome",', b'{"record":"promotion",')
+_KINDS = ("decision", "outcome", "promotion")
 _TRACE, _AFTER_TRACE = b',"trace":[', b'],"target":"'
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _SNIFFED_BYTES = 6
@@ -56,9 +56,13 @@ class _Counting:
 
 @dataclass(slots=True)
 class Read:
-    """What has been read so far. `bad_lines` holds the first of the `bad` ones; `warnings` are for people."""
+    """What has been read so far. `bad_lines` holds the first of the `bad` ones; `warnings` are for people.
+
+    `others` are records of kinds that were not asked for.
+    """
 
     decisions: int = 0
+    outcomes: int = 0
     others: int = 0
     bad: int = 0
     bytes_read: int = 0
@@ -153,49 +157,71 @@ class JournalBlocks:
             ) from error
 
 
-class DecisionStream:
-    """Every decision of some journals, in their order, as the fields of its JSON without its trace.
+class RecordStream:
+    """Every record of some kinds out of some journals, in their order, as the fields of its JSON.
 
-    Args and raises as `JournalBlocks`.
+    A decision comes without its trace, which few ask for and which is most of it, unless `trace_if` stands in its line.
+
+    Args and raises as `JournalBlocks`, and:
+        kinds: `decision`, `outcome` or both.
+        trace_if: Bytes of a line that ask for its trace.
     """
 
     def __init__(
-        self, files: Sequence[Path], *, stdin: BinaryIO, on_read: Callable[[int], object] = lambda _: None
+        self,
+        files: Sequence[Path],
+        *,
+        stdin: BinaryIO,
+        kinds: Collection[str],
+        trace_if: bytes | None = None,
+        on_read: Callable[[int], object] = lambda _: None,
     ) -> None:
         self._blocks = JournalBlocks(files, stdin=stdin, on_read=on_read)
+        self._kinds = frozenset(kinds)
+        self._passed_over = tuple(f'{{"record":"{kind}",'.encode() for kind in _KINDS if kind not in self._kinds)
+        self._trace_if = trace_if
         self._line = 0
+        self._is_decision = False
         self.read = self._blocks.read
         self.bytes_total = self._blocks.bytes_total
 
     def refuse(self, reason: str) -> None:
-        """Count the decision that came last among the lines that are bad after all."""
-        self.read.decisions -= 1
+        """Count the record that came last among the lines that are bad after all."""
+        self._count(-1)
         self._bad(reason)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for lines in self._blocks:
             first = self._blocks.line + 1
             for self._line, raw in enumerate(lines, first):
-                if raw.startswith(_OTHERS):
+                if raw.startswith(self._passed_over):
                     self.read.others += 1
                 elif (fields := self._fields(raw)) is not None:
-                    self.read.decisions += 1
+                    self._is_decision = fields["record"] == "decision"
+                    self._count(1)
                     yield fields
 
+    def _count(self, records: int) -> None:
+        if self._is_decision:
+            self.read.decisions += records
+        else:
+            self.read.outcomes += records
+
     def _fields(self, raw: bytes) -> dict[str, Any] | None:
-        """A line's fields, if it is a decision; what is no record at all is counted among the bad."""
+        """A line's fields, if it is of a kind asked for; what is no record at all is counted among the bad."""
         if len(raw) > MAX_LINE_BYTES:
             self._bad(f"is longer than {MAX_LINE_BYTES} bytes")
             return None
+        is_cut = raw.startswith(_DECISION) and (self._trace_if is None or self._trace_if not in raw)
         try:
-            fields = orjson.loads(_without_trace(raw) if raw.startswith(_DECISION) else raw)
+            fields = orjson.loads(_without_trace(raw) if is_cut else raw)
         except orjson.JSONDecodeError as error:
             if raw.strip():
                 self._bad(f"is no JSON: {error.msg}")
             return None
         if not isinstance(fields, dict) or not isinstance(kind := fields.get("record"), str):
             self._bad("is no record of a journal")
-        elif kind != "decision":
+        elif kind not in self._kinds:
             self.read.others += 1
         elif (version := fields.get("schema_version")) != SCHEMA_VERSION:
             self._bad(f"has the schema_version {str(version)[:20]}; here {SCHEMA_VERSION} is read")
@@ -207,6 +233,15 @@ class DecisionStream:
         self.read.bad += 1
         if len(self.read.bad_lines) < MOST_BAD_LINES_KEPT:
             self.read.bad_lines.append(BadLine(self._blocks.file, self._line, reason))
+
+
+class DecisionStream(RecordStream):
+    """Every decision of some journals, without its trace. Args and raises as `JournalBlocks`."""
+
+    def __init__(
+        self, files: Sequence[Path], *, stdin: BinaryIO, on_read: Callable[[int], object] = lambda _: None
+    ) -> None:
+        super().__init__(files, stdin=stdin, kinds=("decision",), on_read=on_read)
 
 
 def _reader(stream: _Counting, file: str) -> Callable[[int], bytes]:
