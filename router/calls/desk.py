@@ -39,6 +39,7 @@ from router.calls.events import (
     Refused,
     Request,
     RouteRequested,
+    SpeechRequested,
     Stepped,
     read_event,
 )
@@ -84,6 +85,16 @@ class Journal(Protocol):
         """Write one record; False if it was lost, which is the journal's to complain of."""
 
 
+class Speech(Protocol):
+    """What is said during calls, as far as the desk uses it."""
+
+    def requested(self, request: SpeechRequested) -> None:
+        """Have it said; never blocks, never raises."""
+
+    def answered(self, answered: Answered) -> None:
+        """Somebody who waited was answered, whether that call is in hand or not."""
+
+
 Send = Callable[[Sequence[SimpleAction]], Awaitable[list[Response]]]
 
 
@@ -123,6 +134,7 @@ class CallDesk:
         journal: Where records go.
         send: Sends AMI actions in one write and returns all answers; raises AmiError.
         tasks: Runs the answering of each request.
+        speech: Who answers when something is to be said.
     """
 
     def __init__(
@@ -134,6 +146,7 @@ class CallDesk:
         journal: Journal,
         send: Send,
         tasks: asyncio.TaskGroup,
+        speech: Speech | None = None,
     ) -> None:
         self.settings = settings
         self.token = secrets.token_hex(8)
@@ -147,6 +160,7 @@ class CallDesk:
         self._journal = journal
         self._send = send
         self._tasks = tasks
+        self._speech = speech
         self._routing: dict[str, asyncio.Task[None]] = {}
         self._told: frozenset[str] = frozenset()
         self._fell_back: deque[str] = deque(maxlen=RING_SIZE)
@@ -164,9 +178,14 @@ class CallDesk:
             self._complain(event, str(refused))
             return
         now = self.now()
+        if self._speech is not None and isinstance(happened, Answered):
+            self._speech.answered(happened)
         match happened:
             case None:
                 return
+            case SpeechRequested():
+                if self._speech is not None:
+                    self._speech.requested(happened)
             case RouteRequested(request):
                 self.route(request, now)
             case FellBack(request, reason, queue, slot):

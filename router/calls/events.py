@@ -21,6 +21,9 @@ WANTED_EVENTS: Final = frozenset(
 )
 """Names of the events that are read here; `dialplans/elder-router-manager.conf` lets just these through."""
 
+LONGEST_TEXT: Final = 600
+"""Characters of a text to be said: a minute of speech. Asterisk's own buffer ends at 4096 encoded bytes."""
+
 _LONGEST = 512
 """Characters of one value that are kept; a number has at most 15 digits, a channel's name 80 characters."""
 
@@ -79,11 +82,12 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A person answered a waiting call."""
+    """A person answered a waiting call, which had waited in that queue for `hold_s`."""
 
     uniqueid: str
     queue: str
     agent: str
+    hold_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,29 @@ class Ended:
     cause: int
 
 
-CallEvent: TypeAlias = RouteRequested | FellBack | Stepped | Joined | Answered | Parted | Abandoned | Ended
+@dataclass(frozen=True, slots=True)
+class SpeechRequested:
+    """A call wants something said that is known only now, and waits: `[elder-say]` of the dialplan.
+
+    All of it as it came, undone from URIENCODE: `values` still is `name=value&name=value`. What is to be said is a
+    prompt, or a text, or the place in the queue `place` of a caller with that priority; all else is empty.
+    """
+
+    uniqueid: str
+    channel: str
+    turn: int
+    language: str
+    prompt: str = ""
+    values: str = ""
+    text: str = ""
+    place: str = ""
+    priority: str = ""
+    about: str = ""
+
+
+CallEvent: TypeAlias = (
+    RouteRequested | FellBack | Stepped | Joined | Answered | Parted | Abandoned | Ended | SpeechRequested
+)
 
 
 class Refused(ValueError):  # noqa: N818 - it says what happened
@@ -142,13 +168,15 @@ def read_event(event: Event, token: str) -> CallEvent | None:
         case "RouteFallback":
             slot = _number(event, "Slot")
             return FellBack(_request(event, uniqueid), _last(event, "Reason"), _last(event, "Queue"), slot)
+        case "SpeechRequest":
+            return _speech(event, uniqueid)
         case "RouteStep":
             return Stepped(uniqueid, _last(event, "Step"), _last(event, "Detail"))
         case _:
             return Ended(uniqueid, _number(event, "Cause"))
 
 
-_DIALPLAN = frozenset({"RouteRequest", "RouteFallback", "RouteStep", "RouteEnded"})
+_DIALPLAN = frozenset({"RouteRequest", "RouteFallback", "RouteStep", "RouteEnded", "SpeechRequest"})
 
 
 def _queue_event(event: Event) -> CallEvent | None:
@@ -162,7 +190,7 @@ def _queue_event(event: Event) -> CallEvent | None:
         case "QueueCallerAbandon":
             return Abandoned(uniqueid, queue)
         case "AgentConnect":
-            return Answered(uniqueid, queue, _last(event, "MemberName"))
+            return Answered(uniqueid, queue, _last(event, "MemberName"), _number(event, "HoldTime"))
         case "AgentComplete":
             return Parted(uniqueid)
     return None
@@ -178,6 +206,21 @@ def _request(event: Event, uniqueid: str) -> Request:
         restricted=_last(event, "Presentation").startswith("prohib"),
         called=decoded(_last(event, "Called")),
         language=_last(event, "CallLanguage"),
+    )
+
+
+def _speech(event: Event, uniqueid: str) -> SpeechRequested:
+    return SpeechRequested(
+        uniqueid=uniqueid,
+        channel=decoded(_last(event, "CallChannel")),
+        turn=_number(event, "Turn"),
+        language=_last(event, "SpeechLanguage"),
+        prompt=decoded(_last(event, "Prompt")),
+        values=decoded(_last(event, "Values")),
+        text=unquote(one(event, "Text"))[: LONGEST_TEXT + 1],  # one more shows that it was longer
+        place=decoded(_last(event, "Place")),
+        priority=_last(event, "Priority"),
+        about=_last(event, "About"),
     )
 
 

@@ -17,6 +17,7 @@ from router.calls.events import (
     Refused,
     Request,
     RouteRequested,
+    SpeechRequested,
     Stepped,
     decoded,
     read_event,
@@ -36,6 +37,10 @@ READ = {
         *("Reason", "Queue", "Slot"),
     },
     "RouteStep": {"Token", "Call", "Step", "Detail"},
+    "SpeechRequest": {
+        *("Token", "Call", "CallChannel", "Turn", "SpeechLanguage", "Prompt", "Values", "Text"),
+        *("Place", "Priority", "About"),
+    },
     "RouteEnded": {"Token", "Call", "Cause"},
 }
 
@@ -53,9 +58,16 @@ def request(**headers: str) -> Request:
         (user_event("RouteFallback"), FellBack(REQUEST, "deadline", "agents", 7)),
         (user_event("RouteStep", Step="key", Detail="person"), Stepped(CALL, "key", "person")),
         (user_event("RouteEnded"), Ended(CALL, 16)),
+        (
+            user_event("SpeechRequest", Prompt="place", Values="position=3&wait=4", Text="", Place="", Priority=""),
+            SpeechRequested(CALL, "PJSIP/trunk-00000001", 2, "en_unhurried", "place", "position=3&wait=4"),
+        ),
         (queue_event("QueueCallerJoin"), Joined(CALL, "agents")),
         (queue_event("QueueCallerAbandon"), Abandoned(CALL, "agents")),
-        (queue_event("AgentConnect", MemberName="PJSIP/agent-7"), Answered(CALL, "agents", "PJSIP/agent-7")),
+        (
+            queue_event("AgentConnect", MemberName="PJSIP/agent-7", HoldTime="42"),
+            Answered(CALL, "agents", "PJSIP/agent-7", 42),
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -14,7 +14,7 @@ from .dialplan import shape_of
 TOKEN = "5f3a9c01d2e47b60"
 GREETING = b"Asterisk Call Manager/11.0.0\r\n"
 
-_ENCODED = frozenset({"CallChannel", "Caller", "Called"})
+_ENCODED = frozenset({"CallChannel", "Caller", "Called", "Prompt", "Values", "Text", "Place"})
 _USUAL = {
     "Token": TOKEN,
     "Ask": "1",
@@ -31,6 +31,14 @@ _USUAL = {
     "Step": "assistant",
     "Detail": "assistant",
     "Cause": "16",
+    "Turn": "2",
+    "SpeechLanguage": "en_unhurried",
+    "Prompt": "",
+    "Values": "",
+    "Text": "",
+    "Place": "",
+    "Priority": "",
+    "About": "",
 }
 
 
