@@ -1,7 +1,7 @@
-"""Sound as samples: conversion, stretching with the pitch kept, gain with a limiter. The only user of sox.
+"""Sound as samples: conversion, and stretching with the pitch kept. The only user of sox.
 
-Everything is kept as mono 16-bit samples in the machine's own byte order at 8 kHz, what a telephone line
-carries.
+Samples are mono, 16 bits, in the machine's own byte order, at 8 kHz unless a rate is given: what a telephone line
+carries. `loudness` makes them louder, `formats` makes files of them.
 
 Stretching is sox's `tempo -s` (WSOLA, its speech setting). Compared on Asterisk's 568 English core sounds
 (0.2 to 25 s, 8 kHz) on 2 cores at rate 0.85 / 0.7; pitch is the median ratio of f0, frame by frame at the
@@ -19,33 +19,31 @@ same place in the speech, over 138 of the files; HNR is the harmonics-to-noise r
 All keep the duration, on sounds under a second too. sox keeps the pitch within 3 %, loses no clarity of the
 voice (a phase vocoder smears it, a negative HNR change), is 4 to 20 times faster, and is needed for the rest
 anyway.
-
-Gain is sox's `gain -l`: its limiter is a curve that maps full scale to full scale, so it cannot clip,
-whatever comes in. Speech gains a little less than asked for: 2.1 dB for 3 dB, 4.1 for 6, over 69 prompts and
-core sounds (plain `gain 3` clipped 34 of them, a compander 15).
 """
 
 from __future__ import annotations
 
-import array
-import io
-import wave
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+import numpy as np
+
 from router.errors import SpeechError
+from router.speech.formats import NARROW_HZ, SAMPLE_BYTES, wav_of
+from router.speech.loudness import louder
 from router.speech.programs import find_program, run
 
-SAMPLE_RATE_HZ: Final = 8000
-SAMPLE_BYTES: Final = 2
+__all__ = ["RECIPE", "SAMPLE_BYTES", "SAMPLE_RATE_HZ", "SOX_INPUT", "Sox", "seconds", "silence", "trimmed", "wav_of"]
+
+SAMPLE_RATE_HZ: Final = NARROW_HZ
 # What a change to how sounds are made must raise, so that they are made again.
-RECIPE: Final = f"1:{SAMPLE_RATE_HZ}:s16:mono"
+RECIPE: Final = 2
 
 # −54 dB of full scale: below any speech, above the noise that an engine leaves around it.
 _SILENCE_BELOW: Final = 66
 # Kept around what is louder, so that an unvoiced first or last consonant is whole.
-_MARGIN_SAMPLES: Final = SAMPLE_RATE_HZ // 100
+_MARGIN_S: Final = 0.01
 
 # How sox reads each of Asterisk's file formats, the best source first.
 SOX_INPUT: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -62,7 +60,6 @@ SOX_INPUT: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ".wav49": ("-t", "wav"),
     }
 )
-_OUTPUT: Final = ("-t", "s16", "-r", str(SAMPLE_RATE_HZ), "-c", "1", "-")
 
 
 class Sox:
@@ -76,7 +73,7 @@ class Sox:
         self._program = find_program("sox", purpose="converts and stretches sounds")
         self.version = run(self._program, ["--version"]).decode("ascii", "replace").split(":")[-1].strip()
 
-    def samples(self, wav: bytes) -> bytes:
+    def samples(self, wav: bytes, rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
         """Turn a synthesised WAV of any rate, depth and channels into samples.
 
         Its length field is not believed: an engine that writes into a pipe does not know it.
@@ -84,9 +81,11 @@ class Sox:
         Raises:
             SpeechError: it is not a WAV that sox can read.
         """
-        return self._converted(("-t", "wav", "--ignore-length"), wav)
+        return self._converted(("-t", "wav", "--ignore-length"), wav, rate_hz)
 
-    def stretched(self, sound: bytes, suffix: str, *, rate: float, gain_db: float = 0.0) -> bytes:
+    def stretched(
+        self, sound: bytes, suffix: str, *, rate: float, gain_db: float = 0.0, rate_hz: int = SAMPLE_RATE_HZ
+    ) -> bytes:
         """Change a recording's speed, keeping its pitch.
 
         Args:
@@ -94,6 +93,7 @@ class Sox:
             suffix: The file's, one of `SOX_INPUT`.
             rate: 0.85 makes it 1/0.85 as long.
             gain_db: Loudness to add.
+            rate_hz: The sample rate of what is returned.
 
         Returns:
             Samples.
@@ -101,62 +101,52 @@ class Sox:
         Raises:
             SpeechError: sox cannot read it, or there is no sound in it.
         """
-        made = self._stretched(SOX_INPUT[suffix], sound, rate)
+        made = self._converted(SOX_INPUT[suffix], sound, rate_hz, *_tempo(rate))
         if not made:
             raise SpeechError("there is no sound in it: restore it from where it was installed from")
-        return self.louder(made, gain_db)
+        return self.louder(made, gain_db, rate_hz)
 
-    def at_rate(self, samples: bytes, rate: float) -> bytes:
+    def at_rate(self, samples: bytes, rate: float, rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
         """Change the speed of samples, keeping their pitch; `rate` as for `stretched`."""
-        return samples if rate == 1.0 else self._stretched(SOX_INPUT[".sln"], samples, rate)
+        return samples if rate == 1.0 else self._converted(_raw(rate_hz), samples, rate_hz, *_tempo(rate))
 
-    def louder(self, samples: bytes, gain_db: float) -> bytes:
-        """Change the loudness of samples, never clipping them."""
-        if gain_db == 0.0:
-            return samples
-        limited = ("-l",) if gain_db > 0 else ()
-        return self._run(*SOX_INPUT[".sln"], "-", *_OUTPUT, "gain", *limited, f"{gain_db:.2f}", stdin=samples)
+    def resampled(self, samples: bytes, from_hz: int, to_hz: int) -> bytes:
+        """Bring samples to another sample rate."""
+        return samples if from_hz == to_hz else self._converted(_raw(from_hz), samples, to_hz)
 
-    def _stretched(self, reading: Sequence[str], sound: bytes, rate: float) -> bytes:
-        tempo = () if rate == 1.0 else ("tempo", "-s", f"{rate:.6f}")
-        return self._converted(reading, sound, *tempo)
+    def louder(self, samples: bytes, gain_db: float, rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
+        """Change the loudness of samples, never clipping them; see `loudness.louder`."""
+        return louder(samples, gain_db, rate_hz)
 
-    def _converted(self, reading: Sequence[str], sound: bytes, *effects: str) -> bytes:
-        # -G: converting from a higher sample rate may overshoot full scale, and is given room to. sox refuses it
-        # together with `gain -l`, which is why gain is a run of its own.
-        return self._run("-G", *reading, "-", *_OUTPUT, *effects, stdin=sound)
-
-    def _run(self, *arguments: str, stdin: bytes) -> bytes:
-        # -D: no dither, so that the same input always gives the same file.
-        return run(self._program, ["-D", *arguments], stdin=stdin)
+    def _converted(self, reading: Sequence[str], sound: bytes, rate_hz: int, *effects: str) -> bytes:
+        # -D: no dither, so that the same input always gives the same file. -G: converting from a higher sample rate
+        # may overshoot full scale, and is given room to.
+        return run(self._program, ["-D", "-G", *reading, "-", *_raw(rate_hz), "-", *effects], stdin=sound)
 
 
-def seconds(samples: bytes) -> float:
+def seconds(samples: bytes, rate_hz: int = SAMPLE_RATE_HZ) -> float:
     """How long samples sound, in seconds."""
-    return len(samples) / SAMPLE_BYTES / SAMPLE_RATE_HZ
+    return len(samples) / SAMPLE_BYTES / rate_hz
 
 
-def silence(duration_s: float) -> bytes:
+def silence(duration_s: float, rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
     """Silent samples of that many seconds."""
-    return bytes(round(duration_s * SAMPLE_RATE_HZ) * SAMPLE_BYTES)
+    return bytes(round(duration_s * rate_hz) * SAMPLE_BYTES)
 
 
-def trimmed(samples: bytes) -> bytes:
+def trimmed(samples: bytes, rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
     """Cut the silence (under −54 dB of full scale) before and after speech, but for 10 ms."""
-    heard = array.array("h", samples)
-    first = next((i for i, value in enumerate(heard) if abs(value) >= _SILENCE_BELOW), None)
-    if first is None:
+    heard = np.frombuffer(samples, np.int16)
+    loud = np.flatnonzero((heard >= _SILENCE_BELOW) | (heard <= -_SILENCE_BELOW))
+    if not loud.size:
         return b""
-    last = next(i for i in range(len(heard) - 1, -1, -1) if abs(heard[i]) >= _SILENCE_BELOW)
-    return heard[max(0, first - _MARGIN_SAMPLES) : last + 1 + _MARGIN_SAMPLES].tobytes()
+    margin = round(_MARGIN_S * rate_hz)
+    return heard[max(0, loud[0] - margin) : loud[-1] + 1 + margin].tobytes()
 
 
-def wav_of(samples: bytes) -> bytes:
-    """A WAV file's content: PCM, 8 kHz, 16 bits, mono, as Asterisk's `format_wav` reads it."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as wav:
-        wav.setnchannels(1)
-        wav.setsampwidth(SAMPLE_BYTES)
-        wav.setframerate(SAMPLE_RATE_HZ)
-        wav.writeframes(samples)
-    return file.getvalue()
+def _raw(rate_hz: int) -> tuple[str, ...]:
+    return ("-t", "s16", "-r", str(rate_hz), "-c", "1")
+
+
+def _tempo(rate: float) -> tuple[str, ...]:
+    return () if rate == 1.0 else ("tempo", "-s", f"{rate:.6f}")
