@@ -87,6 +87,7 @@ def decision_record(
         context=context,
         head_start_s=decision.head_start_s if decision else 0,
         speech=decision.speech.name if decision else "",
+        speech_from=decision.speech_from if decision else "rule",
         channel_language=handled.language or request.language,
         agent_label=decision.agent_label if decision else "",
         overflow_s=overflow.after_s if overflow else None,

@@ -101,6 +101,9 @@ class DecisionRecord(_Model):
     context: str = ""
     head_start_s: _Count = 0
     speech: str = ""
+    speech_from: Annotated[
+        Literal["rule", "choice"], Field(description="Whether the rule or the caller's own earlier choice says speech.")
+    ] = "rule"
     channel_language: str = ""
     agent_label: str = ""
     overflow_s: _Count | None = None
@@ -114,7 +117,9 @@ class DecisionRecord(_Model):
     earlier_calls_s: Annotated[
         tuple[_Duration, ...] | None, Field(description="Seconds since each earlier call of the caller, newest first.")
     ] = None
-    choice: str | None = None
+    choice: Annotated[
+        str | None, Field(description="What the caller had remembered, like slower:slow+person; empty for nothing.")
+    ] = None
     calendars: tuple[str, ...] = ()
     rules_version: str
     lookup_ms: _Duration | None = None
@@ -143,6 +148,10 @@ class OutcomeRecord(_Model):
     talk_s: _Duration | None = None
     touched_assistant: bool = False
     keys: tuple[str, ...] = ()
+    choice: Annotated[str, Field(description="What the caller chose in this call, written as in decisions.")] = ""
+    speech: Annotated[str, Field(description="The speech profile at the end; empty where no decision was applied.")] = (
+        ""
+    )
     fallback: str = ""
     hangup_cause: int | None = None
     duration_s: _Duration | None = None

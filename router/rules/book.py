@@ -15,6 +15,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from router.callers.bands import AgeBand, AgeBands
+from router.callers.past import read_choice
 from router.errors import ConfigurationError, Problem
 from router.rules.calendars import Calendar, CalendarClock
 from router.rules.conditions import QueueIs, RepeatIs
@@ -28,9 +29,11 @@ from router.rules.model import (
     Overflow,
     QueueTarget,
     RuleTrace,
+    SpeechFrom,
     SpeechProfile,
     Target,
 )
+from router.rules.pace import profile_chosen
 from router.rules.rule import Rule
 from router.rules.schema import (
     STANDARD_SPEECH,
@@ -90,19 +93,30 @@ class RuleBook:
                 trace.append(failure)
                 continue
             trace.append(self._matched[index])
+            speech, speech_from = rule.speech, _BY_RULE
+            if facts.choice and not rule.asks_for_pace:
+                speech, speech_from = self._speech_chosen(facts.choice, rule.speech)
             return Decision(
                 rule.name,
                 rule.target,
                 rule.head_start_s,
-                rule.speech,
+                speech,
                 rule.agent_label,
                 tuple(trace),
                 self.version,
                 rule.language,
                 rule.note,
                 facts.calendars or _NO_CALENDARS,
+                speech_from,
             )
         return self.fallback_decision()
+
+    def _speech_chosen(self, choice: str, ruled: SpeechProfile) -> tuple[SpeechProfile, SpeechFrom]:
+        """How to speak to a caller who has chosen before: stronger than what a rule says for callers like them."""
+        chosen = read_choice(choice)
+        if chosen is None or not chosen.pace:
+            return ruled, _BY_RULE
+        return profile_chosen(chosen, ruled, self.speech), "choice"
 
     def fallback_decision(self) -> Decision:
         """For a call the rules could not be asked about: the fallback's queue, standard speech."""
@@ -110,6 +124,7 @@ class RuleBook:
 
 
 _NO_CALENDARS: Final[frozenset[str]] = frozenset()
+_BY_RULE: Final[SpeechFrom] = "rule"
 
 
 def load_rules(path: Path) -> RuleBook:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from router.callers.number import Caller, NoNumber, NoNumberReason, PhoneNumber, masked
-from router.callers.past import NO_CHOICE
+from router.callers.past import choice_in_words, choice_words
 from router.rules.durations import in_words
 from router.rules.listed_numbers import ListedNumbers
 from router.rules.lists import CallerList
@@ -215,7 +215,7 @@ class CalendarIs:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceIs:
-    """What the caller chose in an earlier call and had remembered is one of these; "" is nothing."""
+    """What the caller chose in an earlier call and had remembered has one of these words; "" is nothing."""
 
     field: ClassVar[str] = "choice"
     fact: ClassVar[str] = "choice"
@@ -224,11 +224,11 @@ class ChoiceIs:
 
     def accepts(self, facts: Facts) -> bool:
         """See `Condition`."""
-        return facts.choice in self.choices
+        return facts.choice is not None and not self.choices.isdisjoint(choice_words(facts.choice))
 
     def saw(self, facts: Facts) -> str:
         """See `Condition`."""
-        return NOT_KNOWN if facts.choice is None else facts.choice or NO_CHOICE
+        return NOT_KNOWN if facts.choice is None else choice_in_words(facts.choice)
 
 
 @dataclass(frozen=True, slots=True)

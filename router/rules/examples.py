@@ -12,6 +12,7 @@ from itertools import combinations_with_replacement, product
 from typing import Final
 
 from router.callers.number import MAX_E164_DIGITS, NoNumber, NoNumberReason, PhoneNumber
+from router.callers.past import NORMAL, SLOWER, Chosen, choice_in_words
 from router.rules.calendars import Calendar, combinations
 from router.rules.conditions import (
     NOT_KNOWN,
@@ -19,7 +20,6 @@ from router.rules.conditions import (
     CalendarIs,
     CalledIs,
     CallerIs,
-    ChoiceIs,
     Condition,
     LanguageIs,
     NumberPatterns,
@@ -71,7 +71,7 @@ def examples_by_fact(
             queues.setdefault(condition.queue, []).append(condition)
     return {
         "age_band": band_examples(bands),
-        "choice": _choice_examples({choice for c in conditions if isinstance(c, ChoiceIs) for choice in c.choices}),
+        "choice": _choice_examples(),
         "calendar": _calendar_examples([c for c in conditions if isinstance(c, CalendarIs)], calendars),
         "rollout": _rollout_examples({c.percent for c in conditions if isinstance(c, RolloutIs)}),
         "repeat": _repeat_examples([c for c in conditions if isinstance(c, RepeatIs)]),
@@ -93,10 +93,12 @@ def band_examples(bands: Sequence[str]) -> list[Example]:
     return [unknown, *(Example(replace(_BLANK, age_band=band), "") for band in bands)]
 
 
-def _choice_examples(choices: set[str]) -> list[Example]:
+def _choice_examples() -> list[Example]:
+    """Every set of words that a choice can have; whatever profile it names, no rule asks for it."""
     examples = [Example(_BLANK, "the caller's choice not known")]
-    for choice in sorted({*choices, "", "slower", "normal", "person"}):
-        said = f"the choice «{choice}» remembered" if choice else "no choice remembered"
+    for pace, person in product(("", SLOWER, NORMAL), (False, True)):
+        choice = str(Chosen(pace, "", person))
+        said = f"the choice «{choice_in_words(choice)}» remembered" if choice else "no choice remembered"
         examples.append(Example(replace(_BLANK, choice=choice), said))
     return examples
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from router.callers.number import Caller
 from router.rules.recorded import RecordedCaller
@@ -38,6 +38,7 @@ class ContextTarget:
     context: str
 
 
+SpeechFrom: TypeAlias = Literal["rule", "choice"]
 Target: TypeAlias = QueueTarget | ContextTarget
 
 
@@ -83,8 +84,8 @@ class Facts:
         queues: State by Asterisk's name of the queue; one that is missing is not known.
         earlier_calls_s: How long ago each earlier call of the caller came, newest first, in seconds, at most
             `MOST_EARLIER_CALLS`; None where not known.
-        choice: What the caller chose in an earlier call and had remembered: `slower`, `normal`, `person`, or "" for
-            nothing; None where not known.
+        choice: What the caller chose in an earlier call and had remembered, as `callers.past` writes it:
+            `slower:slow+person`, or "" for nothing; None where not known.
         rollout: The caller's place in every roll-out, 0 up to 100; None for a call without a number.
         calendars: Names of the calendars that are open; None leaves it to `RuleBook.decide` to find out from `at`.
     """
@@ -137,7 +138,8 @@ class Decision:
 
     `target` carries the overflow that holds for this call; `language` is "" where the caller's stays; `note` is for
     the journal alone; `calendars` are those that were open. `trace` holds every rule up to the one that matched, in
-    order; it is empty when no rule was asked. `rules_version` begins the SHA-256 of the rules.
+    order; it is empty when no rule was asked. `rules_version` begins the SHA-256 of the rules. `speech_from` tells
+    whether `speech` is the rule's or what the caller chose in an earlier call.
     """
 
     rule: str
@@ -150,3 +152,4 @@ class Decision:
     language: str = ""
     note: str = ""
     calendars: frozenset[str] = field(default=frozenset())
+    speech_from: SpeechFrom = "rule"

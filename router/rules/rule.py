@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from router.rules.conditions import Condition
+from router.callers.past import NORMAL, SLOWER
+from router.rules.conditions import ChoiceIs, Condition
 from router.rules.model import Facts, RuleTrace, SpeechProfile, Target
 
 # Texts in `Facts`, of which most calls share a few.
@@ -14,6 +15,7 @@ _PLAIN_FACTS: Final = frozenset({"age_band", "called", "language"})
 # Answers of each rule: a centre has some dozen bands, lines and languages, and whoever dials numbers at random must not
 # fill the memory.
 _MOST_REMEMBERED: Final = 100
+_PACES: Final = frozenset({SLOWER, NORMAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Rule:
     agent_label: str
     language: str = ""
     note: str = ""
+    asks_for_pace: bool = field(init=False, repr=False, compare=False)
+    """Whether it is for callers who chose a pace, and so knows best how to speak to them."""
     _first_fact: str = field(init=False, repr=False, compare=False)
     _others: tuple[Condition, ...] = field(init=False, repr=False, compare=False)
     _answers: dict[str | None, RuleTrace | None] = field(init=False, repr=False, compare=False)
@@ -37,6 +41,8 @@ class Rule:
         object.__setattr__(self, "_first_fact", self.conditions[0].fact if is_plain else "")
         object.__setattr__(self, "_others", self.conditions[is_plain:])
         object.__setattr__(self, "_answers", {})
+        choices = (condition.choices for condition in self.conditions if isinstance(condition, ChoiceIs))
+        object.__setattr__(self, "asks_for_pace", any(not words.isdisjoint(_PACES) for words in choices))
 
     def failure(self, facts: Facts) -> RuleTrace | None:
         """The first condition that does not hold, for the trace; None when the rule matches."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from router.errors import Problem
 from router.rules.document import Document, DocumentPath
+from router.rules.pace import reached_by_callers
 from router.rules.schema import STANDARD_SPEECH, UNKNOWN_BAND, RulesFile
 from router.rules.values import LIST_NAME, NAME_PATTERN
 from router.rules.wording import did_you_mean, listed, nearest
@@ -300,8 +301,16 @@ class _RulesDocument:
                 message = f"a rate of {rate} is hard to understand; {SLOWEST_ADVISED_RATE} is the slowest advised"
                 yield self._at(("speech", name, "rate"), message, warning=True)
 
+    def _rates(self) -> dict[str, float]:
+        rates = {STANDARD_SPEECH: 1.0}
+        for name, profile in self._speech.items():
+            rate = _group(profile).get("rate")
+            if isinstance(rate, int | float):
+                rates[name] = rate
+        return rates
+
     def unused(self) -> Iterator[Problem]:
-        """Targets and profiles that no rule names."""
+        """Targets that no rule names, and profiles that neither a rule nor a caller's key leads to."""
         used = [_group(rule.get("then")).get("to") for rule in self._rules]
         used += [_group(target.get("overflow")).get("to") for target in self._targets.values()]
         used += [_group(_group(rule.get("then")).get("overflow")).get("to") for rule in self._rules]
@@ -311,8 +320,9 @@ class _RulesDocument:
                 message = f"the target `{name}` is not used; remove it, or name it in a rule"
                 yield self._at(("targets", name), message, at_key=True, warning=True)
         spoken = [_group(rule.get("then")).get("speech") for rule in self._rules]
+        reached = reached_by_callers([name for name in spoken if isinstance(name, str)], self._rates())
         for name in self._speech:
-            if name not in spoken and name != STANDARD_SPEECH:
+            if name not in spoken and name not in reached:
                 message = f"the speech profile `{name}` is not used; remove it, or name it in a rule"
                 yield self._at(("speech", name), message, at_key=True, warning=True)
         asked: list[object] = []

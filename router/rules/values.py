@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from router.callers.past import PROFILE_PATTERN
 from router.rules.calendars import holidays_of
 from router.rules.hours import MAX_HOURS_CHARACTERS, Hours
 from router.rules.scalars import quoted
@@ -111,7 +112,7 @@ def _not_empty(text: str) -> None:
 
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", description=A_NAME)]
 AsteriskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,79}$", description=AN_ASTERISK_NAME)]
-SpeechName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,15}$", description=_SPEECH_NAME)]
+SpeechName = Annotated[str, Field(pattern=f"^{PROFILE_PATTERN}$", description=_SPEECH_NAME)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(_[A-Za-z0-9]{1,8})*$")]
 CalledPattern = Annotated[str, Field(pattern=r"^\+?[0-9]{1,32}\*?$")]
 CallerPattern = Annotated[str, Field(pattern=rf"^({CALLER_PATTERN}|{LIST_NAME})$"), BeforeValidator(_without_path)]

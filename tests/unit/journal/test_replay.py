@@ -64,7 +64,7 @@ CONDITIONS: dict[str, st.SearchStrategy[object]] = {
     "language": subsets("en", "en_GB", "zh"),
     "calendar": subsets("office", "night"),
     "outside_calendar": subsets("office", "night"),
-    "choice": subsets("slower", "person", "none"),
+    "choice": subsets("slower", "normal", "person", "none"),
     "rollout": st.sampled_from(["10%", "50%", "100%"]),
     "repeat": st.fixed_dictionaries({"calls": st.sampled_from([2, 3]), "within": st.sampled_from(["1m", "24h"])}),
     "queue": st.dictionaries(st.sampled_from(["people", "care"]), st.sampled_from(BOUNDS), min_size=1),
@@ -91,6 +91,9 @@ moments = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)).map(  # noq
 ago = st.sampled_from([0.0, 59.999, 60.0, 60.001]) | st.floats(0, 90_000).map(lambda seconds: round(seconds, 3))
 
 
+CHOICES = (None, "", "slower", "slower:loud", "slower:gone", "normal:standard", "person", "slower:unhurried+person")
+
+
 @st.composite
 def situations(draw: st.DrawFn) -> Facts:
     """A call as the router sees one: its facts are as exact as the desk and the registry make them."""
@@ -103,7 +106,7 @@ def situations(draw: st.DrawFn) -> Facts:
         at=draw(moments),
         queues=draw(st.dictionaries(st.sampled_from(["agents", "senior-care"]), states)),
         earlier_calls_s=draw(st.none() | st.lists(ago, max_size=4).map(lambda every: tuple(sorted(every)))),
-        choice=draw(st.sampled_from([None, "", "slower", "normal", "person"])),
+        choice=draw(st.sampled_from(CHOICES)),
         rollout=rollout_place(KEY_OF(caller.e164)) if isinstance(caller, PhoneNumber) else None,
     )
 

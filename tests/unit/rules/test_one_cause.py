@@ -20,7 +20,8 @@ age_bands:
 protected: [senior]
 speech:
   standard: {rate: 1.0}
-  unhurried: {rate: 0.85, sentence_pause: 400ms, digit_timeout: 8s, gain_db: 3}
+  unhurried: {rate: 0.85, sentence_pause: 400ms, digit_timeout: 8s, gain_db: 3, value_pause: 250ms}
+  slow: {rate: 0.7, menu_options: 2, repeat_essential: true}
 targets:
   people: {queue: agents}
   people2: {queue: more}

@@ -92,7 +92,19 @@ def moments() -> list[frozenset[str]]:
 VALUES: dict[str, list[dict[str, object]]] = {
     "age_band": [{"age_band": band} for band in (*BANDS, None)],
     "calendars": [{"calendars": is_open} for is_open in moments()],
-    "choice": [{"choice": choice} for choice in (None, "", "slower", "normal", "person")],
+    "choice": [
+        {"choice": choice}
+        for choice in (
+            None,
+            "",
+            "slower",
+            "slower:slow",
+            "normal:standard",
+            "person",
+            "slower:slow+person",
+            "normal+person",
+        )
+    ],
     "rollout": [{"rollout": place} for place in (None, 0.0, 4.99, 5.0, 10.0, 49.0, 50.0, 99.9)],
     "repeat": [
         {"earlier_calls_s": earlier}
@@ -121,7 +133,7 @@ situations = st.fixed_dictionaries(
         "age_band": subsets((*BANDS, "unknown")),
         "calendar": subsets(("day", "night", "weekend")),
         "outside_calendar": subsets(("day", "night", "weekend")),
-        "choice": subsets(("slower", "person", "none")),
+        "choice": subsets(("slower", "normal", "person", "none")),
         "rollout": st.sampled_from(["5%", "10%", "50%", "100%"]),
         "repeat": st.fixed_dictionaries({"calls": st.sampled_from([2, 3]), "within": st.sampled_from(["1m", "10m"])}),
         "queue": st.fixed_dictionaries(
