@@ -1,0 +1,211 @@
+"""What was spoken during calls, kept as files that Asterisk plays: each under the digest of all that made it.
+
+    <folder>/0f3a…c1.ulaw    one answer, in each of the wanted formats
+    <folder>/0f3a…c1.alaw
+
+Nothing that a caller or a dialplan chose is in a name. A file may hold what is nobody else's business, a balance for
+one: it is deleted once it was not played for as long as the settings say, or earlier when there is no room. It is
+readable for every user of the machine, because Asterisk runs as a user of its own; to keep others out, close the
+folder above to them.
+
+Files are written to a temporary name first and renamed, so that Asterisk meets a whole one or none. Only files with
+such names are ever deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from router.errors import SpeechError
+from router.speech.manifest import replace_file
+
+NAME_CHARACTERS: Final = 32
+"""Of a SHA-256 in hexadecimal: 128 bits, so that no two answers ever share a name."""
+
+GRACE_S: Final = 60.0
+"""What was answered so lately is not deleted: Asterisk may be about to open it, or a remote one to fetch it."""
+
+MARK_EVERY_S: Final = 3600.0
+"""How often the file itself is told that it was played, for the next start of the router."""
+
+_OURS: Final = re.compile(r"([0-9a-f]{32})\.([A-Za-z0-9]{1,8})")
+_HALF_WRITTEN: Final = re.compile(r"\.[0-9a-f]{32}\.[A-Za-z0-9]{1,8}\.elder-tmp")
+# Playback takes `&` for the start of another file and a comma for the end of its first argument; AMI takes lines.
+_PLAIN: Final = re.compile(r"/[A-Za-z0-9._/+@=-]*")
+
+
+@dataclass(slots=True)
+class _Kept:
+    size: int
+    played_at: float
+    marked_at: float
+
+
+class SpokenFiles:
+    """The folder of what was spoken. Threads may use it side by side.
+
+    Args:
+        folder: An absolute path; made when something is first written.
+        suffixes: Of the formats in which each answer is kept, without dots.
+        most_bytes: How much is kept in all.
+        keep_s: How long after it was last played.
+        clock: Epoch seconds, as files have them.
+
+    Raises:
+        SpeechError: Asterisk could not be told of a file in such a folder.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        suffixes: Sequence[str],
+        *,
+        most_bytes: int,
+        keep_s: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not _PLAIN.fullmatch(str(folder)):
+            raise SpeechError(
+                f"what is spoken during calls cannot be kept in {str(folder)!r}: write an absolute path of letters, "
+                "digits and . _ / + @ = - only, as Asterisk takes others for its own signs"
+            )
+        self.folder = folder
+        self.suffixes = tuple(suffixes)
+        self._most_bytes = most_bytes
+        self._keep_s = keep_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        """The one played longest ago first."""
+        self._bytes = 0
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much is kept now."""
+        return self._bytes
+
+    def stem(self, name: str) -> str:
+        """The path of an answer without its suffix, as Asterisk's Playback takes it."""
+        return f"{self.folder}/{name}"
+
+    def adopt(self) -> None:
+        """Take up what an earlier run has left, and delete what is of no use any more.
+
+        Raises:
+            OSError: the folder cannot be read; one that does not exist is empty.
+        """
+        sizes: dict[str, dict[str, os.stat_result]] = {}
+        try:
+            found = list(os.scandir(self.folder))
+        except FileNotFoundError:
+            return
+        for entry in found:
+            if _HALF_WRITTEN.fullmatch(entry.name):
+                Path(entry.path).unlink(missing_ok=True)
+            elif (ours := _OURS.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False):
+                sizes.setdefault(ours[1], {})[ours[2]] = entry.stat(follow_symlinks=False)
+        now = self._clock()
+        with self._lock:
+            for name, files in sorted(sizes.items(), key=lambda one: max(file.st_mtime for file in one[1].values())):
+                played_at = min(now, max(file.st_mtime for file in files.values()))
+                whole = set(files) >= set(self.suffixes) and all(file.st_size for file in files.values())
+                if not whole or set(files) - set(self.suffixes):
+                    for suffix in files:
+                        self._path(name, suffix).unlink(missing_ok=True)
+                else:
+                    self._note(name, sum(file.st_size for file in files.values()), played_at)
+            self._make_room(0)
+        self.expire()
+
+    def find(self, name: str) -> bool:
+        """Whether an answer is there to be played; it is kept for a minute at least, if it is."""
+        with self._lock:
+            kept = self._kept.get(name)
+            if kept is None:
+                return False
+            if not all(self._path(name, suffix).exists() for suffix in self.suffixes):
+                self._delete(name)  # somebody else has deleted it
+                return False
+            kept.played_at = self._clock()
+            self._kept.move_to_end(name)
+            if kept.played_at - kept.marked_at >= MARK_EVERY_S:
+                kept.marked_at = kept.played_at
+                with suppress(OSError):  # at worst it is deleted earlier after the next start
+                    for suffix in self.suffixes:
+                        os.utime(self._path(name, suffix))
+            return True
+
+    def write(self, name: str, contents: Mapping[str, bytes]) -> None:
+        """Keep an answer.
+
+        Args:
+            name: See `name_of`.
+            contents: By suffix, one for each of `suffixes`.
+
+        Raises:
+            SpeechError: there is no room for it.
+            OSError: it cannot be written; nothing of it is left.
+        """
+        size = sum(map(len, contents.values()))
+        with self._lock:
+            if not self._make_room(size):
+                raise SpeechError(
+                    f"{self.folder} has no room for more: all of it was played within the last {GRACE_S:g} s; "
+                    "raise `most_mb`"
+                )
+        try:
+            for suffix, content in contents.items():
+                replace_file(self._path(name, suffix), content)
+        except OSError:
+            for suffix in contents:
+                with suppress(OSError):
+                    self._path(name, suffix).unlink(missing_ok=True)
+            raise
+        with self._lock:
+            self._note(name, size, self._clock())
+
+    def expire(self) -> None:
+        """Delete what was not played for too long."""
+        with self._lock:
+            oldest = self._clock() - max(self._keep_s, GRACE_S)
+            while self._kept and (name := next(iter(self._kept))) and self._kept[name].played_at < oldest:
+                self._delete(name)
+
+    def _path(self, name: str, suffix: str) -> Path:
+        return self.folder / f"{name}.{suffix}"
+
+    def _note(self, name: str, size: int, played_at: float) -> None:
+        if (before := self._kept.pop(name, None)) is not None:
+            self._bytes -= before.size
+        self._kept[name] = _Kept(size, played_at, played_at)
+        self._bytes += size
+
+    def _make_room(self, size: int) -> bool:
+        """Delete what was played longest ago until `size` fits; False if it does not."""
+        not_after = self._clock() - GRACE_S
+        while self._kept and self._bytes + size > self._most_bytes:
+            name = next(iter(self._kept))
+            if self._kept[name].played_at > not_after:
+                return False
+            self._delete(name)
+        return self._bytes + size <= self._most_bytes
+
+    def _delete(self, name: str) -> None:
+        self._bytes -= self._kept.pop(name).size
+        for suffix in self.suffixes:
+            with suppress(OSError):  # whoever has taken the folder away has deleted it
+                self._path(name, suffix).unlink(missing_ok=True)
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may be the name of an answer."""
+    return len(text) == NAME_CHARACTERS and set(text) <= set("0123456789abcdef")
