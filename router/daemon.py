@@ -68,7 +68,10 @@ class Daemon:
         )
         self._key = load_or_create_secret(settings.journal_secret_file)
         self._registry = open_registry(
-            settings.registry.url, password=settings.registry.password, deadline_s=settings.registry.deadline_s
+            settings.registry.url,
+            password=settings.registry.password,
+            deadline_s=settings.registry.deadline_s,
+            choice_kept_s=settings.registry.choice_kept_s,
         )
         self._stop = asyncio.Event()
         self._hang_up = asyncio.Event()

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from router.ami.settings import LinkSettings, TlsSettings
 from router.callers.link import RegistryAddress
 from router.callers.number import is_home_region
+from router.callers.past import CHOICE_KEPT_S
 from router.errors import ConfigurationError, Problem
 from router.rules.document import Document, load_document, read_source, validate
 from router.rules.durations import DurationS
@@ -95,6 +96,9 @@ class CallersEntry(_Model):
     home_region: Annotated[
         str, AfterValidator(_region), Field(description="a region's two capital letters, like CN or GB")
     ] = "CN"
+    choice_kept: Annotated[
+        DurationS, Field(ge=60, le=3660 * 86_400, description="a time from 1m to 3660d, like 180d")
+    ] = CHOICE_KEPT_S
 
 
 class JournalEntry(_Model):
@@ -146,6 +150,7 @@ class RegistrySettings:
     password: str | None
     deadline_s: float
     home_region: str
+    choice_kept_s: float = CHOICE_KEPT_S
 
     def __repr__(self) -> str:
         """Without the password, and without the URL, which may hold one."""
@@ -249,7 +254,7 @@ class _Secrets:
             RegistryAddress(entry.redis, password)
         except ConfigurationError as error:
             self._wrong(("callers", "redis"), f"`redis` {error.problems[0].message}")
-        return RegistrySettings(entry.redis, password, entry.lookup_deadline, entry.home_region)
+        return RegistrySettings(entry.redis, password, entry.lookup_deadline, entry.home_region, entry.choice_kept)
 
     def control_socket(self, entry: ControlEntry | None) -> Path | None:
         if entry is None:

@@ -18,6 +18,9 @@ PERSON: Final = "person"
 CHOICES: Final = (SLOWER, NORMAL, PERSON)
 """What a caller can choose during a call and have remembered."""
 
+CHOICE_KEPT_S: Final = 180 * 86_400
+"""A choice that was not made again for half a year is forgotten, unless the settings say otherwise."""
+
 MOST_EARLIER_CALLS: Final = 20
 """Earlier calls of one caller that are kept and counted; who called more often is known well enough."""
 

@@ -14,6 +14,7 @@ and may raise.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import time
@@ -34,6 +35,7 @@ from router.callers.breaker import Breaker, BreakerState
 from router.callers.deadline import Deadline
 from router.callers.link import RegistryAddress, RegistryLink
 from router.callers.number import Caller, NoNumber, PhoneNumber
+from router.callers.past import CHOICE_KEPT_S, NOTHING, Chosen, read_choice
 from router.callers.stored import (
     CALLS_PREFIX,
     CHOICE_PREFIX,
@@ -49,8 +51,6 @@ from router.callers.stored import (
 )
 from router.errors import RegistryError
 
-CHOICE_KEPT_S: Final = 180 * 86_400
-"""A choice that was not made again for half a year is forgotten."""
 # Long enough for a disk that stalls a save, short enough for a person at a terminal.
 ADMIN_TIMEOUT_S: Final = 5.0
 _MAX_DETAIL_CHARACTERS = 120
@@ -138,6 +138,7 @@ class Registry:
         max_batch: int,
         max_waiting: int,
         breaker: Breaker,
+        choice_kept_s: float = CHOICE_KEPT_S,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.stats = RegistryStats()
@@ -146,6 +147,7 @@ class Registry:
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._breaker = breaker
+        self._choice_kept_s = choice_kept_s
         self._clock = clock
         self._link = RegistryLink(address, answer_s=deadline_s, connect_s=connect_s)
         self._waiting: deque[_Question] = deque()
@@ -247,7 +249,7 @@ class Registry:
             raise self._error(error) from error
 
     async def choose(self, number: PhoneNumber, choice: str) -> None:
-        """Remember a choice for half a year, over what was there; "" forgets it.
+        """Remember a choice, as `past` writes it, over what was there; "" forgets it. It expires in time.
 
         Raises:
             RegistryError: Redis cannot be reached or refuses.
@@ -255,11 +257,22 @@ class Registry:
         key = CHOICE_PREFIX + number.e164
         try:
             if choice:
-                await self._admin_client().set(key, choice, ex=CHOICE_KEPT_S)
+                await self._admin_client().set(key, choice, ex=math.ceil(self._choice_kept_s))
             else:
                 await self._admin_client().delete(key)
         except (RedisError, OSError) as error:
             raise self._error(error) from error
+
+    async def remember(self, number: PhoneNumber, later: Chosen) -> None:
+        """Join a choice to what the owner of a number chose before; from now on it is kept as long as a new one.
+
+        Two at once for one number may lose one of them: whoever calls leaves that to one after the other.
+
+        Raises:
+            RegistryError: Redis cannot be reached or refuses.
+        """
+        before = read_choice(await self.choice(number)) or NOTHING
+        await self.choose(number, str(before.joined(later)))
 
     async def forget(self, number: PhoneNumber) -> bool:
         """Remove all that is held of a number. Returns whether there was anything.
@@ -386,6 +399,7 @@ def open_registry(
     max_batch: int = 256,
     max_waiting: int = 1024,
     breaker: Breaker | None = None,
+    choice_kept_s: float = CHOICE_KEPT_S,
 ) -> Registry:
     """The registry at a Redis URL. Connects at the first lookup, so that the router starts without Redis too.
 
@@ -398,6 +412,7 @@ def open_registry(
         max_waiting: Most lookups waiting for the next round trip; one more fails at once. At 3,000/s and the
             default deadline 150 wait at worst.
         breaker: Its own, unless given.
+        choice_kept_s: How long a choice is remembered that is not made again.
 
     Raises:
         ConfigurationError: The URL is of no such form.
@@ -409,6 +424,7 @@ def open_registry(
         max_batch=max_batch,
         max_waiting=max_waiting,
         breaker=breaker or Breaker(),
+        choice_kept_s=choice_kept_s,
     )
 
 

@@ -2,7 +2,8 @@
 
 - `elder:caller:<E.164>` is the name of the band. Not the date of birth: the band is all that routing needs. Bands go
   stale as people grow older, so the import is run again now and then.
-- `elder:choice:<E.164>` is what the caller chose in a call and had remembered, such as `slower`; it expires.
+- `elder:choice:<E.164>` is what the caller chose in a call and had remembered, such as `slower:slow+person` (see
+  `past`); it expires.
 - `elder:calls:<E.164>` is a sorted set of the last calls: Asterisk's name of the call, by epoch seconds. It is kept
   only while some rule asks for repeated calls, and for as long as that rule looks back.
 """
@@ -18,13 +19,14 @@ from redis.exceptions import RedisError, ResponseError
 
 from router.callers.link import Command, Reply
 from router.callers.number import PhoneNumber
-from router.callers.past import CHOICES, MOST_EARLIER_CALLS
+from router.callers.past import MOST_EARLIER_CALLS, read_choice
 
 KEY_PREFIX: Final = "elder:caller:"
 CHOICE_PREFIX: Final = "elder:choice:"
 CALLS_PREFIX: Final = "elder:calls:"
 # A band's name is a word in the rules file; what is longer was not written by us.
 MAX_BAND_BYTES: Final = 64
+MAX_CHOICE_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,10 @@ def earlier_calls_s(visit: Visit, reply: Reply) -> tuple[float, ...] | None:
 
 def choice_name(value: Reply) -> str:
     """A choice as stored; what is none of ours counts as nothing."""
-    name = value.decode("ascii", "replace") if isinstance(value, bytes) else ""
-    return name if name in CHOICES else ""
+    if not isinstance(value, bytes) or len(value) > MAX_CHOICE_BYTES:
+        return ""
+    name = value.decode("ascii", "replace")
+    return "" if read_choice(name) is None else name
 
 
 def band_name(value: bytes) -> str | None:

@@ -14,9 +14,9 @@ from rich.progress import Progress
 from router.callers.bands import AgeBands
 from router.callers.importing import CallerFile, ImportReport, read_callers
 from router.callers.number import masked
-from router.callers.past import CHOICES, NO_CHOICE
+from router.callers.past import CHOICE_KEPT_S, choice_in_words
 from router.callers.registry import Registry
-from router.cli.options import CouldNotRunError, RegistryPlace, registry_options, rules_option
+from router.cli.options import ChoiceText, CouldNotRunError, RegistryPlace, registry_options, rules_option
 from router.errors import RouterError
 
 # A progress bar is drawn ten times a second; telling it of every line would cost more than reading the line.
@@ -66,26 +66,29 @@ def get(number: str, place: RegistryPlace) -> None:
         band, choice = place.run(both)
     except (RouterError, OSError) as error:
         raise _could_not_run(error) from error
-    chosen = f", chose {choice}" if choice else ""
+    chosen = f", chose {choice_in_words(choice)}" if choice else ""
     click.echo(f"{masked(phone)}: {band or 'not in the registry'}{chosen}")
     raise SystemExit(0 if band else 1)
 
 
 @callers.command()
 @click.argument("number")
-@click.argument("choice", type=click.Choice([*CHOICES, NO_CHOICE]))
+@click.argument("choice", type=ChoiceText())
+@click.option("--kept", "kept_s", hidden=True, type=float, default=CHOICE_KEPT_S, help="What the settings file says.")
 @registry_options
-def choose(number: str, choice: str, place: RegistryPlace) -> None:
-    """Remember for half a year what the owner of NUMBER wants; rules can ask for it as `choice`.
+def choose(number: str, choice: str, kept_s: float, place: RegistryPlace) -> None:
+    """Remember what the owner of NUMBER wants, as if they had chosen it in a call; over what was there.
 
-    CHOICE is slower, normal, person, or none to forget it.
+    CHOICE is slower, normal or person; or slower:PROFILE for one of the rules' speech profiles, slower+person for both;
+    or none to forget it. It is stronger than what rules say of speech, and they can ask for it as `choice`. It is
+    forgotten after half a year, or as the settings file says.
     """
     phone = place.number(number)
     try:
-        place.run(lambda registry: registry.choose(phone, "" if choice == NO_CHOICE else choice))
+        place.run(lambda registry: registry.choose(phone, choice), choice_kept_s=kept_s)
     except (RouterError, OSError) as error:
         raise _could_not_run(error) from error
-    click.echo(f"{masked(phone)}: {'nothing remembered' if choice == NO_CHOICE else choice}")
+    click.echo(f"{masked(phone)}: {choice_in_words(choice) if choice else 'nothing remembered'}")
 
 
 @callers.command("set")

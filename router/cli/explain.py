@@ -22,6 +22,7 @@ from router.cli.tracing import (
     json_text,
     show_table,
     shown_text,
+    speech_in_words,
     target_in_words,
     trace_table,
 )
@@ -99,16 +100,18 @@ def _print(console: Console, book: RuleBook, facts: Facts, source: str, decision
     console.print()
     show_table(console, trace_table(book, decision))
     console.print()
-    show_table(console, _decision_table(decision))
+    show_table(console, _decision_table(book, decision))
 
 
-def _decision_table(decision: Decision) -> Table:
+def _decision_table(book: RuleBook, decision: Decision) -> Table:
     """What was decided, for people."""
     result = facts_grid()
     result.add_row("rule", shown_text(decision.rule))
     result.add_row("target", shown_text(_target(decision.target)))
     result.add_row("head start", f"{decision.head_start_s} s")
-    result.add_row("speech", shown_text(f"{decision.speech.name} (rate {decision.speech.rate:g})"))
+    spoken = decision.speech
+    speech = speech_in_words(spoken.name, decision.speech_from, decision.rule, book, spoken.rate)
+    result.add_row("speech", shown_text(speech))
     if decision.language:
         result.add_row("language", shown_text(decision.language))
     result.add_row("agent label", shown_text(decision.agent_label or "none"))

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from router.callers.number import NoNumber, PhoneNumber, is_home_region, parse_caller
+from router.callers.past import CHOICE_KEPT_S, CHOICES, NO_CHOICE, read_choice
 from router.callers.registry import Registry, open_registry
 from router.cli.tracing import printable
 from router.errors import ConfigurationError, HistoryError, Problem
@@ -62,7 +63,7 @@ class RegistryPlace:
     password_file: Path | None
     home_region: str
 
-    def run(self, work: Callable[[Registry], Awaitable[_Answer]]) -> _Answer:
+    def run(self, work: Callable[[Registry], Awaitable[_Answer]], *, choice_kept_s: float = CHOICE_KEPT_S) -> _Answer:
         """Do something with the registry and close it again. A person waits for the answer; a call would not.
 
         Raises:
@@ -71,7 +72,9 @@ class RegistryPlace:
 
         async def opened() -> _Answer:
             password = _password(self.password_file) if self.password_file else None
-            async with open_registry(self.redis_url, password=password, deadline_s=_LOOKUP_DEADLINE_S) as registry:
+            async with open_registry(
+                self.redis_url, password=password, deadline_s=_LOOKUP_DEADLINE_S, choice_kept_s=choice_kept_s
+            ) as registry:
                 return await work(registry)
 
         return asyncio.run(opened())
@@ -105,6 +108,26 @@ def _region(_context: click.Context, _parameter: click.Parameter, value: str) ->
 # Click would refuse what the user may not read before it is known whether that is needed, and in its own words.
 UNREAD_FILE = click.Path(path_type=Path, dir_okay=False, readable=False)
 UNREAD_FOLDER = click.Path(path_type=Path, file_okay=False, readable=False)
+
+
+class ChoiceText(click.ParamType[str]):
+    """What a caller can choose and have remembered, alone or as it is stored; `none` becomes ""."""
+
+    name = "choice"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """See click."""
+        if value == NO_CHOICE:
+            return ""
+        if not value or read_choice(value) is None:
+            shown = printable(value[:40])
+            self.fail(
+                f"{shown!r} is not one of {', '.join([*CHOICES, NO_CHOICE])}, nor of the form slower:slow+person",
+                param,
+                ctx,
+            )
+        return value
+
 
 rules_option = click.option(
     "--rules",
@@ -230,8 +253,10 @@ def defaults_from(settings_file: Path) -> dict[str, Any]:
         "check": rules | tests,
         "explain": every | past | history,
         "diff": rules | past | history,
+        "report": {"speech": rules | {"journal_file": past["journal_file"]}},
         "test": rules | {"files": list(tests.values())},
-        "callers": dict.fromkeys(("import", "get", "set", "choose", "forget"), every),
+        "callers": dict.fromkeys(("import", "get", "set", "forget"), every)
+        | {"choose": every | {"kept_s": settings.callers.choice_kept}},
         "prompts": {"build": rules},
         "rules": dict.fromkeys(("history", "show", "compare", "rollback"), rules | history | tests),
         "promote": {"socket_path": str(base / settings.control.socket)} if settings.control else {},

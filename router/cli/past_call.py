@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from router.callers.past import NO_CHOICE
+from router.callers.past import choice_in_words
 from router.calls.verdict import channel_language
 from router.cli.options import CouldNotRunError, history_in, history_option
 from router.cli.past_records import records_of
@@ -27,6 +27,7 @@ from router.cli.tracing import (
     printable,
     show_table,
     shown_text,
+    speech_in_words,
     steps_table,
     target_in_words,
 )
@@ -40,7 +41,7 @@ from router.rules.conditions import NOT_KNOWN, queue_in_words
 from router.rules.durations import in_words
 from router.rules.model import Decision, QueueState, QueueTarget
 from router.rules.recorded import Recogniser
-from router.rules.schema import UNKNOWN_BAND
+from router.rules.schema import STANDARD_SPEECH, UNKNOWN_BAND
 
 _FOUND, _NOT_FOUND_OR_DIFFERENT = 0, 1
 
@@ -156,6 +157,7 @@ def _differing(book: RuleBook, decision: Decision, fields: Mapping[str, Any], re
         "target": target.name,
         "head_start_s": decision.head_start_s,
         "speech": decision.speech.name,
+        "speech_from": decision.speech_from,
         "agent_label": decision.agent_label,
         "note": decision.note,
     }
@@ -180,6 +182,7 @@ def _differing(book: RuleBook, decision: Decision, fields: Mapping[str, Any], re
 
 _NAMES = {
     "head_start_s": "head start",
+    "speech_from": "whose speech it is",
     "agent_label": "agent label",
     "overflow_s": "overflow",
     "overflow_queue": "overflow queue",
@@ -270,18 +273,19 @@ def _print_decision(console: Console, record: DecisionRecord, again: Again) -> N
     behind = again.book.rules[len(record.trace) :] if again.book else ()
     show_table(console, steps_table(record.trace, (rule.name for rule in behind)))
     console.print()
-    show_table(console, _result(record))
+    show_table(console, _result(record, again.book))
     console.print(_again_in_words(record, again))
 
 
-def _result(record: DecisionRecord) -> Table:
+def _result(record: DecisionRecord, book: RuleBook | None) -> Table:
     result = facts_grid()
     result.add_row("rule", shown_text(record.rule or "none"))
     overflow = (record.overflow_s, record.overflow_queue) if record.overflow_s is not None else None
     target = target_in_words(record.target, queue=record.queue, context=record.context, overflow=overflow)
     result.add_row("target", shown_text(target))
     result.add_row("head start", f"{record.head_start_s} s")
-    result.add_row("speech", shown_text(record.speech or "standard"))
+    speech = speech_in_words(record.speech or STANDARD_SPEECH, record.speech_from, record.rule, book)
+    result.add_row("speech", shown_text(speech))
     result.add_row("agent label", shown_text(record.agent_label or "none"))
     if record.note:
         result.add_row("note", shown_text(record.note))
@@ -321,7 +325,7 @@ def _facts_in_words(record: DecisionRecord) -> Iterator[tuple[str, str]]:
     if record.calendars:
         yield "calendars open", ", ".join(record.calendars)
     if record.choice is not None:
-        yield "choice remembered", record.choice or NO_CHOICE
+        yield "choice remembered", choice_in_words(record.choice)
     if record.earlier_calls_s is not None:
         yield "earlier calls", ", ".join(f"{in_words(round(ago))} ago" for ago in record.earlier_calls_s) or "none"
     for name, state in record.queues.items():
@@ -335,4 +339,5 @@ def _outcome_in_words(outcome: OutcomeRecord) -> str:
     by = f" by {outcome.answered_by}" if outcome.answered_by else ""
     wait = f" after {outcome.wait_s:.0f} s" if outcome.wait_s is not None else ""
     keys = f"; keys: {', '.join(outcome.keys)}" if outcome.keys else ""
-    return f"outcome: {said}{by}{wait}{keys}"
+    choice = f"; chose {choice_in_words(outcome.choice)}" if outcome.choice else ""
+    return f"outcome: {said}{by}{wait}{keys}{choice}"

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import click
 
 from router.callers.number import Caller, NoNumber, PhoneNumber, parse_caller
-from router.callers.past import CHOICES, MOST_EARLIER_CALLS, NO_CHOICE
+from router.callers.past import MOST_EARLIER_CALLS, choice_in_words
 from router.callers.registry import BandLookup, BandSource, Registry
-from router.cli.options import RegistryPlace, moment_given, registry_options, secret_file_option
+from router.cli.options import ChoiceText, RegistryPlace, moment_given, registry_options, secret_file_option
 from router.errors import ConfigurationError, RegistryError
 from router.journal.hashing import caller_key, read_secret, rollout_place
 from router.rules.book import RuleBook
@@ -72,7 +72,7 @@ class Supposed:
             at=datetime.now(zone) if self.at is None else moment_given("--at", self.at, zone),
             queues=_queues(self.queues, book),
             earlier_calls_s=_earlier(self.earlier) if self.earlier else lookup.earlier_calls_s,
-            choice=lookup.choice if self.choice is None else self.choice.replace(NO_CHOICE, ""),
+            choice=lookup.choice if self.choice is None else self.choice,
             rollout=_place(self.rollout) if self.rollout is not None else self._place_of(caller, book),
         )
         return facts, source
@@ -115,7 +115,12 @@ def call_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="AGO",
         help="An earlier call of the caller, like 2h ago. May be given again.",
     )
-    @click.option("--choice", type=click.Choice([*CHOICES, NO_CHOICE]), help="What the caller has had remembered.")
+    @click.option(
+        "--choice",
+        type=ChoiceText(),
+        metavar="CHOICE",
+        help="What the caller has had remembered: slower, normal, person, none; or with the profile, slower:slow.",
+    )
     @click.option("--rollout", metavar="PLACE", help="The caller's place in roll-outs, like 15%. [default: their own]")
     @secret_file_option
     @registry_options
@@ -253,8 +258,8 @@ def facts_in_words(book: RuleBook, facts: Facts, calendars: frozenset[str]) -> l
     rows = []
     if asks_for(book, "calendar"):
         rows.append(("calendars open", listed(sorted(calendars)) or "none"))
-    if asks_for(book, "choice"):
-        rows.append(("choice remembered", NOT_KNOWN if facts.choice is None else facts.choice or NO_CHOICE))
+    if asks_for(book, "choice") or facts.choice:
+        rows.append(("choice remembered", NOT_KNOWN if facts.choice is None else choice_in_words(facts.choice)))
     if asks_for(book, "repeat"):
         earlier = facts.earlier_calls_s
         shown = NOT_KNOWN if earlier is None else listed(f"{in_words(round(ago))} ago" for ago in earlier) or "none"

@@ -97,6 +97,15 @@ def target_in_words(name: str, *, queue: str, context: str, overflow: tuple[int,
     return f"{name}: queue {queue}{onward}"
 
 
+def speech_in_words(speech: str, speech_from: str, rule: str, book: RuleBook | None, rate: float | None = None) -> str:
+    """A speech profile, its rate if given, and why it is not the rule's where it is not."""
+    remarks = [] if rate is None else [f"rate {rate:g}"]
+    if speech_from == "choice":
+        remarks.append("the caller's own choice")
+        remarks += [f"the rule says {each.speech.name}" for each in (book.rules if book else ()) if each.name == rule]
+    return f"{speech} ({'; '.join(remarks)})" if remarks else speech
+
+
 def counted(number: int, noun: str) -> str:
     """`1 file`, `2 files`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

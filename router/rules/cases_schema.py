@@ -12,12 +12,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from router.callers.past import MOST_EARLIER_CALLS
+from router.callers.past import CHOICES, MOST_EARLIER_CALLS, NO_CHOICE, read_choice
 from router.rules.durations import DurationS, WholeSeconds
 from router.rules.editor_schema import editor_schema, editor_schema_text
 from router.rules.scalars import quoted
 from router.rules.schema import MAX_HEAD_START_S, MAX_NAMES, MAX_REPEAT_S, OverflowEntry
 from router.rules.values import Language, Percent
+from router.rules.wording import did_you_mean
 
 # More than anyone keeps by hand; deciding them all takes some milliseconds.
 MAX_CASES: Final = 1000
@@ -73,6 +74,17 @@ def _overflow(value: object) -> object:
     return value
 
 
+def _is_choice(text: str) -> str:
+    if text != NO_CHOICE and (not text or read_choice(text) is None):
+        near = did_you_mean(text, [*CHOICES, NO_CHOICE])
+        raise ValueError(
+            f"must be {', '.join(CHOICES)} or {NO_CHOICE}, or like slower:slow+person; found {quoted(text)}; {near}".rstrip(
+                "; "
+            )
+        )
+    return text
+
+
 class _Strict(BaseModel):
     """Nothing is converted, and a key that is not known is a mistake."""
 
@@ -106,8 +118,10 @@ class CallEntry(_Strict):
         default=None, description=f"a date and a time in quotes, like {_EXAMPLE_TIME}, in the time zone of the rules"
     )
     language: Language = Field(default="en", description="the channel's language, like en or zh_CN")
-    choice: Literal["slower", "normal", "person", "none"] | None = Field(
-        default=None, description="what the caller chose before and had remembered; none for nothing"
+    choice: Annotated[str, AfterValidator(_is_choice)] | None = Field(
+        default=None,
+        description="what the caller chose before and had remembered: slower, normal, person, or none for nothing; or "
+        "with a speech profile and together, like slower:slow+person",
     )
     earlier_calls: list[Annotated[DurationS, Field(ge=0, le=MAX_REPEAT_S)]] | None = Field(
         default=None,

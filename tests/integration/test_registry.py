@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from lab.redis import RedisServer
 from router.callers.breaker import Breaker, BreakerState
 from router.callers.number import PhoneNumber
-from router.callers.past import MOST_EARLIER_CALLS
+from router.callers.past import MOST_EARLIER_CALLS, Chosen
 from router.callers.registry import BandLookup, BandSource, LookupFailure, Registry, open_registry
 from router.callers.stored import CALLS_PREFIX, Visit
 
@@ -37,11 +37,18 @@ async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
         yield server
 
 
-def registry_at(server: RedisServer, *, password: str | None = None, deadline_s: float = 0.05) -> Registry:
+def registry_at(
+    server: RedisServer, *, password: str | None = None, deadline_s: float = 0.05, **more: float
+) -> Registry:
     breaker = Breaker(failures_to_open=3, open_s=0.1)
     # Connecting is given up early too: a stopped Redis accepts connections and then says nothing.
     return open_registry(
-        server.url, password=password, deadline_s=deadline_s, connect_s=max(0.1, deadline_s), breaker=breaker
+        server.url,
+        password=password,
+        deadline_s=deadline_s,
+        connect_s=max(0.1, deadline_s),
+        breaker=breaker,
+        **more,  # type: ignore[arg-type]
     )
 
 
@@ -232,3 +239,23 @@ async def test_a_choice_is_remembered_until_it_is_forgotten(server: RedisServer)
         assert await redis.keys("*") == []
         await redis.set("elder:choice:" + caller.e164, "louder")
         assert (await registry.lookup(caller)).choice == "", "what nobody can choose counts as nothing"
+
+
+async def test_what_is_chosen_later_is_joined_to_what_was_and_kept_as_long_as_new(server: RedisServer) -> None:
+    caller, key = CALLERS[0], "elder:choice:" + CALLERS[0].e164
+    async with (
+        registry_at(server, deadline_s=2.0, choice_kept_s=1000.0) as registry,
+        Redis.from_url(server.url) as redis,
+    ):
+        for later, kept in (
+            (Chosen("slower", "slow"), b"slower:slow"),
+            (Chosen(person=True), b"slower:slow+person"),
+            (Chosen("normal", "standard"), b"normal:standard+person"),
+        ):
+            await registry.remember(caller, later)
+            assert await redis.get(key) == kept
+            assert 990 <= await redis.ttl(key) <= 1000
+            await redis.expire(key, 10)
+        await redis.set(key, b"slower:" + b"x" * 100)
+        await registry.remember(caller, Chosen(person=True))
+        assert (await registry.lookup(caller)).choice == "person", "what is none of ours is replaced"

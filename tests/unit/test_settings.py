@@ -60,6 +60,7 @@ def test_what_is_not_written_is_as_usual(folder: Path) -> None:
     assert (link.secret, link.tls) == (SECRET, None)
     registry = settings.registry
     assert (registry.password, registry.deadline_s, registry.home_region) == (None, 0.05, "CN")
+    assert registry.choice_kept_s == 180 * 86_400
     assert not settings.full_numbers
 
 
@@ -86,7 +87,7 @@ asterisk:
   - {name: pbx1, secret_file: ami.secret}
   - {name: pbx2, host: pbx2.example, port: 5039, username: me, secret_env: PBX2_SECRET, auth: plain,
      tls: {verify: false, server_name: pbx}}
-callers: {redis: "rediss://r:6380/1", password_file: redis.secret, lookup_deadline: 20ms, home_region: GB}
+callers: {redis: "rediss://r:6380/1", password_file: redis.secret, lookup_deadline: 20ms, home_region: GB, choice_kept: 30d}
 rules: routing.yaml
 journal: {file: j, secret_file: k, full_numbers: true}
 """,
@@ -99,6 +100,7 @@ journal: {file: j, secret_file: k, full_numbers: true}
     registry = settings.registry
     assert (registry.url, registry.password) == ("rediss://r:6380/1", "redis password")
     assert (registry.deadline_s, registry.home_region, settings.full_numbers) == (0.02, "GB", True)
+    assert registry.choice_kept_s == 30 * 86_400
 
 
 def test_the_shipped_file_lacks_nothing_but_its_secret() -> None:
@@ -185,6 +187,7 @@ def test_the_shipped_file_has_every_key_or_names_it_in_a_comment() -> None:
         "password_file",
         "lookup_deadline",
         "home_region",
+        "choice_kept",
         "full_numbers",
         "rules_tests",
         "rules_history",

@@ -118,7 +118,9 @@ def test_a_choice_is_remembered_shown_and_forgotten(redis_url: str, rules: Path)
     assert run("get", "13900000401", env=place).stdout == "+86139****0401: adult, chose slower\n"
     assert run("choose", "13900000401", "none", env=place).stdout == "+86139****0401: nothing remembered\n"
     assert run("get", "13900000401", env=place).stdout == "+86139****0401: adult\n"
-    run("choose", "13900000401", "person", env=place)
+    chosen = run("choose", "13900000401", "slower:slow+person", env=place)
+    assert chosen.stdout == "+86139****0401: slower (slow), person\n"
+    assert run("get", "13900000401", env=place).stdout == "+86139****0401: adult, chose slower (slow), person\n"
     assert run("forget", "13900000401", env=place).exit_code == 0
     assert run("get", "13900000401", env=place).stdout == "+86139****0401: not in the registry\n"
     assert run("choose", "13900000401", "louder", env=place).exit_code == 2

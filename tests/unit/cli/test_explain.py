@@ -216,6 +216,17 @@ def test_every_fact_that_a_rule_asks_for_can_be_supposed_and_is_shown(tmp_path: 
     assert "rule rest" in lines(run(path, *here[:4], "--at", "2026-11-23 22:00", "--rollout", "20%"))
 
 
+def test_the_callers_own_choice_of_speech_is_told_with_what_the_rule_says(rules: Path) -> None:
+    rules.write_text(rules.read_text().replace("speech:\n", "speech:\n  slow: {rate: 0.7}\n"))
+    here = ("--caller", "+8613912345678", "--called", "95519", "--band", "senior")
+    shown = lines(run(rules, *here, "--choice", "slower:slow"))
+    assert "choice remembered slower (slow)" in shown
+    assert "speech slow (rate 0.7; the caller's own choice; the rule says unhurried)" in shown
+    decision = as_json(rules, *here, "--choice", "slower:slow")["decision"]
+    assert (decision["speech"]["name"], decision["speech_from"]) == ("slow", "choice")
+    assert "speech unhurried (rate 0.85)" in lines(run(rules, *here, "--choice", "person"))
+
+
 def test_a_roll_out_place_is_the_callers_own_and_needs_the_key(tmp_path: Path) -> None:
     path = tmp_path / "routing.yaml"
     path.write_text(SITUATIONS, encoding="utf-8")

@@ -129,7 +129,7 @@ def test_all_that_is_said_of_a_call_becomes_a_fact() -> None:
     assert case_of(f"anonymous: true, {NOON}").facts.caller == NoNumber(NoNumberReason.WITHHELD, "")
     assert case_of(f'anonymous: false, caller: "+8613900000001", {NOON}').facts.caller == PhoneNumber("+8613900000001")
     assert case_of(f"band: unknown, {NOON}").facts.age_band is None
-    for said, known in (("none", ""), ("person", "person")):
+    for said, known in (("none", ""), ("person", "person"), ("slower:slow+person", "slower:slow+person")):
         assert case_of(f"choice: {said}, {NOON}").facts.choice == known
     assert case_of(f"earlier_calls: [], {NOON}").facts.earlier_calls_s == ()
 
