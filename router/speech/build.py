@@ -19,7 +19,7 @@ from typing import Final
 
 from router.errors import SpeechError
 from router.speech.catalogue import Catalogue
-from router.speech.engine import Engine, EspeakNg
+from router.speech.engines import Engine, EspeakNg
 from router.speech.manifest import Made, digest, load_manifest, replace_file, save_manifest
 from router.speech.plan import Failure, Plan, Planner, Task
 from router.speech.profile import SpokenProfile

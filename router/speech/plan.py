@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Final
 
 from router.speech.catalogue import Catalogue, Prompt
-from router.speech.engine import Engine
+from router.speech.engines import Engine
 from router.speech.manifest import digest
 from router.speech.profile import SpokenProfile, language_for
 from router.speech.recordings import find_recordings, require_directory
+from router.speech.sentence import Sentence
 from router.speech.sound import RECIPE, Sox
 from router.speech.speaking import BASE_SENTENCE_PAUSE_S, speak
 
@@ -143,7 +144,8 @@ class Planner:
         for profile in (BASE_PROFILE, *self._changed):
 
             def make(profile: SpokenProfile = profile) -> bytes:
-                return speak(self._engine, self._sox, sentences, language, profile)
+                spoken = [Sentence((sentence,)) for sentence in sentences]
+                return speak(self._engine, self._sox, spoken, language, profile)
 
             path = f"{language_for(language, profile)}/{PROMPTS_DIRECTORY}/{prompt.id}.wav"
             pause_s = BASE_SENTENCE_PAUSE_S + profile.sentence_pause_s

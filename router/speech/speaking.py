@@ -1,21 +1,29 @@
 """Sentences spoken at a speed that is measured, not hoped for.
 
 No engine's speech takes exactly 1/rate as long when asked for `rate` (espeak-ng is up to 5 % off at 0.7):
-each sentence is asked for again, corrected by what was measured, and what still remains is stretched away.
+each phrase is asked for again, corrected by what was measured, and what still remains is stretched away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+import contextvars
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from router.errors import SpeechError
-from router.speech.engine import Engine
+from router.speech.engines import Engine, SpeechServer, Voices
 from router.speech.profile import SpokenProfile
-from router.speech.sound import Sox, silence, trimmed
+from router.speech.programs import remaining_s, within
+from router.speech.remembered import Remembered
+from router.speech.sentence import Sentence
+from router.speech.sound import Sox, seconds, silence, trimmed
 
 # Silence between the sentences of the base prompts; a profile's own is added.
 BASE_SENTENCE_PAUSE_S: Final = 0.25
+# Between two phrases of the base prompts, as people pause before and after a number; a profile's own is added.
+BASE_PHRASE_PAUSE_S: Final = 0.1
 
 # Within one word a minute, espeak-ng's own step, there is nothing to gain from asking again.
 _GOOD_ENOUGH: Final = 0.01
@@ -24,50 +32,151 @@ _STRETCH_ABOVE: Final = 0.015
 # espeak-ng needed at most 4 for the shipped prompts at 0.85 and 0.7, and then goes to and fro between two
 # steps.
 _MOST_ATTEMPTS: Final = 4
+# A caller waits: asked once for the rate, the rest stretched (espeak-ng: up to 5 % of a sentence).
+_QUICK_ATTEMPTS: Final = 1
+# An engine that answers with nonsense lengths is not asked for nonsense in turn.
+_SLOWEST_ASKED: Final = 0.3
+_FASTEST_ASKED: Final = 3.5
+# The slowest is a digit or a letter read out, some 0.6 s; `¥1,000,000` is said in a third of this a character. More
+# is a program that hums, or speaks something else.
+_LONGEST_CHARACTER_S: Final = 1.5
+_LONGEST_EDGE_S: Final = 5.0
 
 
-def speak(engine: Engine, sox: Sox, sentences: Sequence[str], language: str, profile: SpokenProfile) -> bytes:
+def speak(
+    engine: Engine,
+    sox: Sox,
+    sentences: Sequence[Sentence],
+    language: str,
+    profile: SpokenProfile,
+    *,
+    rate_hz: int = 8000,
+    deadline_s: float | None = None,
+    quick: bool = False,
+) -> bytes:
     """Speak sentences as a profile has them.
 
     Args:
         engine: Who speaks.
         sox: What converts and joins.
-        sentences: Each spoken by itself, at least one.
+        sentences: At least one.
         language: Of the sentences, such as `en`.
-        profile: Its rate, pause and gain.
+        profile: Its rate, pauses, gain, and whether what is essential is said again.
+        rate_hz: The sample rate that is wanted.
+        deadline_s: How long all of it may take; a program that is still at work then is killed.
+        quick: For a caller who waits: fewer runs of the engine, more stretched away.
 
     Returns:
-        Samples, without silence before or after: each sentence lasts 1/rate of what it lasts at rate 1.0
-        within 1.5 %, and between two lie `BASE_SENTENCE_PAUSE_S` and the profile's pause.
+        Samples, without silence before or after: each phrase lasts 1/rate of what it lasts at rate 1.0
+        within 1.5 %. Between two sentences lie `BASE_SENTENCE_PAUSE_S` and the profile's sentence pause, between two
+        phrases `BASE_PHRASE_PAUSE_S` and its value pause.
 
     Raises:
-        SpeechError: a sentence could not be spoken.
+        SpeechError: a sentence could not be spoken, or not in time.
     """
-    pause = silence(BASE_SENTENCE_PAUSE_S + profile.sentence_pause_s)
-    spoken = [_at_rate(engine, sox, sentence, language, profile.rate) for sentence in sentences]
-    return sox.louder(pause.join(spoken), profile.gain_db)
+    voice = engine.of(language) if isinstance(engine, Voices) else engine
+    with within(deadline_s):
+        speaker = _Speaker(voice, sox, language, profile, rate_hz, is_quick=quick)
+        said = [*sentences, *(s for s in sentences if s.essential and profile.repeat_essential)]
+        spoken = speaker.spoken({unit: None for sentence in said for unit in speaker.units(sentence)})
+        phrase_pause = silence(speaker.phrase_pause_s, rate_hz)
+        sentence_pause = silence(BASE_SENTENCE_PAUSE_S + profile.sentence_pause_s, rate_hz)
+        whole = sentence_pause.join(
+            phrase_pause.join(spoken[unit] for unit in speaker.units(sentence)) for sentence in said
+        )
+        return sox.louder(whole, profile.gain_db, rate_hz)
 
 
-def _at_rate(engine: Engine, sox: Sox, sentence: str, language: str, rate: float) -> bytes:
-    normal = _once(engine, sox, sentence, language, 1.0)
-    if rate == 1.0:
-        return normal
-    wanted = len(normal) / rate
-    best, best_ratio = normal, len(normal) / wanted
-    asked = rate
-    for _ in range(_MOST_ATTEMPTS):
-        spoken = _once(engine, sox, sentence, language, asked)
-        ratio = len(spoken) / wanted
-        if abs(ratio - 1) < abs(best_ratio - 1):
-            best, best_ratio = spoken, ratio
-        if abs(best_ratio - 1) <= _GOOD_ENOUGH:
+# Phrases that the engine is given in one go.
+_Unit: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Speaker:
+    """Speaks single units at the profile's rate."""
+
+    engine: Engine
+    sox: Sox
+    language: str
+    profile: SpokenProfile
+    rate_hz: int
+    is_quick: bool
+
+    @property
+    def phrase_pause_s(self) -> float:
+        return BASE_PHRASE_PAUSE_S + self.profile.value_pause_s
+
+    def units(self, sentence: Sentence) -> list[_Unit]:
+        return [sentence.phrases] if self.engine.takes_pauses else [(phrase,) for phrase in sentence.phrases]
+
+    def spoken(self, units: Iterable[_Unit]) -> dict[_Unit, bytes]:
+        if not self.is_quick:
+            return {unit: self._at_rate(unit, {}) for unit in units}
+        identity = self.engine.identity(self.language)
+
+        def key(unit: _Unit) -> Hashable:
+            pause_s = self.phrase_pause_s if len(unit) > 1 else 0.0
+            return identity, self.language, unit, self.profile.rate, pause_s, self.rate_hz
+
+        found = {unit: _REMEMBERED.get(key(unit)) for unit in units}
+        takes = self._takes_of([unit for unit, samples in found.items() if samples is None])
+        done: dict[_Unit, bytes] = {}
+        for unit, samples in found.items():
+            done[unit] = samples or self._at_rate(unit, takes)
+            if samples is None:
+                _REMEMBERED.put(key(unit), done[unit])
+        return done
+
+    def _takes_of(self, units: Sequence[_Unit]) -> dict[tuple[_Unit, float], bytes]:
+        """What `_at_rate` will ask for first, asked for side by side where the engine works elsewhere."""
+        side_by_side = self.engine.side_by_side if isinstance(self.engine, SpeechServer) else 1
+        if side_by_side == 1:
+            return {}
+        rates = {1.0, self.profile.rate} if self.engine.native_rate else {1.0}
+        wanted = [(unit, rate) for unit in units for rate in sorted(rates)]
+        if len(wanted) < 2:  # noqa: PLR2004 - nothing to do beside it
+            return {}
+        with ThreadPoolExecutor(side_by_side) as pool:
+            takes = [pool.submit(contextvars.copy_context().run, self._once, unit, rate) for unit, rate in wanted]
+            try:
+                return {take: future.result() for take, future in zip(wanted, takes, strict=True)}
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _at_rate(self, unit: _Unit, takes: Mapping[tuple[_Unit, float], bytes]) -> bytes:
+        rate = self.profile.rate
+        normal = takes.get((unit, 1.0)) or self._once(unit, 1.0)
+        if rate == 1.0:
+            return normal
+        # Pauses that the engine puts in are as long at every rate.
+        pauses = len(silence(self.phrase_pause_s, self.rate_hz)) * (len(unit) - 1)
+        if len(normal) <= pauses:
+            raise SpeechError(f"the pauses in {' '.join(unit)!r} are missing: this engine does not take SSML as told")
+        words = (len(normal) - pauses) / rate
+        best, asked = normal, rate
+        attempts = (_QUICK_ATTEMPTS if self.is_quick else _MOST_ATTEMPTS) if self.engine.native_rate else 0
+        for _ in range(attempts):
+            spoken = takes.get((unit, asked)) or self._once(unit, asked)
+            if abs(len(spoken) - pauses - words) < abs(len(best) - pauses - words):
+                best = spoken
+            if abs((len(best) - pauses) / words - 1) <= _GOOD_ENOUGH:
+                return best
+            asked = min(max(asked * (len(spoken) - pauses) / words, _SLOWEST_ASKED), _FASTEST_ASKED)
+        if abs((len(best) - pauses) / words - 1) <= _STRETCH_ABOVE:
             return best
-        asked *= ratio
-    return sox.at_rate(best, best_ratio) if abs(best_ratio - 1) > _STRETCH_ABOVE else best
+        return self.sox.at_rate(best, len(best) / (words + pauses), self.rate_hz)
+
+    def _once(self, unit: _Unit, rate: float) -> bytes:
+        text = " ".join(unit)
+        pause_s = self.phrase_pause_s if self.engine.takes_pauses else 0.0
+        wav = self.engine.synthesise(unit, self.language, rate, pause_s, deadline_s=remaining_s())
+        spoken = trimmed(self.sox.samples(wav, self.rate_hz), self.rate_hz)
+        if not spoken:
+            raise SpeechError(f"nothing is heard of {text!r}: write words that the voice for {self.language} can speak")
+        longest_s = _LONGEST_EDGE_S + (len(unit) - 1) * pause_s + _LONGEST_CHARACTER_S * len(text) / rate
+        if seconds(spoken, self.rate_hz) > longest_s:
+            raise SpeechError(f"{seconds(spoken, self.rate_hz):.0f} s of sound for {text[:40]!r} are no speech")
+        return spoken
 
 
-def _once(engine: Engine, sox: Sox, sentence: str, language: str, rate: float) -> bytes:
-    spoken = trimmed(sox.samples(engine.synthesise(sentence, language, rate)))
-    if not spoken:
-        raise SpeechError(f"nothing is heard of {sentence!r}: write words that the voice for {language} can speak")
-    return spoken
+_REMEMBERED: Final = Remembered()

@@ -8,10 +8,11 @@ import pytest
 
 from router.errors import SpeechError
 from router.speech.catalogue import load_catalogue
-from router.speech.engine import VOICES, EspeakNg, voice_for
+from router.speech.engines import EspeakNg
+from router.speech.engines.espeak import VOICES, voice_for
 from router.speech.sound import Sox, seconds, trimmed
 
-SHIPPED = Path(__file__).parents[3] / "config" / "prompts.yaml"
+SHIPPED = Path(__file__).parents[4] / "config" / "prompts"
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def engine() -> EspeakNg:
 
 
 def heard_s(engine: EspeakNg, text: str, language: str = "en", rate: float = 1.0) -> float:
-    return seconds(trimmed(Sox().samples(engine.synthesise(text, language, rate))))
+    return seconds(trimmed(Sox().samples(engine.synthesise([text], language, rate))))
 
 
 @pytest.mark.parametrize("text", ["-w {marker}", "--version", "-f /etc/hostname", "-v de hello"])
@@ -43,7 +44,7 @@ def test_a_slower_rate_takes_longer(engine: EspeakNg) -> None:
 
 def test_an_unknown_voice_says_what_to_do(engine: EspeakNg) -> None:
     with pytest.raises(SpeechError, match=r"the voice tlh-x could not speak tlh_X: .*install espeak-ng 1\.51"):
-        engine.synthesise("nuqneH", "tlh_X", 1.0)
+        engine.synthesise(["nuqneH"], "tlh_X", 1.0)
 
 
 def test_a_language_without_a_chosen_voice_is_spoken_by_the_voice_of_its_name() -> None:

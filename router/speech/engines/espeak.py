@@ -1,0 +1,104 @@
+"""espeak-ng, the engine that needs nothing but its package.
+
+Its SSML (`-m`) is not used: `prosody rate` gives the very lengths that `-s` gives, and a `break` inside of it is
+stretched with the speech (1000 ms last 1790 ms at rate 70 %), while pauses made of silence are exact.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from router.errors import SpeechError
+from router.speech.engines.text import plain
+from router.speech.engines.wav import checked_wav
+from router.speech.programs import find_program, run
+from router.speech.settings import USUAL_WORDS_PER_MINUTE, EspeakVoice
+
+# 180 gives about 4.2 Mandarin syllables a second. Mandarin is spoken by `cmn-latn-pinyin`, although the text is
+# in characters: the voice `cmn` of espeak-ng 1.51 reads 在, through its pinyin zai4, aloud as the English "zay
+# four".
+VOICES: Final[Mapping[str, EspeakVoice]] = MappingProxyType(
+    {"en": EspeakVoice("en-us", USUAL_WORDS_PER_MINUTE), "zh": EspeakVoice("cmn-latn-pinyin", 180)}
+)
+# What espeak-ng's -s takes; outside, it silently uses its limits.
+SLOWEST_WORDS_PER_MINUTE: Final = 80
+FASTEST_WORDS_PER_MINUTE: Final = 450
+
+
+class EspeakNg:
+    """The installed espeak-ng.
+
+    Args:
+        voice: Speaks every language it is asked for; without it, each language has its own.
+
+    Raises:
+        SpeechError: espeak-ng is not installed.
+    """
+
+    native_rate = True
+    takes_pauses = False
+
+    def __init__(self, voice: EspeakVoice | None = None) -> None:
+        self._voice = voice
+        self._program = find_program("espeak-ng", purpose="speaks the prompts")
+        said = run(self._program, ["--version"]).decode("utf-8", "replace")
+        found = re.search(r"text-to-speech: (\S+)", said)
+        self._version = found[1] if found else said.strip()[:40]
+        self._there: dict[str, bool] = {}
+
+    def identity(self, language: str) -> str:
+        """See `Engine.identity`."""
+        voice = self._voice or voice_for(language)
+        if not self._has(voice.name):
+            raise SpeechError(
+                f"espeak-ng has no voice {voice.name} for {language}: choose one that espeak-ng --voices lists, or "
+                "install espeak-ng 1.51 or later"
+            )
+        return f"espeak-ng {self._version} {voice.name} {voice.words_per_minute}"
+
+    def synthesise(
+        self,
+        phrases: Sequence[str],
+        language: str,
+        rate: float,
+        pause_s: float = 0.0,  # noqa: ARG002 - it takes no pauses
+        *,
+        deadline_s: float | None = None,
+    ) -> bytes:
+        """See `Engine.synthesise`; met in steps of a word a minute, between 80 and 450 words a minute."""
+        voice = self._voice or voice_for(language)
+        speed = round(voice.words_per_minute * rate)
+        speed = min(max(speed, SLOWEST_WORDS_PER_MINUTE), FASTEST_WORDS_PER_MINUTE)
+        # -b 1: UTF-8, whatever the locale. -z: no pause after the sentence; pauses are put in where they are
+        # wanted.
+        options = ["-b", "1", "-z", "-v", voice.name, "-s", str(speed), "--stdin", "--stdout"]
+        try:
+            sound = run(self._program, options, stdin=plain(" ".join(phrases)).encode(), deadline_s=deadline_s)
+            return checked_wav(sound)
+        except SpeechError as error:
+            raise SpeechError(
+                f"the voice {voice.name} could not speak {language}: {error}; if espeak-ng does not list it "
+                "(espeak-ng --voices), install espeak-ng 1.51 or later"
+            ) from error
+
+    def _has(self, name: str) -> bool:
+        if name not in self._there:
+            try:
+                run(self._program, ["-q", "-v", name, "--stdin"])
+            except SpeechError:
+                self._there[name] = False
+            else:
+                self._there[name] = True
+        return self._there[name]
+
+
+def voice_for(language: str) -> EspeakVoice:
+    """The voice for a language: one of `VOICES`, else espeak-ng's voice of that very name.
+
+    All Mandarins have the one of `zh`: espeak-ng has none for `zh_CN`.
+    """
+    written = language.lower().replace("_", "-")
+    return VOICES.get("zh" if written.startswith("zh-") else written) or EspeakVoice(written)
