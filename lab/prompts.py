@@ -18,7 +18,7 @@ async def main() -> int:
     config = PROJECT / "config"
     process = await asyncio.create_subprocess_exec(
         ELDER_ROUTER, "prompts", "build", "--sounds", str(SOUNDS), "--core", f"en={cores[0]}",
-        "--prompts", str(config / "prompts.yaml"), "--rules", str(config / "routing.yaml"),
+        "--prompts", str(config / "prompts"), "--rules", str(config / "routing.yaml"),
         "--language", "en", "--language", "zh",
     )  # fmt: skip
     return await process.wait()

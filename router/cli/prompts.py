@@ -29,7 +29,7 @@ _prompts_option = click.option(
     "--prompts",
     "prompts_path",
     type=UNREAD_FILE,
-    default=Path("config/prompts.yaml"),
+    default=Path("config/prompts"),
     show_default=True,
     help="The catalogue: what is said, in each language.",
 )

@@ -9,7 +9,7 @@ from router.cli.prompts import prompts
 from tests.unit.speech.voice_like import voice_like_wav
 
 ROOT = Path(__file__).parents[3]
-SHIPPED = ROOT / "config" / "prompts.yaml"
+SHIPPED = ROOT / "config" / "prompts"
 RULES = """\
 timezone: Asia/Shanghai
 age_bands:

@@ -7,7 +7,7 @@ import pytest
 from router.errors import ConfigurationError
 from router.speech.catalogue import load_catalogue
 
-SHIPPED = Path(__file__).parents[3] / "config" / "prompts.yaml"
+SHIPPED = Path(__file__).parents[3] / "config" / "prompts"
 
 NEEDED_BY_THE_DIALPLAN = {
     *("greeting", "connecting-person", "menu", "hours", "claims", "not-understood", "silence"),
