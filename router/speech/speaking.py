@@ -7,7 +7,7 @@ each phrase is asked for again, corrected by what was measured, and what still r
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -16,7 +16,6 @@ from router.errors import SpeechError
 from router.speech.engines import Engine, SpeechServer, Voices
 from router.speech.profile import SpokenProfile
 from router.speech.programs import remaining_s, within
-from router.speech.remembered import Remembered
 from router.speech.sentence import Sentence
 from router.speech.sound import Sox, seconds, silence, trimmed
 
@@ -74,17 +73,53 @@ def speak(
     Raises:
         SpeechError: a sentence could not be spoken, or not in time.
     """
-    voice = engine.of(language) if isinstance(engine, Voices) else engine
     with within(deadline_s):
-        speaker = _Speaker(voice, sox, language, profile, rate_hz, is_quick=quick)
-        said = [*sentences, *(s for s in sentences if s.essential and profile.repeat_essential)]
-        spoken = speaker.spoken({unit: None for sentence in said for unit in speaker.units(sentence)})
-        phrase_pause = silence(speaker.phrase_pause_s, rate_hz)
-        sentence_pause = silence(BASE_SENTENCE_PAUSE_S + profile.sentence_pause_s, rate_hz)
-        whole = sentence_pause.join(
-            phrase_pause.join(spoken[unit] for unit in speaker.units(sentence)) for sentence in said
-        )
-        return sox.louder(whole, profile.gain_db, rate_hz)
+        speaker = _speaker(engine, sox, language, profile, rate_hz, is_quick=quick)
+        spoken = speaker.sentences(sentences)
+        return join(sox, sentences, spoken, profile, rate_hz=rate_hz)
+
+
+def speak_sentence(
+    engine: Engine,
+    sox: Sox,
+    sentence: Sentence,
+    language: str,
+    profile: SpokenProfile,
+    *,
+    rate_hz: int = 8000,
+    deadline_s: float | None = None,
+    quick: bool = False,
+) -> bytes:
+    """Speak one sentence as `speak` does, but for the profile's gain: `join` adds it."""
+    with within(deadline_s):
+        speaker = _speaker(engine, sox, language, profile, rate_hz, is_quick=quick)
+        return speaker.sentences([sentence])[sentence]
+
+
+def join(
+    sox: Sox,
+    sentences: Sequence[Sentence],
+    spoken: Mapping[Sentence, bytes],
+    profile: SpokenProfile,
+    *,
+    rate_hz: int = 8000,
+) -> bytes:
+    """Put spoken sentences together: pauses between, what is essential once more at the end, the gain.
+
+    Raises:
+        SpeechError: sox failed, or the time of `within` is up.
+    """
+    again = [sentence for sentence in sentences if sentence.essential and profile.repeat_essential]
+    pause = silence(BASE_SENTENCE_PAUSE_S + profile.sentence_pause_s, rate_hz)
+    whole = pause.join(spoken[sentence] for sentence in (*sentences, *again))
+    return sox.louder(whole, profile.gain_db, rate_hz)
+
+
+def _speaker(
+    engine: Engine, sox: Sox, language: str, profile: SpokenProfile, rate_hz: int, *, is_quick: bool
+) -> _Speaker:
+    voice = engine.of(language) if isinstance(engine, Voices) else engine
+    return _Speaker(voice, sox, language, profile, rate_hz, is_quick)
 
 
 # Phrases that the engine is given in one go.
@@ -106,37 +141,26 @@ class _Speaker:
     def phrase_pause_s(self) -> float:
         return BASE_PHRASE_PAUSE_S + self.profile.value_pause_s
 
-    def units(self, sentence: Sentence) -> list[_Unit]:
+    def _units(self, sentence: Sentence) -> list[_Unit]:
         return [sentence.phrases] if self.engine.takes_pauses else [(phrase,) for phrase in sentence.phrases]
 
-    def spoken(self, units: Iterable[_Unit]) -> dict[_Unit, bytes]:
-        if not self.is_quick:
-            return {unit: self._at_rate(unit, {}) for unit in units}
-        identity = self.engine.identity(self.language)
-
-        def key(unit: _Unit) -> Hashable:
-            pause_s = self.phrase_pause_s if len(unit) > 1 else 0.0
-            return identity, self.language, unit, self.profile.rate, pause_s, self.rate_hz
-
-        found = {unit: _REMEMBERED.get(key(unit)) for unit in units}
-        takes = self._takes_of([unit for unit, samples in found.items() if samples is None])
-        done: dict[_Unit, bytes] = {}
-        for unit, samples in found.items():
-            done[unit] = samples or self._at_rate(unit, takes)
-            if samples is None:
-                _REMEMBERED.put(key(unit), done[unit])
-        return done
+    def sentences(self, sentences: Iterable[Sentence]) -> dict[Sentence, bytes]:
+        units = {sentence: self._units(sentence) for sentence in sentences}
+        different = list(dict.fromkeys(unit for those in units.values() for unit in those))
+        takes = self._takes_of(different)
+        spoken = {unit: self._at_rate(unit, takes) for unit in different}
+        pause = silence(self.phrase_pause_s, self.rate_hz)
+        return {sentence: pause.join(spoken[unit] for unit in those) for sentence, those in units.items()}
 
     def _takes_of(self, units: Sequence[_Unit]) -> dict[tuple[_Unit, float], bytes]:
         """What `_at_rate` will ask for first, asked for side by side where the engine works elsewhere."""
-        side_by_side = self.engine.side_by_side if isinstance(self.engine, SpeechServer) else 1
-        if side_by_side == 1:
+        if not (self.is_quick and isinstance(self.engine, SpeechServer)):
             return {}
         rates = {1.0, self.profile.rate} if self.engine.native_rate else {1.0}
         wanted = [(unit, rate) for unit in units for rate in sorted(rates)]
         if len(wanted) < 2:  # noqa: PLR2004 - nothing to do beside it
             return {}
-        with ThreadPoolExecutor(side_by_side) as pool:
+        with ThreadPoolExecutor(self.engine.side_by_side) as pool:
             takes = [pool.submit(contextvars.copy_context().run, self._once, unit, rate) for unit, rate in wanted]
             try:
                 return {take: future.result() for take, future in zip(wanted, takes, strict=True)}
@@ -177,6 +201,3 @@ class _Speaker:
         if seconds(spoken, self.rate_hz) > longest_s:
             raise SpeechError(f"{seconds(spoken, self.rate_hz):.0f} s of sound for {text[:40]!r} are no speech")
         return spoken
-
-
-_REMEMBERED: Final = Remembered()
