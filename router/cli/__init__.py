@@ -15,6 +15,7 @@ from router.cli.explain import explain
 from router.cli.options import defaults_from
 from router.cli.promote import promote
 from router.cli.prompts import prompts
+from router.cli.report import report
 from router.cli.rules import rules
 from router.cli.run import run
 from router.cli.test import test
@@ -56,5 +57,5 @@ def _is_there(file: Path) -> bool:
         return True
 
 
-for command in (run, check, explain, test, diff, callers, prompts, rules, promote):
+for command in (run, check, explain, test, diff, callers, prompts, rules, promote, report):
     main.add_command(command)
