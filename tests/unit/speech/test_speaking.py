@@ -87,7 +87,8 @@ def sentences(*texts: str) -> list[Sentence]:
 def test_a_shipped_prompt_lasts_one_over_the_rate_at_the_same_pitch(
     espeak: EspeakNg, sox: Sox, language: str, rate: float
 ) -> None:
-    prompts = {prompt.id: sentences(*prompt.text[language]) for prompt in load_catalogue(SHIPPED).prompts}
+    catalogue = load_catalogue(SHIPPED)
+    prompts = {name: catalogue.prompt(name).sentences(language) for name in ("greeting", "menu", "goodbye")}
     for name in ("greeting", "menu", "goodbye"):
         pauses = len(prompts[name]) - 1
         usual = speak(espeak, sox, prompts[name], language, STANDARD)

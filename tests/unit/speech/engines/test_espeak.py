@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -62,7 +63,8 @@ def test_mandarin_prompts_are_read_as_mandarin_not_as_english_letters() -> None:
     program = shutil.which("espeak-ng")
     assert program
     for prompt in load_catalogue(SHIPPED).prompts:
-        text = "\n".join(prompt.text["zh"])
+        # The names of values are English; the words of values have a test of their own.
+        text = re.sub(r"\{\w+\}", "", "\n".join(prompt.text["zh"]))
         phonemes = subprocess.run(
             [program, "-b", "1", "-q", "-x", "-v", VOICES["zh"].name, "--stdin"],
             input=text.encode(),
