@@ -128,7 +128,8 @@ class Catalogue:
             if prompt.id == prompt_id:
                 return prompt
         near = did_you_mean(prompt_id, (prompt.id for prompt in self.prompts))
-        raise SpeechError(f"no prompt is called {quoted(prompt_id)}; {near or '`elder-router prompts list` has all'}")
+        advice = near.strip() or "`elder-router prompts list` has all"
+        raise SpeechError(f"no prompt is called {quoted(prompt_id)}; {advice}")
 
     def say(self, prompt_id: str, language: str, values: Mapping[str, str]) -> tuple[Sentence, ...]:
         """What a prompt says in a call.
@@ -216,18 +217,19 @@ def _wrong_text(place: Place, entry: Entry, main: Entry) -> Iterator[Problem]:
     """Each sentence against the prompt's variables and its essential sentence."""
     for language, sentences in entry.text.items():
         if main.essential is not None and main.essential > len(sentences):
-            message = f"`essential` is {main.essential}, and here are {len(sentences)} sentences; write as many"
+            here = f"{len(sentences)} sentence{'' if len(sentences) == 1 else 's'}"
+            message = f"`essential` is sentence {main.essential}, and in {language} there is {here}; write as many"
             yield place.problem("text", language, message=message, at_key=True)
         for index, sentence in enumerate(sentences):
             for name in parse_template(sentence).names:
                 if name not in main.variables:
-                    near = did_you_mean(name, main.variables) or f"add it to `variables`, like {{{name}: number}}"
+                    near = (
+                        did_you_mean(name, main.variables).strip() or f"add it to `variables`, like {{{name}: number}}"
+                    )
                     yield place.problem("text", language, index, message=f"`{name}` is no variable of this; {near}")
     for language in entry.recording:
         if language not in entry.text:
-            message = (
-                f"write under `text` what the recording in {language} says, as that is what engines and people read"
-            )
+            message = f"write under `text` what the recording in {language} says, for those who cannot hear it"
             yield place.problem("recording", language, message=message, at_key=True)
 
 

@@ -58,8 +58,9 @@ _Id = Annotated[
 _Language = Annotated[str, AfterValidator(_names_language), Field(description="a language, like en, zh or en_GB")]
 _Sentence = Annotated[
     str,
-    AfterValidator(_is_sentence),
     Field(max_length=LONGEST_SENTENCE_CHARACTERS, description='text in quotes, like "Please stay on the line."'),
+    # Last, or the length would be that of no text in pydantic's eyes.
+    AfterValidator(_is_sentence),
 ]
 _Sentences = Annotated[
     list[_Sentence],
