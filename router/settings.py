@@ -23,6 +23,8 @@ from router.callers.past import CHOICE_KEPT_S
 from router.errors import ConfigurationError, Problem
 from router.rules.document import Document, load_document, read_source, validate
 from router.rules.durations import DurationS
+from router.speech.settings import SpeechSettings
+from router.speech.settings_file import SpeechEntry, speech_settings
 from router.web.settings import MetricsSettings
 
 DEFAULT_FILE: Final = Path("/etc/elder-router/elder-router.yaml")
@@ -135,6 +137,7 @@ class SettingsFile(_Model):
     journal: Annotated[JournalEntry, Field(description="a group like {file: journal.jsonl, secret_file: callers.key}")]
     control: ControlEntry | None = None
     metrics: MetricsEntry | None = None
+    speech: SpeechEntry | None = None
 
     @property
     def rules_history_folder(self) -> str:
@@ -171,6 +174,7 @@ class Settings:
     control_socket: Path | None = None
     rules_tests: Path | None = None
     metrics: MetricsSettings | None = None
+    speech: SpeechSettings | None = None
 
 
 def read_settings(path: Path) -> tuple[SettingsFile, Document]:
@@ -201,6 +205,7 @@ def load_settings(path: Path) -> Settings:
     registry = reader.registry(file.callers)
     control_socket = reader.control_socket(file.control)
     reader.check_unique_names(file.asterisk)
+    speech = speech_settings(file.speech, reader) if file.speech is not None else None
     if reader.problems:
         raise ConfigurationError(sorted(reader.problems))
     return Settings(
@@ -214,7 +219,25 @@ def load_settings(path: Path) -> Settings:
         rules_history=reader.base / file.rules_history_folder,
         rules_tests=reader.base / file.rules_tests if file.rules_tests else None,
         metrics=reader.metrics(file.metrics),
+        speech=speech,
     )
+
+
+def load_speech(path: Path) -> SpeechSettings | None:
+    """Read only what the settings say of speech, with its secrets and no others.
+
+    Returns:
+        None where the file has no section `speech:`.
+
+    Raises:
+        ConfigurationError: Carries everything that is wrong with it.
+    """
+    file, document = read_settings(path)
+    reader = _Secrets(document, path.resolve().parent)
+    speech = speech_settings(file.speech, reader) if file.speech is not None else None
+    if reader.problems:
+        raise ConfigurationError(sorted(reader.problems))
+    return speech
 
 
 class _Secrets:
@@ -227,9 +250,9 @@ class _Secrets:
 
     def link(self, number: int, entry: AsteriskEntry) -> LinkSettings:
         place = ("asterisk", number)
-        secret = self._secret(place, "secret", entry.secret_file, entry.secret_env)
+        secret = self.secret(place, "secret", entry.secret_file, entry.secret_env)
         if secret is None:
-            self._wrong(place, "the AMI secret is missing: add `secret_file: FILE` or `secret_env: VARIABLE`")
+            self.wrong(place, "the AMI secret is missing: add `secret_file: FILE` or `secret_env: VARIABLE`")
         tls = None
         if entry.tls is not None:
             ca_file = self.base / entry.tls.ca_file if entry.tls.ca_file else None
@@ -237,7 +260,7 @@ class _Secrets:
             try:
                 tls.context()
             except ConfigurationError as error:
-                self._wrong((*place, "tls", "ca_file"), f"{ca_file}: {error.problems[0].message}")
+                self.wrong((*place, "tls", "ca_file"), f"{ca_file}: {error.problems[0].message}")
         return LinkSettings(
             name=entry.name,
             host=entry.host,
@@ -249,11 +272,11 @@ class _Secrets:
         )
 
     def registry(self, entry: CallersEntry) -> RegistrySettings:
-        password = self._secret(("callers",), "password", entry.password_file, entry.password_env)
+        password = self.secret(("callers",), "password", entry.password_file, entry.password_env)
         try:
             RegistryAddress(entry.redis, password)
         except ConfigurationError as error:
-            self._wrong(("callers", "redis"), f"`redis` {error.problems[0].message}")
+            self.wrong(("callers", "redis"), f"`redis` {error.problems[0].message}")
         return RegistrySettings(entry.redis, password, entry.lookup_deadline, entry.home_region, entry.choice_kept)
 
     def control_socket(self, entry: ControlEntry | None) -> Path | None:
@@ -261,7 +284,7 @@ class _Secrets:
             return None
         path = self.base / entry.socket
         if (size := len(os.fsencode(path))) > MAX_SOCKET_PATH_BYTES:
-            self._wrong(
+            self.wrong(
                 ("control", "socket"),
                 f"the socket's whole path is {size} bytes long, and Linux takes {MAX_SOCKET_PATH_BYTES} at most; "
                 "write a shorter one, like /run/elder-router/control.sock",
@@ -278,18 +301,18 @@ class _Secrets:
         seen: set[str] = set()
         for number, entry in enumerate(entries):
             if entry.name in seen:
-                self._wrong(("asterisk", number, "name"), f"`{entry.name}` is named twice; each needs its own name")
+                self.wrong(("asterisk", number, "name"), f"`{entry.name}` is named twice; each needs its own name")
             seen.add(entry.name)
 
-    def _secret(self, place: tuple[str | int, ...], word: str, file: str | None, env: str | None) -> str | None:
+    def secret(self, place: tuple[str | int, ...], word: str, file: str | None, env: str | None) -> str | None:
         if file is not None and env is not None:
-            self._wrong(place, f"both `{word}_file` and `{word}_env` are given; keep one")
+            self.wrong(place, f"both `{word}_file` and `{word}_env` are given; keep one")
         if file is not None:
             return self._from_file((*place, f"{word}_file"), self.base / file)
         if env is not None:
             value = os.environ.get(env)
             if not value:
-                self._wrong((*place, f"{word}_env"), f"the environment variable {env} is not set, or is empty")
+                self.wrong((*place, f"{word}_env"), f"the environment variable {env} is not set, or is empty")
             return value or ""
         return None
 
@@ -299,16 +322,16 @@ class _Secrets:
                 raw = stream.read(MAX_SECRET_BYTES + 1)
             secret = raw.decode().strip()
         except OSError as error:
-            self._wrong(place, f"the secret cannot be read from {file}: {error.strerror}")
+            self.wrong(place, f"the secret cannot be read from {file}: {error.strerror}")
             return ""
         except UnicodeDecodeError:
-            self._wrong(place, f"{file} holds no text; write the secret into it as one line")
+            self.wrong(place, f"{file} holds no text; write the secret into it as one line")
             return ""
         if len(secret.splitlines()) != 1 or len(raw) > MAX_SECRET_BYTES:
-            self._wrong(place, f"{file} must hold the secret as one line, and nothing else")
+            self.wrong(place, f"{file} must hold the secret as one line, and nothing else")
         elif _ASTERISKS_LINE.match(secret):
-            self._wrong(place, f"{file} must hold the secret alone, without `secret =`")
+            self.wrong(place, f"{file} must hold the secret alone, without `secret =`")
         return secret
 
-    def _wrong(self, place: tuple[str | int, ...], message: str) -> None:
+    def wrong(self, place: tuple[str | int, ...], message: str) -> None:
         self.problems.append(self.document.problem(place, message))
