@@ -18,7 +18,7 @@ beginning; otherwise a quiet quarter of an hour would be taken for slow agents. 
   average of whenever the last callers called, would promise «less than a minute» then.
 - An estimate of over an hour is not told: it would be wrong.
 
-It is told in whole minutes, from 10 minutes on in steps of 5: it is no better than that.
+It is told in whole minutes or as less than one, from 10 minutes on in steps of 5: it is no better than that.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ INTERVALS_WITHIN_S: Final = 900.0
 LONGEST_TOLD_S: Final = 3600
 COARSE_FROM_MIN: Final = 10
 COARSE_STEP_MIN: Final = 5
+UNDER_A_MINUTE_S: Final = 30
+"""Stands for any wait that is nearer to none than to a minute."""
 
 FRESH_S: Final = 0.25
 """A queue's listing serves whoever asks within this: 50 callers a second who ask would make 50 listings of a queue in
@@ -117,7 +119,9 @@ def expected_wait_s(place: int, interval_s: float | None) -> int | None:
     """
     if interval_s is None:
         return None
-    minutes = max(1, round(place * interval_s / _S_PER_MIN))
+    minutes = round(place * interval_s / _S_PER_MIN)
+    if minutes < 1:
+        return UNDER_A_MINUTE_S
     if minutes >= COARSE_FROM_MIN:
         minutes = COARSE_STEP_MIN * round(minutes / COARSE_STEP_MIN)
     return minutes * _S_PER_MIN if minutes * _S_PER_MIN <= LONGEST_TOLD_S else None

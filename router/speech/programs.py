@@ -17,7 +17,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ _KEPT_OF_STDERR_BYTES: Final = 8192
 _CHUNK_BYTES: Final = 65_536
 
 _ends_at: ContextVar[float] = ContextVar("ends_at", default=float("inf"))
+_niceness: ContextVar[int] = ContextVar("niceness", default=0)
 
 
 def find_program(name: str, *, purpose: str) -> Path:
@@ -65,6 +66,20 @@ def within(deadline_s: float | None) -> Iterator[None]:
         yield
     finally:
         _ends_at.reset(token)
+
+
+@contextmanager
+def gently(niceness: int = 10) -> Iterator[None]:
+    """Let all programs that run inside have only the processor time that others leave (`nice`); holds as `within` does.
+
+    It is the programs that are made to stand back, not this thread: a thread that holds Python's lock and is not given
+    the processor would hold up all others.
+    """
+    token = _niceness.set(niceness)
+    try:
+        yield
+    finally:
+        _niceness.reset(token)
 
 
 def remaining_s() -> float | None:
@@ -120,6 +135,9 @@ def run(
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise SpeechError(f"{program} could not be started: {said}") from error
     with process:
+        if niceness := _niceness.get():
+            with suppress(OSError):  # it has ended already
+                os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
         try:
             talk = _Talk(process, stdin, most_bytes, time.monotonic() + allowed_s)
             talk.hold()

@@ -28,8 +28,9 @@ from typing import Final
 from router.errors import SpeechError
 from router.speech.manifest import replace_file
 
-NAME_CHARACTERS: Final = 32
-"""Of a SHA-256 in hexadecimal: 128 bits, so that no two answers ever share a name."""
+NAME_CHARACTERS: Final = 64
+"""A whole SHA-256 in hexadecimal. It need not be so long but for a fault of Asterisk, 22.10.1 among them: it plays a
+URL only if that is longer than the path under which it keeps what it has fetched."""
 
 GRACE_S: Final = 60.0
 """What was answered so lately is not deleted: Asterisk may be about to open it, or a remote one to fetch it."""
@@ -37,8 +38,8 @@ GRACE_S: Final = 60.0
 MARK_EVERY_S: Final = 3600.0
 """How often the file itself is told that it was played, for the next start of the router."""
 
-_OURS: Final = re.compile(r"([0-9a-f]{32})\.([A-Za-z0-9]{1,8})")
-_HALF_WRITTEN: Final = re.compile(r"\.[0-9a-f]{32}\.[A-Za-z0-9]{1,8}\.elder-tmp")
+_OURS: Final = re.compile(r"([0-9a-f]{64})\.([A-Za-z0-9]{1,8})")
+_HALF_WRITTEN: Final = re.compile(r"\.[0-9a-f]{64}\.[A-Za-z0-9]{1,8}\.elder-tmp")
 # Playback takes `&` for the start of another file and a comma for the end of its first argument; AMI takes lines.
 _PLAIN: Final = re.compile(r"/[A-Za-z0-9._/+@=-]*")
 

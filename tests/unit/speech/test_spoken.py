@@ -29,7 +29,7 @@ def clock() -> Clock:
 
 
 def name(n: int) -> str:
-    return f"{n:032x}"
+    return f"{n:064x}"
 
 
 def files_in(folder: Path, clock: Clock, *, most_bytes: int = 1000, keep_s: float = DAY_S) -> SpokenFiles:
@@ -175,9 +175,7 @@ def test_what_cannot_be_written_is_not_kept_and_leaves_nothing(tmp_path: Path, c
     assert files.kept_bytes == 0
 
 
-@pytest.mark.parametrize(
-    "folder", ["/var/a,b", "/var/a&b", "/var/a b", "/var/${X}", "relative", "/var/a\nb"]
-)
+@pytest.mark.parametrize("folder", ["/var/a,b", "/var/a&b", "/var/a b", "/var/${X}", "relative", "/var/a\nb"])
 def test_a_folder_that_asterisk_could_not_be_told_of_is_refused(folder: str, clock: Clock) -> None:
     with pytest.raises(SpeechError, match="absolute path of letters"):
         files_in(Path(folder), clock)

@@ -1,0 +1,77 @@
+"""What was spoken during calls, offered over HTTP to an Asterisk on another machine, which plays it by its URL.
+
+    GET <path of the URL>/<name>.wav      the file; HEAD works as well
+    anything else                         404, or 405 for another method
+
+No folder is listed and nothing but answers is offered: a name is 64 figures and letters, which nobody can guess who was
+not told it. It is plain HTTP without a password, so listen where only that Asterisk reaches it; by default, on this
+machine alone.
+
+Asterisk keeps what it has fetched in its `astcachedir`, and asks again after `MAX_AGE_S`.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from router.speech.settings import ServeSettings
+from router.speech.spoken import SpokenFiles, is_name
+
+MAX_AGE_S: Final = 600
+SUFFIX: Final = "wav"
+SHUTDOWN_WITHIN_S: Final = 1.0
+KEEPALIVE_S: Final = 15.0
+
+
+def url_of(settings: ServeSettings, name: str) -> str:
+    """Where Asterisk fetches an answer."""
+    return f"{settings.url}/{name}.{SUFFIX}"
+
+
+@asynccontextmanager
+async def spoken_served(settings: ServeSettings, files: SpokenFiles) -> AsyncIterator[None]:
+    """Offer the files until the block ends.
+
+    Raises:
+        ConfigurationError: They cannot be offered there.
+    """
+    application = web.Application(client_max_size=0)
+    application.router.add_get(f"{urlsplit(settings.url).path.rstrip('/')}/{{name}}.{SUFFIX}", _Offered(files).answer)
+    runner = web.AppRunner(
+        application, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=SHUTDOWN_WITHIN_S
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.address, settings.port)
+        try:
+            await site.start()
+        except OSError as error:
+            place = f"port {settings.port} of {settings.address}"
+            if error.errno == errno.EADDRINUSE:
+                message = f"speech cannot be served: another program listens on {place}; write another port"
+            else:
+                message = f"speech cannot be served at {place}: {error.strerror}"
+            raise settings.wrong(message) from error
+        yield
+    finally:
+        await runner.cleanup()
+
+
+class _Offered:
+    def __init__(self, files: SpokenFiles) -> None:
+        self._files = files
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        if not is_name(name) or not self._files.find(name):
+            raise web.HTTPNotFound
+        response = web.FileResponse(f"{self._files.stem(name)}.{SUFFIX}")
+        response.content_type = "audio/wav"
+        response.headers["Cache-Control"] = f"private, max-age={MAX_AGE_S}"
+        return response
