@@ -288,7 +288,7 @@ def entries(listed: Iterable[Event]) -> list[Entry]:
             channel=_first(event, "Channel"),
             uniqueid=_first(event, "Uniqueid"),
             wait_s=whole_number(one(event, "Wait")),
-            priority=_priority(one(event, "Priority")),
+            priority=priority_of(one(event, "Priority")),
         )
         for event in listed
         if event.name == "QueueEntry"
@@ -300,7 +300,7 @@ def _first(event: Event, key: str) -> str:
     return value[0] if isinstance(value, list) else value
 
 
-def _priority(text: str) -> int | None:
+def priority_of(text: str) -> int | None:
     """A C int in words; it can be negative, from 2033 on that of every caller."""
     digits = text.removeprefix("-")
     if not digits.isascii() or not digits.isdigit() or len(digits) > len(str(HIGHEST_PRIORITY)):
