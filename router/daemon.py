@@ -10,8 +10,9 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 
 import structlog
 from asterisk.ami import Event, SimpleAction
@@ -24,10 +25,11 @@ from router.calls.events import WANTED_EVENTS
 from router.calls.promote import Place, Promotions
 from router.calls.queues import ACTION, queue_states
 from router.calls.reconcile import greet, reconcile
+from router.calls.speaking import SpeechDesk, Voice
 from router.calls.verdict import set_globally
 from router.control.promotion import promotion
 from router.control.server import ControlServer
-from router.errors import AmiError, AmiLinkLost
+from router.errors import AmiError, AmiLinkLost, SpeechError
 from router.journal.hashing import caller_key, load_or_create_secret
 from router.journal.reader import Tail, journal_tail
 from router.journal.writer import JournalWriter
@@ -35,7 +37,10 @@ from router.reloading.history import RulesHistory
 from router.reloading.keeper import RulesKeeper
 from router.rules.book import RuleBook
 from router.settings import Settings
+from router.speech.during_calls import open_speaker
+from router.speech.kept_catalogue import KeptCatalogue
 from router.web.metrics import MetricsServer, RulesMetrics
+from router.web.spoken import spoken_served, url_of
 
 HEARTBEAT_S = 1.0
 """The dialplan takes the router for dead when the heartbeat is older than 3 s, `elder-settings`."""
@@ -73,6 +78,7 @@ class Daemon:
             deadline_s=settings.registry.deadline_s,
             choice_kept_s=settings.registry.choice_kept_s,
         )
+        self._prompts = KeptCatalogue(settings.speech.prompts if settings.speech else None)
         self._stop = asyncio.Event()
         self._hang_up = asyncio.Event()
 
@@ -97,13 +103,13 @@ class Daemon:
             loop.add_signal_handler(sig, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up.set)
         try:
-            async with self._metrics(), asyncio.TaskGroup() as group:
+            async with self._metrics(), self._voice() as voice, asyncio.TaskGroup() as group:
                 log.info("router started", rules=self.rules.version, asterisks=[link.name for link in settings.links])
                 if settings.full_numbers:
                     log.warning("full numbers are written to the journal", file=str(settings.journal_file))
                 reloading = group.create_task(self._keep_rules(journal))
                 nodes = [
-                    Node(link, self, journal=journal, registry=self._registry, tail=tail, tasks=group)
+                    Node(link, self, journal=journal, registry=self._registry, tail=tail, voice=voice, tasks=group)
                     for link in settings.links
                 ]
                 for node in nodes:
@@ -139,6 +145,7 @@ class Daemon:
                 self._hang_up.clear()
                 journal.reopen()
                 await self._keeper.reload()
+                await self._prompts.reload()
 
     @asynccontextmanager
     async def _metrics(self) -> AsyncIterator[None]:
@@ -152,6 +159,31 @@ class Daemon:
         finally:
             await asyncio.to_thread(server.close)
 
+    @asynccontextmanager
+    async def _voice(self) -> AsyncIterator[Voice | None]:
+        """What speaks during calls, if the settings say so. Calls are routed whether it can be had or not."""
+        settings = self.settings.speech
+        speaker = None
+        if settings is not None and settings.during_calls is not None:
+            await self._prompts.reload()
+            try:
+                speaker = await asyncio.to_thread(open_speaker, settings, settings.during_calls)
+            except SpeechError as error:
+                log.warning("nothing is spoken during calls", reason=str(error))
+        if settings is None or speaker is None:
+            yield None
+            return
+        serve, files = settings.serve, speaker.files
+        keeping = asyncio.create_task(speaker.keep_within_bounds())
+        try:
+            async with spoken_served(serve, files) if serve else nullcontext():
+                place_of = partial(url_of, serve) if serve else files.stem
+                yield Voice(speaker, lambda: self._prompts.catalogue, place_of, speaker.settings.deadline_s)
+        finally:
+            keeping.cancel()
+            speaker.close()
+            log.info("speech ended", **asdict(speaker.counts))
+
 
 class Node:
     """One Asterisk: its link, its desk, its heartbeat."""
@@ -164,6 +196,7 @@ class Node:
         journal: JournalWriter,
         registry: Registry,
         tail: Tail,
+        voice: Voice | None,
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._daemon = daemon
@@ -185,6 +218,14 @@ class Node:
             caller_key=daemon.caller_key,
             full_numbers=daemon.settings.full_numbers,
         )
+        self.speech = SpeechDesk(
+            link.name,
+            voice,
+            rules=self._rules,
+            send=self.link.request_all,
+            send_for_list=self.link.request_list,
+            tasks=tasks,
+        )
         self.desk = CallDesk(
             settings,
             registry=registry,
@@ -192,6 +233,7 @@ class Node:
             journal=journal,
             send=self.link.request_all,
             tasks=tasks,
+            speech=self.speech,
         )
         self.desk.adopt(tail.open_on(link.name), tail.told_of(link.name))
 
@@ -216,7 +258,12 @@ class Node:
         except AmiError as error:
             self._log.warning("asterisk not told of the end", reason=str(error))
         await self.desk.close()
-        self._log.info("asterisk left", **asdict(self.desk.counts))
+        self._log.info(
+            "asterisk left",
+            **asdict(self.desk.counts),
+            **asdict(self.desk.choices.counts),
+            speech=asdict(self.speech.counts),
+        )
         await self.link.close()
 
     def _rules(self) -> RuleBook:

@@ -261,15 +261,12 @@ class Speaker:
             log.warning(what, reason=str(error), **fields)
 
 
-def open_speaker(settings: SpeechSettings) -> Speaker | None:
-    """What the settings say about speech during calls; None if they say that there is none.
+def open_speaker(settings: SpeechSettings, during_calls: DuringCallsSettings) -> Speaker:
+    """Have ready what speaks during calls.
 
     Raises:
         SpeechError: a program is missing, or the folder is none that Asterisk can be told of.
     """
-    during_calls = settings.during_calls
-    if during_calls is None:
-        return None
     suffixes = (SERVED_FORMAT,) if settings.serve else formats_for_calls(settings.formats)
     files = SpokenFiles(
         during_calls.folder, suffixes, most_bytes=during_calls.most_mb * 1_000_000, keep_s=during_calls.keep_s
