@@ -5,24 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from router.callers.number import PhoneNumber
+from router.callers.past import NORMAL, NOTHING, PERSON, SLOWER, Chosen
 from router.journal.records import Ending, OutcomeRecord
 
 MOST_KEYS = 50
 """Keys kept of one call. A caller leaning on the phone must not fill the journal."""
 
-ASKED_FOR_A_PERSON = "person"
+ASKED_FOR_A_PERSON = PERSON
 """The key 0: whoever hangs up after it, though before a queue was joined, has given up on a person."""
 
 WAITS_OUTSIDE = frozenset({"overflow", "no-agents"})
 """Steps after which a caller waits for a person, whether or not a queue lets them join."""
 
-NO_SERVICE = frozenset({"silence", "invalid", "repeat"})
+NO_SERVICE = frozenset({"silence", "invalid", "repeat", SLOWER, NORMAL})
 """What is noted among the keys though the caller chose nothing by it."""
 
 
 @dataclass(slots=True)
 class Call:
-    """A call in hand. Times are seconds of the monotonic clock; `uniqueid` and `linkedid` are Asterisk's."""
+    """A call in hand. Times are seconds of the monotonic clock; `uniqueid` and `linkedid` are Asterisk's.
+
+    `number` is whose choices are remembered: None for a call without one. `speech` is the name of the profile that the
+    caller is spoken to in, `choice` what they have chosen in this call.
+    """
 
     node: str
     uniqueid: str
@@ -38,6 +44,9 @@ class Call:
     parted_at: float | None = None
     touched_assistant: bool = False
     keys: list[str] = field(default_factory=list)
+    number: PhoneNumber | None = None
+    speech: str = ""
+    choice: Chosen = NOTHING
 
     def joined(self, queue: str, now: float) -> None:
         """It waits in a queue. The wait counts from the first queue, whatever queues follow.
@@ -104,6 +113,8 @@ class Call:
             talk_s=talk_s,
             touched_assistant=self.touched_assistant,
             keys=tuple(self.keys),
+            choice=str(self.choice),
+            speech=self.speech,
             fallback=self.fallback,
             hangup_cause=cause,
             duration_s=round(max(0.0, now - self.asked_at), 3) if seen else None,

@@ -25,20 +25,25 @@ from asterisk.ami import Event, Response, SimpleAction
 
 from router.ami.messages import one
 from router.callers.number import Caller, NoNumber, NoNumberReason, PhoneNumber, masked, parse_caller
+from router.callers.past import Chosen
 from router.callers.registry import BandLookup
 from router.callers.stored import Visit
 from router.calls.call import Call
+from router.calls.choices import Choices, is_for_a_person
 from router.calls.decisions import Handled, decision_record
 from router.calls.events import (
     Abandoned,
     Answered,
+    CallEvent,
     Ended,
     FellBack,
     Joined,
+    Noted,
     Parted,
     Refused,
     Request,
     RouteRequested,
+    SpeechChosen,
     SpeechRequested,
     Stepped,
     read_event,
@@ -71,11 +76,14 @@ _COMPLAIN_EVERY_S = 10.0
 log = structlog.get_logger(__name__)
 
 
-class Lookup(Protocol):
+class Callers(Protocol):
     """The registry of callers, as far as the desk uses it."""
 
     async def lookup(self, caller: Caller, visit: Visit | None = None) -> BandLookup:
         """Find a caller's age band, and note the call if there is a visit; never raises."""
+
+    async def remember(self, number: PhoneNumber, later: Chosen) -> None:
+        """Join a choice to what the number's owner chose before; raises RegistryError."""
 
 
 class Journal(Protocol):
@@ -129,7 +137,7 @@ class CallDesk:
 
     Args:
         settings: See `DeskSettings`.
-        registry: Where age bands are looked up.
+        registry: Where age bands are looked up and choices are remembered.
         rules: Gives the rules in force; a call is decided by those that were in force when it asked.
         journal: Where records go.
         send: Sends AMI actions in one write and returns all answers; raises AmiError.
@@ -141,7 +149,7 @@ class CallDesk:
         self,
         settings: DeskSettings,
         *,
-        registry: Lookup,
+        registry: Callers,
         rules: Callable[[], RuleBook],
         journal: Journal,
         send: Send,
@@ -161,6 +169,7 @@ class CallDesk:
         self._send = send
         self._tasks = tasks
         self._speech = speech
+        self.choices = Choices(settings.node, registry=registry, rules=rules, send=send, tasks=tasks)
         self._routing: dict[str, asyncio.Task[None]] = {}
         self._told: frozenset[str] = frozenset()
         self._fell_back: deque[str] = deque(maxlen=RING_SIZE)
@@ -177,15 +186,15 @@ class CallDesk:
         except Refused as refused:
             self._complain(event, str(refused))
             return
-        now = self.now()
         if self._speech is not None and isinstance(happened, Answered):
             self._speech.answered(happened)
+        if happened is not None:
+            self._take(happened, self.now())
+
+    def _take(self, happened: CallEvent, now: float) -> None:
         match happened:
-            case None:
-                return
-            case SpeechRequested():
-                if self._speech is not None:
-                    self._speech.requested(happened)
+            case SpeechRequested() | SpeechChosen():
+                self._asked_to_speak(happened, now)
             case RouteRequested(request):
                 self.route(request, now)
             case FellBack(request, reason, queue, slot):
@@ -196,7 +205,17 @@ class CallDesk:
                     self.end(call, cause or None)
             case _:
                 if (call := self.calls.get(happened.uniqueid)) is not None:
-                    _note(call, happened, now)
+                    self._note(call, happened, now)
+
+    def _asked_to_speak(self, asked: SpeechRequested | SpeechChosen, now: float) -> None:
+        """Something is to be said, or from now on at another pace; of a call that is not in hand too."""
+        if isinstance(asked, SpeechChosen):
+            call = self.calls.get(asked.uniqueid)
+            if call is not None:
+                call.stepped("key", asked.pace, now)
+            self.choices.pace(asked, call)
+        elif self._speech is not None:
+            self._speech.requested(asked)
 
     def route(self, request: Request, now: float) -> None:
         """Answer a request, unless that very request is in hand already."""
@@ -239,6 +258,11 @@ class CallDesk:
         """Follow a call to its end that this run did not decide."""
         self._in_hand(request, self.now())
 
+    def identify(self, call: Call, request: Request) -> None:
+        """Note whose call it is, for whom choices are remembered: not in the journal of an earlier run."""
+        caller = self._caller(request)
+        call.number = caller if isinstance(caller, PhoneNumber) else None
+
     def knows(self, uniqueid: str) -> bool:
         """Whether the call is in hand or has its records: from an earlier run, or as a fallback of this one."""
         return uniqueid in self.calls or uniqueid in self._told or uniqueid in self._fell_back
@@ -269,6 +293,7 @@ class CallDesk:
             age_s = (datetime.now(UTC) - record.time).total_seconds()
             call = Call(self.settings.node, record.uniqueid, record.linkedid, record.ask, now - age_s)
             call.queue, call.fallback = record.queue, record.fallback
+            call.speech = record.speech if record.applied else ""
             call.touched_assistant = record.applied and bool(record.context)
             self.calls.setdefault(record.uniqueid, call)
 
@@ -277,6 +302,7 @@ class CallDesk:
         self._closed = True
         if self._routing:
             await asyncio.wait(self._routing.values(), timeout=patience_s)
+        await self.choices.close(patience_s)
 
     def _routed(self, uniqueid: str, task: asyncio.Task[None]) -> None:
         if self._routing.get(uniqueid) is task:
@@ -287,6 +313,7 @@ class CallDesk:
         if call is None:
             call = Call(self.settings.node, request.uniqueid, request.linkedid, request.ask, now)
             self.calls[request.uniqueid] = call
+        self.identify(call, request)
         call.ask, call.fallback = request.ask, ""  # an earlier request's fallback is not this one's
         return call
 
@@ -330,6 +357,7 @@ class CallDesk:
         handled.language = channel_language(spoken, decision.speech, frozenset(book.speech))
         wanted = variables(
             decision,
+            book.speech,
             language=handled.language,
             language_now=request.language,
             people_queue=book.fallback.queue,
@@ -349,6 +377,7 @@ class CallDesk:
                 handled.not_applied_why = f"Asterisk refused {name}: {said}"
                 return
         handled.applied = True
+        call.speech = decision.speech.name
 
     def _facts(self, request: Request, handled: Handled, lookup: BandLookup, book: RuleBook, now: float) -> Facts:
         caller = handled.caller
@@ -388,6 +417,21 @@ class CallDesk:
         )
         self._journal.write(record)
 
+    def _note(self, call: Call, happened: Noted, now: float) -> None:
+        match happened:
+            case Stepped(_, step, detail):
+                call.stepped(step, detail, now)
+                if is_for_a_person(step, detail):
+                    self.choices.person(call)
+            case Joined(_, queue):
+                call.joined(queue, now)
+            case Answered(_, queue, agent):
+                call.answered(queue, agent, now)
+            case Parted():
+                call.parted(now)
+            case Abandoned(_, queue):
+                call.abandoned(queue, now)
+
     def _complain(self, event: Event, why: str) -> None:
         """Say that an event was refused; at most so often, or whoever forges events fills the log."""
         self.counts.refused_events += 1
@@ -395,20 +439,6 @@ class CallDesk:
         if now - self._complained_at >= _COMPLAIN_EVERY_S:
             self._complained_at = now
             self._log.warning("event refused", name=event.name, reason=why, refused=self.counts.refused_events)
-
-
-def _note(call: Call, happened: Stepped | Joined | Answered | Parted | Abandoned, now: float) -> None:
-    match happened:
-        case Stepped(_, step, detail):
-            call.stepped(step, detail, now)
-        case Joined(_, queue):
-            call.joined(queue, now)
-        case Answered(_, queue, agent):
-            call.answered(queue, agent, now)
-        case Parted():
-            call.parted(now)
-        case Abandoned(_, queue):
-            call.abandoned(queue, now)
 
 
 def _ms(seconds: float) -> float:

@@ -8,6 +8,7 @@ refused.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 from urllib.parse import unquote
@@ -133,9 +134,23 @@ class SpeechRequested:
     about: str = ""
 
 
-CallEvent: TypeAlias = (
-    RouteRequested | FellBack | Stepped | Joined | Answered | Parted | Abandoned | Ended | SpeechRequested
-)
+@dataclass(frozen=True, slots=True)
+class SpeechChosen:
+    """The caller wants to be spoken to at another pace, `slower` or `normal`: `[elder-choose]` of the dialplan.
+
+    `language` is what the channel speaks now, with the profile's suffix.
+    """
+
+    uniqueid: str
+    channel: str
+    turn: int
+    language: str
+    pace: str
+
+
+Noted: TypeAlias = Stepped | Joined | Answered | Parted | Abandoned
+"""What is only noted on the call."""
+CallEvent: TypeAlias = Noted | RouteRequested | FellBack | Ended | SpeechRequested | SpeechChosen
 
 
 class Refused(ValueError):  # noqa: N818 - it says what happened
@@ -155,28 +170,14 @@ def read_event(event: Event, token: str) -> CallEvent | None:
     if event.name != "UserEvent":
         return _queue_event(event)
     name = _last(event, "UserEvent")
-    if name not in _DIALPLAN:
+    if (read := _READERS.get(name)) is None:
         return None
     if not token or _last(event, "Token") != token:
         raise Refused("it does not carry this link's token")
     uniqueid = _last(event, "Call")
     if not uniqueid:
         raise Refused("it names no call")
-    match name:
-        case "RouteRequest":
-            return RouteRequested(_request(event, uniqueid))
-        case "RouteFallback":
-            slot = _number(event, "Slot")
-            return FellBack(_request(event, uniqueid), _last(event, "Reason"), _last(event, "Queue"), slot)
-        case "SpeechRequest":
-            return _speech(event, uniqueid)
-        case "RouteStep":
-            return Stepped(uniqueid, _last(event, "Step"), _last(event, "Detail"))
-        case _:
-            return Ended(uniqueid, _number(event, "Cause"))
-
-
-_DIALPLAN = frozenset({"RouteRequest", "RouteFallback", "RouteStep", "RouteEnded", "SpeechRequest"})
+    return read(event, uniqueid)
 
 
 def _queue_event(event: Event) -> CallEvent | None:
@@ -222,6 +223,31 @@ def _speech(event: Event, uniqueid: str) -> SpeechRequested:
         priority=_last(event, "Priority"),
         about=_last(event, "About"),
     )
+
+
+def _choice(event: Event, uniqueid: str) -> SpeechChosen:
+    return SpeechChosen(
+        uniqueid=uniqueid,
+        channel=decoded(_last(event, "CallChannel")),
+        turn=_number(event, "Turn"),
+        language=_last(event, "SpeechLanguage"),
+        pace=_last(event, "Choice"),
+    )
+
+
+def _fallback(event: Event, uniqueid: str) -> FellBack:
+    return FellBack(_request(event, uniqueid), _last(event, "Reason"), _last(event, "Queue"), _number(event, "Slot"))
+
+
+_READERS: Final[Mapping[str, Callable[[Event, str], CallEvent]]] = {
+    "RouteRequest": lambda event, uniqueid: RouteRequested(_request(event, uniqueid)),
+    "RouteFallback": _fallback,
+    "RouteStep": lambda event, uniqueid: Stepped(uniqueid, _last(event, "Step"), _last(event, "Detail")),
+    "RouteEnded": lambda event, uniqueid: Ended(uniqueid, _number(event, "Cause")),
+    "SpeechRequest": _speech,
+    "SpeechChoice": _choice,
+}
+"""The dialplan's own events, by name."""
 
 
 def decoded(value: str) -> str:

@@ -92,6 +92,8 @@ def _take_up(desk: CallDesk, event: Event, ours: Mapping[str, str], asterisk_now
         language=ours.get("CHANNEL(language)", ""),
     )
     known = desk.calls.get(request.uniqueid)
+    if known is not None:
+        desk.identify(known, request)
     if known is not None and known.ask >= request.ask and (known.fallback or ours["ELDER_STATE"] != "fallback"):
         return
     waited_s = asterisk_now - whole_number(ours.get("ELDER_ASKED", ""))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from asterisk.ami import SimpleAction
 
 from router.rules.model import ContextTarget, Decision, QueueTarget, SpeechProfile
+from router.rules.pace import next_slower
+from router.rules.schema import STANDARD_SPEECH
 from router.speech.profile import SpokenProfile, is_language, language_for
 
 Variable = tuple[str, str]
@@ -17,6 +19,9 @@ TARGET = "ELDER_TARGET"
 
 STANDARD_DIGIT_TIMEOUT_S = 5.0
 """What the dialplan itself starts from, so that it need not be sent."""
+
+USUAL_PACE = "usual"
+"""The same of what the keys of a menu can change: see `pace_offered`."""
 
 
 def spoken_profile(profile: SpeechProfile) -> SpokenProfile:
@@ -47,13 +52,54 @@ def channel_language(arrived_with: str, profile: SpeechProfile, profiles: frozen
     return language_for(language, spoken_profile(profile))
 
 
-def variables(decision: Decision, *, language: str, language_now: str, people_queue: str) -> list[Variable]:
+def profile_spoken(channel_language: str, profiles: Mapping[str, SpeechProfile]) -> SpeechProfile:
+    """The profile that a channel language speaks: that of its suffix, or `standard`, which has none."""
+    base, _, suffix = channel_language.rpartition("_")
+    return profiles[suffix if base and suffix in profiles else STANDARD_SPEECH]
+
+
+def pace_offered(profile: SpeechProfile, profiles: Mapping[str, SpeechProfile]) -> str:
+    """Which of the keys «slower» and «normal» can change anything.
+
+    `usual`: slower; `between`: both; `slowest`: normal; `only`: neither.
+    """
+    is_slowest = next_slower(profile, profiles.values()) is profile
+    if profile.name == STANDARD_SPEECH:
+        return "only" if is_slowest else USUAL_PACE
+    return "slowest" if is_slowest else "between"
+
+
+def spoken_variables(
+    profile: SpeechProfile, profiles: Mapping[str, SpeechProfile], *, language: str, language_now: str
+) -> list[Variable]:
+    """What to set on a channel that is spoken to in another profile from now on, all of it said anew.
+
+    Args:
+        profile: The profile from now on.
+        profiles: All there are.
+        language: The channel language that speaks it.
+        language_now: The channel language that the call has.
+    """
+    wanted = [("CHANNEL(language)", language)] if language != language_now else []
+    options = "" if profile.menu_options is None else str(profile.menu_options)
+    return [
+        *wanted,
+        ("ELDER_DIGIT_TIMEOUT", f"{profile.digit_timeout_s:g}"),
+        ("ELDER_MENU_OPTIONS", options),
+        ("ELDER_PACE", pace_offered(profile, profiles)),
+    ]
+
+
+def variables(
+    decision: Decision, profiles: Mapping[str, SpeechProfile], *, language: str, language_now: str, people_queue: str
+) -> list[Variable]:
     """What to set on the channel, in order, the target last.
 
     The dialplan has cleared everything before it asks, so only what differs from its defaults is sent.
 
     Args:
         decision: What the rules say.
+        profiles: All speech profiles of the rules.
         language: The channel language to speak in.
         language_now: The channel language that the call has.
         people_queue: The queue in which a caller of the assistant reaches a person.
@@ -74,6 +120,10 @@ def variables(decision: Decision, *, language: str, language_now: str, people_qu
         wanted.append(("ELDER_HEAD_START", str(decision.head_start_s)))
     if decision.speech.digit_timeout_s != STANDARD_DIGIT_TIMEOUT_S:
         wanted.append(("ELDER_DIGIT_TIMEOUT", f"{decision.speech.digit_timeout_s:g}"))
+    if decision.speech.menu_options is not None:
+        wanted.append(("ELDER_MENU_OPTIONS", str(decision.speech.menu_options)))
+    if (pace := pace_offered(decision.speech, profiles)) != USUAL_PACE:
+        wanted.append(("ELDER_PACE", pace))
     if decision.agent_label:
         wanted.append(("ELDER_LABEL", decision.agent_label))
     wanted.append((TARGET, decision.target.name))

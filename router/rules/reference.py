@@ -193,9 +193,25 @@ while Redis is gone, it is not known and does not hold.
 
 ## What the caller chose
 
-`choice` asks for what a caller chose in an earlier call and had remembered: `slower`, `normal` or `person`;
-`none` is that they chose nothing. It is forgotten after half a year. While Redis is gone it is not known, and not
-even `none` holds.
+During a call the keys 7 and 8 change how the caller is spoken to, from the next sentence on, and 0 asks for a person:
+
+- 7, `slower`, leads to the next slower profile under `speech`, by `rate`: from `standard` to `unhurried` to `slow`. At
+  the slowest it stays, and says so.
+- 8, `normal`, leads to the profile `standard`.
+
+It is remembered for the caller's number, with the profile that it led to, for half a year from the last time that they
+chose (`callers: {choice_kept: …}` in the settings file says otherwise). In the next call **it is stronger than the
+`speech` of whatever rule decides**, a rule for the caller's age too. If the rules no longer have the profile, `slower`
+is the next slower one than the rule's, and `normal` is `standard`. So every profile that is slower than one in use is
+in use as well.
+
+`choice` asks for what was remembered: `slower`, `normal`, `person`, or `none`, which is that they chose nothing. Who
+chose slower speech and a person holds both. A rule that asks for `slower` or `normal` says itself how such callers are
+spoken to: its `speech` counts, and not what they chose. Where a caller goes is for rules alone to say: who pressed 0
+before meets the menu again, unless a rule with `choice: person` sends them to people.
+
+Nothing is remembered for a call without a number. While Redis is gone it is not known what a caller chose, and not even
+`none` holds. `elder-router callers get` shows it, `callers choose` changes it, `callers forget` removes it.
 
 ## Roll-out
 

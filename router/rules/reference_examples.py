@@ -90,12 +90,14 @@ fallback: {to: people}
     ),
     (
         "Callers who call again, or chose a person",
-        "Whoever calls for the third time in a day did not get what they called for, and whoever chose a person\n"
-        "before need not choose again.",
+        "Whoever calls for the third time in a day did not get what they called for, and whoever chose a person or\n"
+        "slower speech before need not choose again. Callers of 60 and over who chose another pace keep it as well:\n"
+        "that takes no rule.",
         _HEAD
         + """\
 speech:
   unhurried: {rate: 0.85, sentence_pause: 400ms}
+  slow:      {rate: 0.7, sentence_pause: 700ms, menu_options: 2}
 targets:
   people:    {queue: agents}
   assistant: {context: router-assistant}
@@ -109,9 +111,9 @@ rules:
   - name: who chose a person before
     when: {choice: person}
     then: {to: people}
-  - name: who chose slower speech hears the assistant so
+  - name: who chose slower speech is spared the menu
     when: {choice: slower}
-    then: {to: assistant, speech: unhurried}
+    then: {to: people, speech: slow}
   - name: everyone else
     then: {to: assistant}
 fallback: {to: people}

@@ -330,7 +330,9 @@ class ThenEntry(_Strict):
         description="a time of whole seconds from 0s to 4h, like 5m",
     )
     speech: str = Field(
-        default=STANDARD_SPEECH, title="how prompts are spoken", description="the name of a speech profile"
+        default=STANDARD_SPEECH,
+        title="how prompts are spoken to callers who have not chosen themselves",
+        description="the name of a speech profile",
     )
     agent_label: LabelText = Field(
         default="",

@@ -6,7 +6,7 @@ They cannot otherwise be made to refuse, hang or break at the moment that a test
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TypeVar
 from asterisk.ami import Event, Response, SimpleAction
 
 from router.callers.number import Caller, NoNumber, PhoneNumber
+from router.callers.past import Chosen
 from router.callers.registry import BandLookup, BandSource
 from router.callers.stored import Visit
 from router.calls.desk import CallDesk, DeskSettings, Journal, Send
@@ -61,6 +62,9 @@ class StandInRegistry:
         self.visits: list[Visit | None] = []
         self.earlier_calls_s: tuple[float, ...] | None = None
         self.choice: str | None = None
+        self.remembered: list[tuple[PhoneNumber, str]] = []
+        self.remembers: Callable[[], Awaitable[None]] | None = None
+        """What remembering waits for or fails by."""
 
     async def lookup(self, caller: Caller, visit: Visit | None = None) -> BandLookup:
         self.asked.append(caller)
@@ -76,6 +80,11 @@ class StandInRegistry:
         if self.failure:
             return BandLookup(None, BandSource.LOOKUP_FAILED, self.failure, 0.0)
         return BandLookup(None, BandSource.NOT_FOUND, "", 0.0)
+
+    async def remember(self, number: PhoneNumber, later: Chosen) -> None:
+        if self.remembers is not None:
+            await self.remembers()
+        self.remembered.append((number, str(later)))
 
 
 class StandInAsterisk:

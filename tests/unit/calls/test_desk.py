@@ -36,6 +36,8 @@ async def test_an_older_caller_is_put_through_to_a_person_and_followed_to_the_en
                 ("ELDER_OVERFLOW_QUEUE", "agents"),
                 ("ELDER_HEAD_START", "480"),
                 ("ELDER_DIGIT_TIMEOUT", "8"),
+                ("ELDER_MENU_OPTIONS", "3"),
+                ("ELDER_PACE", "between"),
                 ("ELDER_LABEL", "75+"),
                 ("ELDER_TARGET", "senior-care"),
             ]
@@ -62,7 +64,7 @@ async def test_an_older_caller_is_put_through_to_a_person_and_followed_to_the_en
     outcome = rig.outcome()
     assert (outcome.ended, outcome.answered_by, outcome.queue) == (Ending.ANSWERED, "PJSIP/agent-7", "senior-care")
     assert (outcome.wait_s, outcome.talk_s, outcome.duration_s) == (5.0, 30.0, 37.0)
-    assert outcome.hangup_cause == 16
+    assert (outcome.hangup_cause, outcome.speech, outcome.choice) == (16, "unhurried", "")
 
 
 async def test_a_caller_nobody_knows_meets_the_assistant(tmp_path: Path) -> None:
@@ -358,7 +360,7 @@ async def test_the_rules_are_asked_with_what_is_known_and_the_record_holds_it(tm
     async with working_desk(tmp_path) as rig:
         rig.book = book_with("when: {repeat: {calls: 2, within: 10m}, queue: {people: {waiting_over: 3}}}, ")
         rig.registry.bands["+8613912345678"] = "adult"
-        rig.registry.earlier_calls_s, rig.registry.choice = (120.5,), "slower"
+        rig.registry.earlier_calls_s, rig.registry.choice = (120.5,), "person"
         rig.desk.see_queues({"agents": QueueState(4, 61, 0)})
         asks(rig)
         await rig.settled()
@@ -373,7 +375,7 @@ async def test_the_rules_are_asked_with_what_is_known_and_the_record_holds_it(tm
         "agents",
     )
     assert first.queues == {"agents": (4, 61, 0)}
-    assert (first.earlier_calls_s, first.choice) == ((120.5,), "slower")
+    assert (first.earlier_calls_s, first.choice) == ((120.5,), "person")
     (visit, _) = rig.registry.visits
     assert visit is not None
     assert (visit.call, visit.within_s) == (f"{NODE}/{CALL}", 600.0)

@@ -17,6 +17,7 @@ from router.calls.events import (
     Refused,
     Request,
     RouteRequested,
+    SpeechChosen,
     SpeechRequested,
     Stepped,
     decoded,
@@ -41,6 +42,7 @@ READ = {
         *("Token", "Call", "CallChannel", "Turn", "SpeechLanguage", "Prompt", "Values", "Text"),
         *("Place", "Priority", "About"),
     },
+    "SpeechChoice": {"Token", "Call", "CallChannel", "Turn", "SpeechLanguage", "Choice"},
     "RouteEnded": {"Token", "Call", "Cause"},
 }
 
@@ -61,6 +63,10 @@ def request(**headers: str) -> Request:
         (
             user_event("SpeechRequest", Prompt="place", Values="position=3&wait=4", Text="", Place="", Priority=""),
             SpeechRequested(CALL, "PJSIP/trunk-00000001", 2, "en_unhurried", "place", "position=3&wait=4"),
+        ),
+        (
+            user_event("SpeechChoice", Choice="slower"),
+            SpeechChosen(CALL, "PJSIP/trunk-00000001", 2, "en_unhurried", "slower"),
         ),
         (queue_event("QueueCallerJoin"), Joined(CALL, "agents")),
         (queue_event("QueueCallerAbandon"), Abandoned(CALL, "agents")),

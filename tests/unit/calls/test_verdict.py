@@ -10,10 +10,14 @@ from router.calls.desk import ANSWER_WITHIN_S, RING_SIZE
 from router.calls.verdict import (
     STANDARD_DIGIT_TIMEOUT_S,
     TARGET,
+    USUAL_PACE,
     Variable,
     channel_language,
+    pace_offered,
+    profile_spoken,
     set_globally,
     set_on_channel,
+    spoken_variables,
     variables,
 )
 from router.daemon import HEARTBEAT_S
@@ -22,8 +26,10 @@ from router.rules.model import ContextTarget, Decision, Overflow, QueueTarget, S
 from .dialplan import TEXT, sets, steps
 
 STANDARD = SpeechProfile("standard", 1.0, 0.0, 5.0, 0.0)
-UNHURRIED = SpeechProfile("unhurried", 0.85, 0.4, 8.0, 3.0)
-PROFILES = frozenset({"standard", "unhurried"})
+UNHURRIED = SpeechProfile("unhurried", 0.85, 0.4, 8.0, 3.0, 0.25, 3)
+SLOW = SpeechProfile("slow", 0.7, 0.7, 12.0, 3.0, 0.5, 2, True)
+BY_NAME = {profile.name: profile for profile in (STANDARD, UNHURRIED, SLOW)}
+PROFILES = frozenset(BY_NAME)
 PEOPLE = QueueTarget("people", "agents", None)
 SENIOR_CARE = QueueTarget("senior-care", "senior-care", Overflow(60, "people", "agents"))
 ASSISTANT = ContextTarget("assistant", "router-assistant")
@@ -58,7 +64,8 @@ def decided(
 
 
 def sent(decision: Decision, *, language: str = "en", language_now: str = "en") -> list[Variable]:
-    return variables(decision, language=language, language_now=language_now, people_queue="agents")
+    profiles = BY_NAME | {decision.speech.name: decision.speech}
+    return variables(decision, profiles, language=language, language_now=language_now, people_queue="agents")
 
 
 def test_a_queue_is_sent_with_its_target() -> None:
@@ -82,6 +89,8 @@ def test_everything_that_differs_from_the_dialplans_own_is_sent() -> None:
         ("ELDER_OVERFLOW_QUEUE", "agents"),
         ("ELDER_HEAD_START", "300"),
         ("ELDER_DIGIT_TIMEOUT", "8"),
+        ("ELDER_MENU_OPTIONS", "3"),
+        ("ELDER_PACE", "between"),
         ("ELDER_LABEL", "60+"),
         ("ELDER_TARGET", "senior-care"),
     ]
@@ -91,6 +100,50 @@ def test_everything_that_differs_from_the_dialplans_own_is_sent() -> None:
 def test_a_timeout_is_written_as_people_write_it(timeout_s: float, text: str) -> None:
     speech = SpeechProfile("slow", 1.0, 0.0, timeout_s, 0.0)
     assert ("ELDER_DIGIT_TIMEOUT", text) in sent(decided(PEOPLE, speech=speech))
+
+
+@pytest.mark.parametrize(
+    ("spoken", "profiles", "pace"),
+    [
+        (STANDARD, BY_NAME, "usual"),
+        (UNHURRIED, BY_NAME, "between"),
+        (SLOW, BY_NAME, "slowest"),
+        (STANDARD, {"standard": STANDARD}, "only"),
+        (STANDARD, {"standard": STANDARD, "brisk": SpeechProfile("brisk", 1.2, 0.0, 5.0, 0.0)}, "only"),
+    ],
+)
+def test_a_menu_offers_the_keys_that_change_something(
+    spoken: SpeechProfile, profiles: dict[str, SpeechProfile], pace: str
+) -> None:
+    assert pace_offered(spoken, profiles) == pace
+
+
+def test_another_profile_during_the_call_says_everything_anew() -> None:
+    assert spoken_variables(SLOW, BY_NAME, language="zh_slow", language_now="zh_unhurried") == [
+        ("CHANNEL(language)", "zh_slow"),
+        ("ELDER_DIGIT_TIMEOUT", "12"),
+        ("ELDER_MENU_OPTIONS", "2"),
+        ("ELDER_PACE", "slowest"),
+    ]
+    assert spoken_variables(STANDARD, BY_NAME, language="zh", language_now="zh") == [
+        ("ELDER_DIGIT_TIMEOUT", "5"),
+        ("ELDER_MENU_OPTIONS", ""),
+        ("ELDER_PACE", "usual"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [
+        ("en", "standard"),
+        ("en_slow", "slow"),
+        ("zh_CN_unhurried", "unhurried"),
+        ("zh_CN", "standard"),
+        ("_slow", "standard"),
+    ],
+)
+def test_the_profile_spoken_is_that_of_the_languages_suffix(language: str, name: str) -> None:
+    assert profile_spoken(language, BY_NAME).name == name
 
 
 @given(decisions, names, names)
@@ -127,6 +180,7 @@ def test_the_dialplans_numbers_are_those_of_the_code() -> None:
     ask = sets("elder-ask")
     assert float(ask["ELDER_DIGIT_TIMEOUT"]) == STANDARD_DIGIT_TIMEOUT_S
     assert ask["ELDER_HEAD_START"] == "0"
+    assert (ask["ELDER_MENU_OPTIONS"], ask["ELDER_PACE"]) == ("", USUAL_PACE)
     assert set(re.findall(r"% (\d+)\]", "".join(steps("elder-note-fallback")))) == {str(RING_SIZE)}
     waits_s = [float(s) for s in re.findall(r'"\],([\d.]+),[\d.]+\)', "\n".join(steps("elder-ask")))]
     assert sum(waits_s) == pytest.approx(1.9)

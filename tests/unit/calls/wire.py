@@ -39,6 +39,7 @@ _USUAL = {
     "Place": "",
     "Priority": "",
     "About": "",
+    "Choice": "slower",
 }
 
 

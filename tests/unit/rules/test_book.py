@@ -51,9 +51,10 @@ def facts(
     called: str = "10000",
     language: str = "en",
     age_band: str | None = "young",
+    choice: str | None = None,
 ) -> Facts:
     who: Caller = NoNumber(caller, "") if isinstance(caller, NoNumberReason) else PhoneNumber(caller)
-    return Facts(who, called, language, age_band, datetime(2026, 11, 23, 9, tzinfo=UTC))
+    return Facts(who, called, language, age_band, datetime(2026, 11, 23, 9, tzinfo=UTC), choice=choice)
 
 
 @pytest.mark.parametrize("path", sorted(TESTDATA.glob("*.yaml")), ids=lambda path: path.stem)
@@ -96,6 +97,9 @@ def test_the_shipped_rules_have_no_problem_and_send_older_callers_to_people() ->
     for other in ("minor", "adult", None):
         assert isinstance(book.decide(facts(age_band=other)).target, ContextTarget)
         assert book.decide(facts(age_band=other)).speech.rate == 1
+        asked = book.decide(facts(age_band=other, choice="slower:slow+person"))
+        assert isinstance(asked.target, QueueTarget)
+        assert (asked.speech.name, asked.speech.menu_options) == ("slow", 2)
 
 
 def test_the_shipped_rules_load_with_all_that_is_commented_out_too() -> None:

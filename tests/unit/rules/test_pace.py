@@ -126,8 +126,11 @@ def test_a_choice_is_read_as_it_was_written(pace: str, name: str, person: bool) 
         "person+slower",
         "slower:a,b",
         "person\n",
-    ]
-    + ["slower:slow normal", "SLOWER", "slowerperson", "normal:standard+person+person"],
+        "slower:slow normal",
+        "SLOWER",
+        "slowerperson",
+        "normal:standard+person+person",
+    ],
 )
 def test_what_is_no_choice_of_ours_is_none(text: str) -> None:
     assert read_choice(text) is None
