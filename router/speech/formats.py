@@ -127,7 +127,7 @@ def _ulaw_bytes() -> npt.NDArray[np.uint8]:
     biased = np.minimum((np.abs(sample) >> 2) + _ULAW_BIAS, 2 * _STEPS * 2**_SEGMENTS - 1)
     segment = np.floor(np.log2(biased)).astype(np.int64) - 5
     code = segment << 4 | biased >> segment + 1 & 15
-    return (~(code | np.where(sample < 0, 0x80, 0)) & 0xFF).astype(np.uint8)
+    return np.asarray(~(code | np.where(sample < 0, 0x80, 0)) & 0xFF, np.uint8)
 
 
 @functools.cache
@@ -147,4 +147,4 @@ def _alaw_bytes() -> npt.NDArray[np.uint8]:
     magnitude = np.where(sample < 0, ~sample, sample) >> 3
     segment = np.maximum(np.floor(np.log2(np.maximum(magnitude, 1))).astype(np.int64) - 4, 0)
     code = segment << 4 | magnitude >> np.maximum(segment, 1) & 15
-    return ((code | np.where(sample < 0, 0, 0x80)) ^ _ALAW_EVEN_BITS).astype(np.uint8)
+    return np.asarray((code | np.where(sample < 0, 0, 0x80)) ^ _ALAW_EVEN_BITS, np.uint8)

@@ -79,8 +79,8 @@ def louder(samples: bytes, gain_db: float, rate_hz: int) -> bytes:
 
     low, high = gain_db, gain_db + MOST_MAKE_UP_DB
     drive = low
+    limited = _limited(signal * _factor(drive), rate_hz)
     for _ in range(_MOST_STEPS):
-        limited = _limited(signal * _factor(drive), rate_hz)
         short = short_by_db(limited)
         if abs(short) <= _NEAR_DB:
             break
@@ -88,6 +88,7 @@ def louder(samples: bytes, gain_db: float, rate_hz: int) -> bytes:
         # What is still short is added, as far as that stays between what is too little and what is too much.
         step = drive + 1.5 * short
         drive = step if low < step < high else (low + high) / 2
+        limited = _limited(signal * _factor(drive), rate_hz)
     return _samples(limited)
 
 
@@ -130,7 +131,7 @@ def _frame_powers(signal: _Signal, rate_hz: int) -> _Signal:
     """The mean power of each 20 ms; of all of it where it is shorter."""
     size = min(round(_FRAME_S * rate_hz), max(1, signal.size))
     whole = signal.size // size * size
-    return np.mean(signal[:whole].reshape(-1, size) ** 2, axis=1)
+    return np.asarray(np.mean(signal[:whole].reshape(-1, size) ** 2, axis=1))
 
 
 def _signal(samples: bytes) -> _Signal:

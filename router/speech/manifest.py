@@ -37,6 +37,7 @@ class Made(BaseModel):
         language: Its base language, such as `en`.
         key: The digest of all that decides its content.
         sha256: The digest of its content; empty until it is written.
+        link: Where it leads, if it is a link and no file.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -44,6 +45,7 @@ class Made(BaseModel):
     language: str
     key: str
     sha256: str = ""
+    link: str = ""
 
 
 class _File(BaseModel):
@@ -62,9 +64,26 @@ def load_manifest(sounds_dir: Path) -> dict[str, Made]:
     Raises:
         SpeechError: the manifest cannot be read.
     """
+    found = {name: _as_found(sounds_dir / name, made) for name, made in _listed(sounds_dir).items()}
+    return {name: made for name, made in found.items() if made is not None}
+
+
+def remove_unfinished(sounds_dir: Path) -> None:
+    """Remove what a build that was killed has left half written.
+
+    Raises:
+        SpeechError: the manifest cannot be read.
+        OSError: something cannot be removed.
+    """
+    for name, made in _listed(sounds_dir).items():
+        if not made.sha256 and not made.link:
+            _temporary(sounds_dir / name).unlink(missing_ok=True)
+
+
+def _listed(sounds_dir: Path) -> dict[str, Made]:
     path = sounds_dir / MANIFEST_NAME
     try:
-        listed = _File.model_validate_json(path.read_bytes()).files
+        return _File.model_validate_json(path.read_bytes()).files
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -74,12 +93,12 @@ def load_manifest(sounds_dir: Path) -> dict[str, Made]:
             f"{path} is damaged, so it is not known which sounds were made here: restore it from a backup, "
             f"or remove it together with the prompts that were built ({error.error_count()} mistakes)"
         ) from error
-    found = {name: _as_found(sounds_dir / name, made) for name, made in listed.items()}
-    return {name: made for name, made in found.items() if made is not None}
 
 
 def _as_found(path: Path, made: Made) -> Made | None:
     """`made`, without its digest where it must be made again; None where the file is no longer ours."""
+    if made.link:
+        return made if path.is_symlink() and str(path.readlink()) == made.link else None
     try:
         content = path.read_bytes()
     except OSError:
@@ -108,8 +127,7 @@ def replace_file(path: Path, content: bytes) -> None:
         OSError: it cannot be written; nothing is left behind.
     """
     _make_directory(path.parent)
-    # Always the same name, so that one left by a crash is written over; a lock keeps a second build away.
-    temporary = path.with_name(f".{path.name}.elder-tmp")
+    temporary = _temporary(path)
     try:
         with temporary.open("wb") as file:
             os.fchmod(file.fileno(), 0o644)
@@ -118,6 +136,23 @@ def replace_file(path: Path, content: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def replace_link(path: Path, target: str) -> None:
+    """Make a link, in the place of a link that may be there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    temporary = _temporary(path)
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(path)
+
+
+def _temporary(path: Path) -> Path:
+    """Always the same name, so that one left by a crash is written over; a lock keeps a second build away."""
+    return path.with_name(f".{path.name}.elder-tmp")
 
 
 def _make_directory(path: Path) -> None:

@@ -1,41 +1,42 @@
-"""Which sound files there should be, and from what each is made.
+"""Which sounds there should be, and from what each is made.
 
-    <sounds>/en/elder/greeting.wav              spoken at rate 1.0
-    <sounds>/en_unhurried/elder/greeting.wav    spoken at the profile's rate, natively
-    <sounds>/en_unhurried/digits/1.wav          Asterisk's own digits/1, stretched
+    <sounds>/en/elder/greeting.ulaw              spoken at rate 1.0, or converted from a studio's recording
+    <sounds>/en_unhurried/elder/greeting.ulaw    spoken at the profile's rate, natively
+    <sounds>/en_unhurried/digits/1.ulaw          Asterisk's own digits/1, stretched
+    <sounds>/en_US_unhurried                     a link to en_unhurried, where en_US is another name of en
 
 A recording wins over a synthesised prompt: where somebody put `en/elder/greeting.gsm`, nothing is spoken over
-it, and its slower versions are stretched from it.
+it, and its slower versions are stretched from it. A profile's directory holds all that a channel of that language
+hears: what `en_GB` has not itself it hears from `en`, and so it does at every speed.
 
-Each file has a key: a digest of all that decides its content (text or recording, engine, voice, sox, rate,
-pause, gain, sample format). As long as the key stays, the file does.
+Each sound has a key: a digest of all that decides its content (text or recording, engine, voice, sox, rate,
+pauses, gain, sample rate). As long as the key stays, its files do.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from router.errors import SpeechError
 from router.speech.catalogue import Catalogue, Prompt
 from router.speech.engines import Engine
 from router.speech.manifest import digest
 from router.speech.profile import SpokenProfile, language_for
-from router.speech.recordings import find_recordings, require_directory
-from router.speech.sentence import Sentence
-from router.speech.sound import RECIPE, Sox
-from router.speech.speaking import BASE_SENTENCE_PAUSE_S, speak
+from router.speech.recordings import Recordings, find_recordings, require_directory
+from router.speech.sound import RECIPE, STUDIO_INPUT, Sox
+from router.speech.speaking import BASE_PHRASE_PAUSE_S, BASE_SENTENCE_PAUSE_S, speak
 
-# The directory of our prompts within a language's: Playback(elder/greeting).
-PROMPTS_DIRECTORY: Final = "elder"
 BASE_PROFILE: Final = SpokenProfile("standard")
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One sound that could not be made, and what to do about it."""
+    """One sound, or all of a language's, that could not be made, and what to do about it."""
 
     path: str
     reason: str
@@ -43,9 +44,16 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One file that there should be, relative to the directory of sounds; `make()` gives its samples."""
+    """One sound that there should be, in every format.
 
-    path: str
+    Attributes:
+        sound: Its path below the directory of sounds, without suffix.
+        language: Its base language.
+        key: The digest of all that decides its samples.
+        make: Gives its samples.
+    """
+
+    sound: str
     language: str
     key: str
     make: Callable[[], bytes]
@@ -53,10 +61,19 @@ class Task:
 
 @dataclass(slots=True)
 class Plan:
-    """All files that there should be, and those already known to fail."""
+    """What there should be.
+
+    Attributes:
+        tasks: The sounds.
+        links: Directories of profiles that are links to another's: which to which.
+        failures: What is already known to fail; a sound among them is kept as it is.
+        unsure: Languages of which not all could be planned: nothing that was made for them is removed.
+    """
 
     tasks: list[Task] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    unsure: set[str] = field(default_factory=set)
 
 
 class Planner:
@@ -66,9 +83,11 @@ class Planner:
         catalogue: The prompts.
         profiles: Every speech profile.
         root: The directory of sounds, without links in its path.
+        cores: By language, where recordings are besides `<root>/<language>`.
         ours: Files that were made here earlier, relative to `root`: they are no recordings.
         sox: What will stretch.
         engine: Who will speak.
+        rate_hz: The sample rate of all samples.
     """
 
     def __init__(
@@ -76,82 +95,155 @@ class Planner:
         catalogue: Catalogue,
         profiles: Sequence[SpokenProfile],
         root: Path,
+        cores: Mapping[str, Path],
         ours: Collection[str],
         sox: Sox,
         engine: Engine,
+        rate_hz: int,
     ) -> None:
         self.plan = Plan()
         self._catalogue = catalogue
         self._changed = [profile for profile in profiles if not profile.changes_nothing]
         self._root = root
+        self._cores = cores
         # Their true places: `sounds/en` may be a link to the directory that is given as the core sounds'.
         self._ours = {(root / path).parent.resolve() / Path(path).name for path in ours}
         self._sox = sox
         self._engine = engine
+        self._rate_hz = rate_hz
+        self._digests: dict[Path, str] = {}
+        self._voices: dict[str, str | None] = {}
 
-    def add(self, language: str, core_dir: Path | None) -> None:
-        """Add what one language needs: recordings stretched, and prompts without a recording spoken.
+    def add(self, language: str) -> None:
+        """Add what one language needs: recordings stretched, and prompts without a recording spoken."""
+        try:
+            found = self._recordings(language)
+        except SpeechError as error:
+            self._unsure(language, error)
+            return
+        if found.unreadable and self._changed:
+            self._unsure(language, _not_readable(found.unreadable))
+        taken = found.sources.keys() | set(found.unreadable)
+        for sound, source in found.sources.items():
+            self._add_recorded(sound, source, language, self._changed)
+        for prompt in self._catalogue.prompts:
+            if not prompt.variables and prompt.sound not in taken:
+                self._add_prompt(prompt, language)
 
-        Raises:
-            SpeechError: its recordings cannot be looked through, or there is no voice for it.
-        """
-        base = self._root / language
-        if base.is_symlink():
-            require_directory(base, what=f"the directory of {language} sounds")
+    def add_alias(self, alias: str, language: str) -> None:
+        """Add another name of a language that was added."""
+        for profile in self._changed:
+            self.plan.links[language_for(alias, profile)] = language_for(language, profile)
+
+    def _unsure(self, language: str, reason: SpeechError) -> None:
+        self.plan.failures.append(Failure(language, str(reason)))
+        self.plan.unsure.add(language)
+
+    def _recordings(self, language: str) -> Recordings:
+        """All that a channel of this language hears, the nearest language's own recordings last, which win."""
+        places: list[Path] = []
+        for name in _with_parents(language):
+            base = self._root / name
+            if name == language and base.is_symlink():
+                require_directory(base, what=f"the directory of {name} sounds")
+            places += [folder.resolve() for folder in (self._cores.get(name), base) if folder is not None]
         sources: dict[str, Path] = {}
         unreadable: set[str] = set()
-        # The operator's own recordings come second and win.
-        for directory in dict.fromkeys(folder.resolve() for folder in (core_dir, base) if folder is not None):
-            found = find_recordings(directory, without=self._ours)
+        for directory in dict.fromkeys(places):
+            readable = self._sox.readable(self._rate_hz)
+            found = find_recordings(directory, readable=readable, without=self._ours)
             sources |= found.sources
             unreadable |= set(found.unreadable)
-        self._add_unreadable(unreadable - sources.keys(), language)
-        for sound, source in sources.items() if self._changed else ():
-            self._add_stretched(sound, source, language)
-        for prompt in self._catalogue.prompts:
-            recorded = f"{PROMPTS_DIRECTORY}/{prompt.id}" in sources.keys() | unreadable
-            if language in prompt.text and not recorded:
-                self._add_spoken(prompt, language)
+        return Recordings(sources, tuple(sorted(unreadable - sources.keys())))
 
-    def _add_unreadable(self, sounds: Collection[str], language: str) -> None:
-        if sounds and self._changed:
-            reason = (
-                f"{len(sounds)} sounds, such as {min(sounds)}, are there only in formats that sox cannot read: "
-                "install the same sounds as wav (for Asterisk's own, the wav package of its core sounds)"
-            )
-            self.plan.failures.append(Failure(language, reason))
-
-    def _add_stretched(self, sound: str, source: Path, language: str) -> None:
-        paths = {f"{language_for(language, profile)}/{sound}.wav": profile for profile in self._changed}
-        try:
-            content = digest(source.read_bytes())
-        except OSError as error:
-            reason = f"{source} cannot be read: {error.strerror}; let this user read it"
-            self.plan.failures += [Failure(path, reason) for path in paths]
+    def _add_prompt(self, prompt: Prompt, language: str) -> None:
+        # What is only in `en` is spoken for `en_GB` too, but for the base: Asterisk finds that in `en`.
+        found = next((name for name in reversed(_with_parents(language)) if _is_in(prompt, name)), None)
+        if found is None:
             return
-        for path, profile in paths.items():
+        profiles = self._changed if found != language else [BASE_PROFILE, *self._changed]
+        if found in prompt.recording:
+            self._add_recorded(prompt.sound, prompt.recording[found], language, profiles)
+            return
+        voice = self._voice(found, language)
+        if voice is None:
+            return
+        try:
+            said = prompt.sentences(found)
+        except SpeechError as error:
+            self.plan.failures += [Failure(_path(language, profile, prompt.sound), str(error)) for profile in profiles]
+            return
+        sentences = [dataclasses.astuple(sentence) for sentence in said]
+        pauses_s = (BASE_SENTENCE_PAUSE_S, BASE_PHRASE_PAUSE_S)
+        for profile in profiles:
 
             def make(profile: SpokenProfile = profile) -> bytes:
+                return speak(self._engine, self._sox, said, found, profile, rate_hz=self._rate_hz)
+
+            key = self._key("spoken", voice, sentences, pauses_s, dataclasses.astuple(profile)[1:])
+            self.plan.tasks.append(Task(_path(language, profile, prompt.sound), language, key, make))
+
+    def _voice(self, spoken: str, language: str) -> str | None:
+        """What speaks; None where nothing does, which is told once."""
+        if spoken not in self._voices:
+            try:
+                self._voices[spoken] = self._engine.identity(spoken)
+            except SpeechError as error:
+                self._voices[spoken] = None
+                self._unsure(language, error)
+        if self._voices[spoken] is None:
+            self.plan.unsure.add(language)
+        return self._voices[spoken]
+
+    def _add_recorded(self, sound: str, source: Path, language: str, profiles: Sequence[SpokenProfile]) -> None:
+        if not profiles:
+            return
+        try:
+            content = self._digest(source)
+        except SpeechError as error:
+            self.plan.failures += [Failure(_path(language, profile, sound), str(error)) for profile in profiles]
+            return
+        for profile in profiles:
+            # The only two settings that mean something to a recording.
+            rate, gain_db = profile.rate, profile.gain_db
+
+            def make(rate: float = rate, gain_db: float = gain_db) -> bytes:
                 recorded = source.read_bytes()
-                return self._sox.stretched(recorded, source.suffix, rate=profile.rate, gain_db=profile.gain_db)
+                return self._sox.stretched(recorded, source.suffix, rate=rate, gain_db=gain_db, rate_hz=self._rate_hz)
 
-            key = _key("stretched", self._sox.version, source.suffix, content, profile.rate, profile.gain_db)
-            self.plan.tasks.append(Task(path, language, key, make))
+            key = self._key("stretched", source.suffix, content, rate, gain_db)
+            self.plan.tasks.append(Task(_path(language, profile, sound), language, key, make))
 
-    def _add_spoken(self, prompt: Prompt, language: str) -> None:
-        sentences = prompt.text[language]
-        voice = self._engine.identity(language)
-        for profile in (BASE_PROFILE, *self._changed):
+    def _digest(self, source: Path) -> str:
+        if source not in self._digests:
+            if source.suffix not in {*STUDIO_INPUT, *self._sox.readable()}:
+                raise SpeechError(f"{source} is in no format that can be read here: give it as WAV")
+            try:
+                self._digests[source] = digest(source.read_bytes())
+            except OSError as error:
+                raise SpeechError(f"{source} cannot be read: {error.strerror}; let this user read it") from error
+        return self._digests[source]
 
-            def make(profile: SpokenProfile = profile) -> bytes:
-                spoken = [Sentence((sentence,)) for sentence in sentences]
-                return speak(self._engine, self._sox, spoken, language, profile)
-
-            path = f"{language_for(language, profile)}/{PROMPTS_DIRECTORY}/{prompt.id}.wav"
-            pause_s = BASE_SENTENCE_PAUSE_S + profile.sentence_pause_s
-            how = (voice, sentences, profile.rate, pause_s, profile.gain_db)
-            self.plan.tasks.append(Task(path, language, _key("spoken", self._sox.version, *how), make))
+    def _key(self, *decides: object) -> str:
+        return digest(json.dumps([RECIPE, self._rate_hz, self._sox.version, *decides]).encode())
 
 
-def _key(*decides: object) -> str:
-    return digest(json.dumps([RECIPE, *decides]).encode())
+def _path(language: str, profile: SpokenProfile, sound: str) -> str:
+    return f"{language_for(language, profile)}/{sound}"
+
+
+def _with_parents(language: str) -> list[str]:
+    """`en`, `en_GB` for `en_GB`: where Asterisk looks last, first."""
+    parts = language.split("_")
+    return ["_".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def _is_in(prompt: Prompt, language: str) -> bool:
+    return language in prompt.text or language in prompt.recording
+
+
+def _not_readable(sounds: Collection[str]) -> SpeechError:
+    return SpeechError(
+        f"{len(sounds)} sounds, such as {min(sounds)}, are there only in formats that cannot be read here: install "
+        "the same sounds as wav (for Asterisk's own, the wav package of its core sounds), or ffmpeg for g722"
+    )

@@ -7,6 +7,7 @@ each name.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,12 @@ from typing import Final
 from router.errors import SpeechError
 from router.speech.sound import SOX_INPUT
 
-# Formats of Asterisk's that sox does not read.
+# Formats of Asterisk's that sox does not read, or not everywhere.
 _OTHER_FORMATS: Final = frozenset(
     {".g722", ".g723", ".g723sf", ".g726-16", ".g726-24", ".g726-32", ".g726-40", ".g729", ".g719"}
-    | {".siren7", ".siren14", ".ilbc", ".slin", ".sln12", ".sln24", ".sln32", ".sln44", ".sln96", ".sln192"}
+    | {".siren7", ".siren14", ".ilbc", ".vox", ".ogg", ".opus", ".mp3"}
 )
 SOUND_SUFFIXES: Final = frozenset(SOX_INPUT) | _OTHER_FORMATS
-_PREFERENCE: Final = {suffix: rank for rank, suffix in enumerate(SOX_INPUT)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,14 @@ class Recordings:
     unreadable: tuple[str, ...]
 
 
-def find_recordings(directory: Path, *, without: AbstractSet[Path] = frozenset()) -> Recordings:
+def find_recordings(
+    directory: Path, *, readable: Sequence[str] = tuple(SOX_INPUT), without: AbstractSet[Path] = frozenset()
+) -> Recordings:
     """Look for sounds below a directory, not following links to other directories.
 
     Args:
         directory: `sounds/en`, or wherever a language's recordings are. May itself be a link.
+        readable: The suffixes that can be read, the best source first.
         without: Files to pass over.
 
     Returns:
@@ -50,6 +53,7 @@ def find_recordings(directory: Path, *, without: AbstractSet[Path] = frozenset()
     Raises:
         SpeechError: the directory, or one below it, cannot be read.
     """
+    preference = {suffix: rank for rank, suffix in enumerate(readable)}
     sources: dict[str, Path] = {}
     others: set[str] = set()
     for folder, _, names in os.walk(directory, onerror=_cannot_read):
@@ -58,9 +62,9 @@ def find_recordings(directory: Path, *, without: AbstractSet[Path] = frozenset()
             if path.suffix not in SOUND_SUFFIXES or name.startswith(".") or path in without:
                 continue
             sound = path.relative_to(directory).with_suffix("").as_posix()
-            if path.suffix not in SOX_INPUT:
+            if path.suffix not in preference:
                 others.add(sound)
-            elif sound not in sources or _PREFERENCE[path.suffix] < _PREFERENCE[sources[sound].suffix]:
+            elif sound not in sources or preference[path.suffix] < preference[sources[sound].suffix]:
                 sources[sound] = path
     return Recordings(dict(sorted(sources.items())), tuple(sorted(others - sources.keys())))
 

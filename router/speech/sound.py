@@ -23,18 +23,31 @@ anyway.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from router.errors import SpeechError
-from router.speech.formats import NARROW_HZ, SAMPLE_BYTES, wav_of
+from router.speech.formats import NARROW_HZ, SAMPLE_BYTES, WIDE_HZ, wav_of
 from router.speech.loudness import louder
 from router.speech.programs import find_program, run
 
-__all__ = ["RECIPE", "SAMPLE_BYTES", "SAMPLE_RATE_HZ", "SOX_INPUT", "Sox", "seconds", "silence", "trimmed", "wav_of"]
+__all__ = [
+    "RECIPE",
+    "SAMPLE_BYTES",
+    "SAMPLE_RATE_HZ",
+    "SOX_INPUT",
+    "STUDIO_INPUT",
+    "Sox",
+    "seconds",
+    "silence",
+    "trimmed",
+    "wav_of",
+]
 
 SAMPLE_RATE_HZ: Final = NARROW_HZ
 # What a change to how sounds are made must raise, so that they are made again.
@@ -45,20 +58,40 @@ _SILENCE_BELOW: Final = 66
 # Kept around what is louder, so that an unvoiced first or last consonant is whole.
 _MARGIN_S: Final = 0.01
 
-# How sox reads each of Asterisk's file formats, the best source first.
-SOX_INPUT: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+# How sox reads each of Asterisk's file formats, the best source first; in the order of their sample rates.
+_WIDE_INPUT: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        ".wav": ("-t", "wav"),
         ".wav16": ("-t", "wav"),
         ".sln16": ("-t", "s16", "-r", "16000", "-c", "1"),
         ".sln48": ("-t", "s16", "-r", "48000", "-c", "1"),
+        ".sln44": ("-t", "s16", "-r", "44100", "-c", "1"),
+        ".sln32": ("-t", "s16", "-r", "32000", "-c", "1"),
+        ".sln24": ("-t", "s16", "-r", "24000", "-c", "1"),
+        ".sln96": ("-t", "s16", "-r", "96000", "-c", "1"),
+        ".sln192": ("-t", "s16", "-r", "192000", "-c", "1"),
+    }
+)
+_NARROW_INPUT: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        ".wav": ("-t", "wav"),
         ".sln": ("-t", "s16", "-r", "8000", "-c", "1"),
-        ".ulaw": ("-t", "ul", "-r", "8000", "-c", "1"),
-        ".alaw": ("-t", "al", "-r", "8000", "-c", "1"),
+        ".slin": ("-t", "s16", "-r", "8000", "-c", "1"),
+        ".sln12": ("-t", "s16", "-r", "12000", "-c", "1"),
+        **dict.fromkeys((".ulaw", ".pcm", ".ul", ".mu", ".ulw"), ("-t", "ul", "-r", "8000", "-c", "1")),
+        **dict.fromkeys((".alaw", ".al", ".alw"), ("-t", "al", "-r", "8000", "-c", "1")),
+        ".au": ("-t", "au"),
         ".gsm": ("-t", "gsm", "-r", "8000", "-c", "1"),
         ".WAV": ("-t", "wav"),
         ".wav49": ("-t", "wav"),
     }
+)
+SOX_INPUT: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({**_NARROW_INPUT, **_WIDE_INPUT})
+# What ffmpeg reads for sox, where it is installed: at 16 kHz.
+_G722: Final = ".g722"
+_WIDE: Final = (*_WIDE_INPUT, _G722)
+# What a studio delivers beside these.
+STUDIO_INPUT: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {**SOX_INPUT, ".flac": ("-t", "flac"), ".aiff": ("-t", "aiff"), ".aif": ("-t", "aiff")}
 )
 
 
@@ -72,6 +105,12 @@ class Sox:
     def __init__(self) -> None:
         self._program = find_program("sox", purpose="converts and stretches sounds")
         self.version = run(self._program, ["--version"]).decode("ascii", "replace").split(":")[-1].strip()
+        self._ffmpeg = Path(found).absolute() if (found := shutil.which("ffmpeg")) else None
+
+    def readable(self, rate_hz: int = SAMPLE_RATE_HZ) -> tuple[str, ...]:
+        """The suffixes of Asterisk's file formats that can be read here, the best for that sample rate first."""
+        found = (*_WIDE, *_NARROW_INPUT) if rate_hz > SAMPLE_RATE_HZ else (*_NARROW_INPUT, *_WIDE)
+        return found if self._ffmpeg else tuple(suffix for suffix in found if suffix != _G722)
 
     def samples(self, wav: bytes, rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
         """Turn a synthesised WAV of any rate, depth and channels into samples.
@@ -90,7 +129,7 @@ class Sox:
 
         Args:
             sound: A file's content.
-            suffix: The file's, one of `SOX_INPUT`.
+            suffix: The file's, one of `readable` or `STUDIO_INPUT`.
             rate: 0.85 makes it 1/0.85 as long.
             gain_db: Loudness to add.
             rate_hz: The sample rate of what is returned.
@@ -101,7 +140,8 @@ class Sox:
         Raises:
             SpeechError: sox cannot read it, or there is no sound in it.
         """
-        made = self._converted(SOX_INPUT[suffix], sound, rate_hz, *_tempo(rate))
+        reading = STUDIO_INPUT.get(suffix) or _raw(WIDE_HZ)
+        made = self._converted(reading, self._decoded(sound, suffix), rate_hz, *_tempo(rate))
         if not made:
             raise SpeechError("there is no sound in it: restore it from where it was installed from")
         return self.louder(made, gain_db, rate_hz)
@@ -117,6 +157,15 @@ class Sox:
     def louder(self, samples: bytes, gain_db: float, rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
         """Change the loudness of samples, never clipping them; see `loudness.louder`."""
         return louder(samples, gain_db, rate_hz)
+
+    def _decoded(self, sound: bytes, suffix: str) -> bytes:
+        """A recording as sox can read it."""
+        if suffix != _G722:
+            return sound
+        if self._ffmpeg is None:
+            raise SpeechError("g722 is read by ffmpeg, which is not installed: install the package ffmpeg")
+        reading = ("-v", "error", "-f", "g722", "-i", "pipe:0")
+        return run(self._ffmpeg, [*reading, "-f", "s16le", "-ar", str(WIDE_HZ), "-ac", "1", "pipe:1"], stdin=sound)
 
     def _converted(self, reading: Sequence[str], sound: bytes, rate_hz: int, *effects: str) -> bytes:
         # -D: no dither, so that the same input always gives the same file. -G: converting from a higher sample rate

@@ -10,13 +10,17 @@ import numpy as np
 import parselmouth
 
 from lab.rtp import RATE_HZ, Samples
+from router.speech.formats import samples_of_ulaw
 
 _CHUNK = RATE_HZ  # 1 s
 
 
-def read_wav(file: Path) -> Samples:
-    """A prompt as built: 8 kHz, 16 bit, mono."""
-    with wave.open(str(file)) as sound:
+def read_sound(directory: Path, name: str) -> Samples:
+    """A sound as Asterisk plays it to a phone that speaks µ-law: as built, or else a WAV of its own; at 8 kHz."""
+    built = directory / f"{name}.ulaw"
+    if built.exists():
+        return np.frombuffer(samples_of_ulaw(built.read_bytes()), np.int16) / 32768.0
+    with wave.open(str(directory / f"{name}.wav")) as sound:
         assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (RATE_HZ, 1, 2)
         return np.frombuffer(sound.readframes(sound.getnframes()), "<i2") / 32768.0
 

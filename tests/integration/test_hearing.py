@@ -11,7 +11,7 @@ from lab.places import PROJECT, SOUNDS
 from lab.rtp import RATE_HZ, Recorder, Samples
 from router.speech.speaking import BASE_SENTENCE_PAUSE_S
 from tests.integration.conftest import Callers
-from tests.integration.hearing import heard_part, pitch_hz, read_wav
+from tests.integration.hearing import heard_part, pitch_hz, read_sound
 from tests.integration.witness import Witness
 
 SAMPLE = PROJECT / "config" / "callers.sample.csv"
@@ -21,7 +21,7 @@ ALIKE = 0.95  # µ-law costs a little; another prompt, or this one at another sp
 
 
 def _prompt(language: str, name: str) -> Samples:
-    return read_wav(SOUNDS / language / f"{name}.wav")
+    return read_sound(SOUNDS / language, name)
 
 
 async def _hear(centre_of: Callable[..., Any], caller: str, seconds: float) -> Samples:

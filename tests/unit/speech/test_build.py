@@ -3,16 +3,19 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import subprocess
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from router.errors import SpeechError
-from router.speech import build as build_module
+from router.speech import making as making_module
 from router.speech import manifest
 from router.speech.build import BuildReport, build_prompts
 from router.speech.catalogue import Catalogue, Prompt
+from router.speech.engines import Voices
 from router.speech.manifest import MANIFEST_NAME
 from router.speech.profile import SpokenProfile
 from tests.unit.speech.voice_like import voice_like_wav
@@ -43,7 +46,7 @@ def put(root: Path, name: str, content: bytes) -> Path:
 def build(
     sounds: Path, *prompts: Prompt, profiles: tuple[SpokenProfile, ...] = (STANDARD, UNHURRIED), **more: Path
 ) -> BuildReport:
-    return build_prompts(Catalogue(prompts), profiles, ["en"], sounds, more)
+    return build_prompts(Catalogue(prompts), profiles, ["en"], sounds, more, formats=["wav"])
 
 
 def files(root: Path) -> set[str]:
@@ -120,7 +123,7 @@ def test_a_removed_profile_goes_with_its_directories_and_others_stay(sounds: Pat
 
 
 def test_a_language_that_is_not_built_now_keeps_its_prompts(sounds: Path) -> None:
-    build_prompts(Catalogue((HELLO,)), [STANDARD], ["en", "zh"], sounds)
+    build_prompts(Catalogue((HELLO,)), [STANDARD], ["en", "zh"], sounds, formats=["wav"])
     assert build(sounds, HELLO).removed == ()
     assert (sounds / "zh/elder/hello.wav").exists()
 
@@ -129,7 +132,7 @@ def test_somebody_elses_files_are_never_changed_or_removed(sounds: Path) -> None
     own = put(sounds, "en_unhurried/digits/1.gsm", b"the operator's own")
     unrelated = put(sounds, "en_unhurried/elder/notes.txt", b"keep")
     report = build(sounds, HELLO)
-    assert report.left_alone == ("en_unhurried/digits/1.wav",)
+    assert report.left_alone == ("en_unhurried/digits/1",)
     build(sounds, profiles=(STANDARD,))
     assert (own.read_bytes(), unrelated.read_bytes()) == (b"the operator's own", b"keep")
     assert files(sounds) >= {"en_unhurried/digits/1.gsm", "en_unhurried/elder/notes.txt", "en/digits/1.wav"}
@@ -138,7 +141,7 @@ def test_somebody_elses_files_are_never_changed_or_removed(sounds: Path) -> None
 def test_a_file_of_ours_that_somebody_replaced_is_theirs(sounds: Path) -> None:
     build(sounds, HELLO)
     theirs = put(sounds, "en_unhurried/digits/1.wav", voice_like_wav(1.0))
-    assert build(sounds, HELLO).left_alone == ("en_unhurried/digits/1.wav",)
+    assert build(sounds, HELLO).left_alone == ("en_unhurried/digits/1",)
     assert build(sounds, HELLO, profiles=(STANDARD,)).removed != ()
     assert theirs.exists()
 
@@ -155,7 +158,7 @@ def test_a_recording_of_a_prompt_wins_and_is_slowed(sounds: Path) -> None:
 def test_one_bad_recording_is_reported_and_the_others_are_made(sounds: Path) -> None:
     put(sounds, "en/broken.wav", b"this is no sound")
     report = build(sounds, HELLO)
-    assert [failure.path for failure in report.failed] == ["en_unhurried/broken.wav"]
+    assert [failure.path for failure in report.failed] == ["en_unhurried/broken"]
     assert "sox failed" in report.failed[0].reason
     assert not (sounds / "en_unhurried/broken.wav").exists()
     assert len(report.made) == 5
@@ -167,14 +170,14 @@ def test_a_recording_that_goes_bad_keeps_its_earlier_slow_version(sounds: Path) 
     put(sounds, "en/digits/1.wav", b"this is no sound")
     for _ in range(2):  # reported every time, until it is mended
         report = build(sounds, HELLO)
-        assert [failure.path for failure in report.failed] == ["en_unhurried/digits/1.wav"]
+        assert [failure.path for failure in report.failed] == ["en_unhurried/digits/1"]
         assert report.removed == ()
     assert (sounds / "en_unhurried/digits/1.wav").read_bytes() == before
 
 
 def test_sounds_only_in_formats_that_cannot_be_read_are_one_failure(sounds: Path) -> None:
     for name in ("x", "y", "z"):
-        put(sounds, f"en/{name}.g722", b"x")
+        put(sounds, f"en/{name}.g729", b"x")
     (failure,) = build(sounds, HELLO).failed
     assert failure.reason.startswith("3 sounds, such as x, are there only in formats")
 
@@ -209,13 +212,14 @@ def test_a_full_disk_stops_the_build_with_advice_and_the_next_build_recovers(
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         real(path, content)
 
-    monkeypatch.setattr(build_module, "replace_file", fills_up)
+    monkeypatch.setattr(making_module, "replace_file", fills_up)
     with pytest.raises(SpeechError, match="No space left on device; make room on that disk"):
         build(sounds, HELLO, BYE)
     monkeypatch.undo()
     report = build(sounds, HELLO, BYE)
     assert report.left_alone == ()
-    assert len(report.made) == 7
+    assert (len(report.made), len(report.kept)) == (5, 2)
+    assert len(files(sounds)) == 3 + 7
 
 
 def test_a_directory_that_may_not_be_written_says_who_should_run_this(
@@ -224,7 +228,7 @@ def test_a_directory_that_may_not_be_written_says_who_should_run_this(
     def refuses(path: Path, content: bytes) -> None:  # noqa: ARG001 - in place of replace_file
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(build_module, "replace_file", refuses)
+    monkeypatch.setattr(making_module, "replace_file", refuses)
     with pytest.raises(SpeechError, match="Permission denied; run this as the user that owns"):
         build(sounds, HELLO)
 
@@ -266,3 +270,192 @@ def test_progress_ends_at_all_files(sounds: Path) -> None:
     )
     assert seen[0] == (0, 5)
     assert seen[-1] == (5, 5)
+
+
+def build_all(sounds: Path, *prompts: Prompt, formats: Sequence[str] = ("ulaw", "alaw"), **more: Path) -> BuildReport:
+    return build_prompts(Catalogue(prompts), [STANDARD, UNHURRIED], None, sounds, more, formats=formats)
+
+
+def test_every_sound_is_made_in_every_format_that_calls_are_played_from(sounds: Path) -> None:
+    build_all(sounds, HELLO)
+    for folder, name in (("en", "elder/hello"), ("en_unhurried", "elder/hello"), ("en_unhurried", "digits/1")):
+        narrow = [(sounds / folder / f"{name}{suffix}").stat().st_size for suffix in (".ulaw", ".alaw")]
+        assert narrow[0] == narrow[1]
+    assert narrow[0] == pytest.approx(8000 * 0.5 / 0.85, abs=2)
+
+
+def test_another_format_is_added_and_one_that_is_no_longer_wanted_is_removed(sounds: Path) -> None:
+    before = files(sounds)
+    build_all(sounds, HELLO, formats=["ulaw", "alaw"])
+    report = build_all(sounds, HELLO, formats=["ulaw", "wav"])
+    assert {path.rpartition(".")[2] for path in report.made} == {"wav"}
+    assert {path.rpartition(".")[2] for path in report.removed} == {"alaw"}
+    assert {path.rpartition(".")[2] for path in report.kept} == {"ulaw"}
+    build_all(sounds, HELLO, formats=["sln16"])
+    assert {Path(path).suffix for path in files(sounds) - before} == {".sln16"}
+    assert (sounds / "en_unhurried/digits/1.sln16").stat().st_size == pytest.approx(2 * 16000 * 0.5 / 0.85, abs=4)
+
+
+def test_wide_and_narrow_formats_are_equally_long(sounds: Path) -> None:
+    build_all(sounds, HELLO, formats=["ulaw", "sln16"])
+    for path in sounds.rglob("*.ulaw"):
+        wide = path.with_suffix(".sln16").stat().st_size
+        assert wide / 4 == pytest.approx(path.stat().st_size, abs=2)
+
+
+def test_a_format_that_cannot_be_made_is_named_with_those_that_can(sounds: Path) -> None:
+    with pytest.raises(SpeechError, match="'mp3' is not a sound format that can be made: choose among ulaw, alaw"):
+        build_all(sounds, formats=["mp3"])
+
+
+def test_a_recording_put_beside_ours_in_another_format_takes_its_place_in_all_formats(sounds: Path) -> None:
+    build_all(sounds, HELLO)
+    put(sounds, "en/elder/hello.wav", voice_like_wav(2.0))
+    report = build_all(sounds, HELLO)
+    assert report.removed == ("en/elder/hello.alaw", "en/elder/hello.ulaw")
+    assert (sounds / "en_unhurried/elder/hello.ulaw").stat().st_size == pytest.approx(8000 * 2.0 / 0.85, abs=2)
+
+
+def test_a_slow_recording_put_beside_ours_in_another_format_takes_its_place_in_all_formats(sounds: Path) -> None:
+    build_all(sounds, HELLO)
+    own = put(sounds, "en_unhurried/digits/1.gsm", b"the operator's own")
+    report = build_all(sounds, HELLO)
+    assert report.left_alone == ("en_unhurried/digits/1",)
+    assert report.removed == ("en_unhurried/digits/1.alaw", "en_unhurried/digits/1.ulaw")
+    assert list((sounds / "en_unhurried/digits").iterdir()) == [own]
+
+
+def test_a_prompt_with_variables_is_spoken_in_calls_only(sounds: Path) -> None:
+    place = Prompt("place", "waiting", {"en": ("You are number {position}.",)}, variables={"position": "number"})
+    assert not [path for path in build_all(sounds, place).made if "elder" in path]
+
+
+def test_words_of_asterisks_own_are_spoken_for_a_language_without_recordings_of_them(sounds: Path) -> None:
+    one = Prompt("one", "numbers", {"zh": ("一",), "en": ("One",)}, core_sound="digits/1")
+    made = build_all(sounds, one).made
+    assert {"zh/digits/1.ulaw", "zh_unhurried/digits/1.ulaw"} <= set(made)
+    assert "en/digits/1.ulaw" not in made  # recorded
+
+
+def test_a_studio_recording_is_converted_for_the_base_and_stretched_for_the_profiles(
+    sounds: Path, tmp_path: Path
+) -> None:
+    studio = put(tmp_path, "studio/hello.wav", voice_like_wav(2.0))
+    hello = Prompt("hello", "first", {"en": ("Hello.",)}, recording={"en": studio})
+    build_all(sounds, hello)
+    assert (sounds / "en/elder/hello.ulaw").stat().st_size == 8000 * 2
+    assert (sounds / "en_unhurried/elder/hello.ulaw").stat().st_size == pytest.approx(8000 * 2.0 / 0.85, abs=2)
+    studio.unlink()
+    report = build_all(sounds, hello)
+    assert [failure.path for failure in report.failed] == ["en/elder/hello", "en_unhurried/elder/hello"]
+    assert "let this user read it" in report.failed[0].reason
+    assert report.removed == ()
+
+
+def test_every_language_installed_is_slowed_under_all_its_names(tmp_path: Path) -> None:
+    for name in ("fr_CA_f_June", "es_MX_f_Allison"):
+        put(tmp_path, f"{name}/digits/1.wav", voice_like_wav(0.5))
+    put(tmp_path, "custom/1.wav", voice_like_wav(0.5))
+    (tmp_path / "fr").symlink_to("fr_CA_f_June")
+    (tmp_path / "fr_CA").symlink_to("fr_CA_f_June")
+    report = build_all(tmp_path)
+    slowed = tmp_path / "fr_CA_unhurried"
+    assert "fr_unhurried/digits/1.ulaw" in report.made
+    assert (slowed.readlink(), (slowed / "digits/1.ulaw").exists()) == (Path("fr_unhurried"), True)
+    assert "es_MX_f_Allison_unhurried/digits/1.ulaw" in report.made
+    assert not (tmp_path / "custom_unhurried").exists()
+    again = build_all(tmp_path)
+    assert (again.made, again.removed, again.kept) == ((), (), report.made)
+    without = build_prompts(Catalogue(()), [STANDARD], None, tmp_path)
+    assert not slowed.is_symlink()
+    assert not [path for path in tmp_path.iterdir() if "unhurried" in path.name]
+    assert len(without.removed) == len(report.made) + 2
+
+
+def test_a_regional_language_is_slowed_with_all_that_it_hears_from_its_parent(sounds: Path) -> None:
+    put(sounds, "en_GB/digits/2.wav", voice_like_wav(0.5))
+    made = build_all(sounds, HELLO).made
+    assert {f"en_GB_unhurried/{name}.ulaw" for name in ("digits/1", "digits/2", "elder/hello")} <= set(made)
+    assert not (sounds / "en_GB/elder").exists()  # found in en
+    assert (sounds / "en_GB_unhurried/elder/hello.ulaw").read_bytes() == (
+        sounds / "en_unhurried/elder/hello.ulaw"
+    ).read_bytes()
+
+
+def test_a_link_to_nowhere_is_told_and_what_was_made_for_that_language_stays(sounds: Path) -> None:
+    put(sounds, "fr_there/digits/1.wav", voice_like_wav(0.5))
+    (sounds / "fr").symlink_to("fr_there")
+    build_all(sounds)
+    (sounds / "fr").unlink()
+    (sounds / "fr").symlink_to("/nowhere/asterisk-prompt-fr")
+    report = build_all(sounds)
+    (failure,) = report.failed
+    assert failure.path == "fr"
+    assert "is a link to /nowhere/asterisk-prompt-fr, which is not there" in failure.reason
+    assert (sounds / "fr_unhurried/digits/1.ulaw").exists()
+
+
+def test_a_language_without_a_voice_is_told_once_and_its_recordings_are_slowed(sounds: Path) -> None:
+    put(sounds, "xx/digits/1.wav", voice_like_wav(0.5))
+    text = {"xx": ("Hxy.",)}
+    prompts = [Prompt("hello", "first", text), Prompt("bye", "last", text)]
+    report = build_prompts(Catalogue(tuple(prompts)), [UNHURRIED], None, sounds, engine=Voices({}))
+    assert [failure.path for failure in report.failed] == ["xx"]
+    assert "there is no voice for xx" in report.failed[0].reason
+    assert "xx_unhurried/digits/1.ulaw" in report.made
+
+
+def test_a_build_that_was_killed_is_repaired_by_the_next(sounds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def dies(path: Path, content: bytes) -> None:
+        if path.name == "hello.ulaw":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content[:10])
+            path.with_name(".hello.ulaw.elder-tmp").write_bytes(content[:10])
+            monkeypatch.setattr(making_module, "save_manifest", lambda *_: None)
+            raise Killed
+        manifest.replace_file(path, content)
+
+    monkeypatch.setattr(making_module, "replace_file", dies)
+    with pytest.raises(Killed):
+        build_all(sounds, HELLO)
+    monkeypatch.undo()
+    report = build_all(sounds, HELLO)
+    assert (report.left_alone, report.failed) == ((), ())
+    assert not list(sounds.rglob("*.elder-tmp"))
+    assert (sounds / "en/elder/hello.ulaw").stat().st_size == (sounds / "en/elder/hello.alaw").stat().st_size > 1000
+
+
+def test_one_worker_makes_what_many_make(sounds: Path) -> None:
+    contents = []
+    for workers in (1, 4):
+        build_prompts(Catalogue((HELLO,)), [UNHURRIED], ["en"], sounds, workers=workers)
+        contents.append({path: path.read_bytes() for path in sounds.rglob("*.ulaw")})
+        build_prompts(Catalogue(()), [], ["en"], sounds)
+    assert contents[0] == contents[1] != {}
+
+
+def test_the_real_sounds_of_other_languages_are_read_whatever_their_format(sounds: Path) -> None:
+    put(sounds, "es/digits/1.gsm", through_sox(voice_like_wav(0.5), "-t", "gsm"))
+    assert "es_unhurried/digits/1.ulaw" in build_all(sounds).made
+    assert (sounds / "es_unhurried/digits/1.ulaw").stat().st_size == pytest.approx(8000 * 0.5 / 0.85, abs=200)
+
+
+def test_g722_needs_ffmpeg_and_says_so(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(sounds, "fr/digits/1.g722", bytes(4000))
+    only_needed = tmp_path / "bin"
+    only_needed.mkdir()
+    for program in ("sox", "espeak-ng"):
+        (only_needed / program).symlink_to(f"/usr/bin/{program}")
+    monkeypatch.setenv("PATH", str(only_needed))
+    (failure,) = build_all(sounds).failed
+    assert "1 sounds, such as digits/1, are there only in formats that cannot be read here" in failure.reason
+    assert "ffmpeg for g722" in failure.reason
+
+
+def through_sox(wav: bytes, *output: str) -> bytes:
+    return subprocess.run(
+        ["sox", "-D", "-t", "wav", "-", *output, "-"], input=wav, capture_output=True, check=True
+    ).stdout
