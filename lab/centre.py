@@ -11,11 +11,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lab.asterisk_server import AsteriskServer
 from lab.phones import AgentPhone
-from lab.places import PROJECT
+from lab.places import PROJECT, SOUNDS
 from lab.processes import Child, LabError, Server
 from lab.redis import RedisServer
 
@@ -28,8 +29,16 @@ class Router(Server):
 
     name = "elder-router"
 
-    def __init__(self, directory: Path, rules: Path, redis_url: str, asterisks: Sequence[AsteriskServer]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        rules: Path,
+        redis_url: str,
+        asterisks: Sequence[AsteriskServer],
+        speech: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__()
+        self.speech = speech
         self.directory = directory
         self.rules = rules
         self.redis_url = redis_url
@@ -38,6 +47,11 @@ class Router(Server):
         self.log = directory / "router.log"
         # A socket's path is short, and a test's own folder may be deep.
         self.control = Path(tempfile.gettempdir()) / f"elder-router-{secrets.token_hex(4)}.sock"
+
+    @property
+    def spoken(self) -> Path:
+        """Where what is spoken during calls is kept: Asterisk sees it at the same path, a root of its own or not."""
+        return self.asterisks[0].directory / "spoken"
 
     def write_settings(self) -> Path:
         """Write the settings file and return it."""
@@ -48,6 +62,13 @@ class Router(Server):
         lines = ["asterisk:", *links, "callers:", f"  redis: {self.redis_url}", f"rules: {self.rules}"]
         lines += ["journal:", f"  file: {self.journal}", f"  secret_file: {self.directory / 'callers.key'}"]
         lines += ["control:", f"  socket: {self.control}"]
+        if self.speech is not None:
+            usual = {
+                "prompts": str(PROJECT / "config" / "prompts"),
+                "sounds": str(SOUNDS),
+                "during_calls": f"{{folder: {self.spoken}}}",
+            }
+            lines += ["speech:", *(f"  {key}: {value}" for key, value in (usual | dict(self.speech)).items())]
         file = self.directory / "elder-router.yaml"
         file.write_text("\n".join(lines) + "\n")
         return file
@@ -108,6 +129,7 @@ class Centre:
         extra_queues: Text appended to queues.conf.
         one_phone: All agents answer on one phone, which takes any number of calls.
         router: Whether to start the router.
+        speech: What the settings say of speech other than usual, each key's value as YAML; None leaves it out.
     """
 
     def __init__(
@@ -122,6 +144,7 @@ class Centre:
         extra_queues: str = "",
         one_phone: bool = False,
         router: bool = True,
+        speech: Mapping[str, str] | None = MappingProxyType({}),
     ) -> None:
         self.directory = directory
         talk_ms = dict(agents or {"agent1": 2000, "agent2": 2000})
@@ -139,7 +162,7 @@ class Centre:
             extra_dialplan=extra_dialplan,
             extra_queues=extra_queues,
         )
-        self.router = Router(directory / "router", rules, self.redis.url, [self.asterisk])
+        self.router = Router(directory / "router", rules, self.redis.url, [self.asterisk], speech)
         self._callers = callers
         self._with_router = router
         self._stack = AsyncExitStack()
