@@ -22,6 +22,7 @@ from router.errors import ConfigurationError, HistoryError, Problem
 from router.reloading.history import RulesHistory
 from router.reloading.keeper import cases_file_of
 from router.settings import read_settings
+from router.speech.settings_file import SpeechEntry
 
 _Answer = TypeVar("_Answer")
 _LOOKUP_DEADLINE_S = 2.0
@@ -245,6 +246,9 @@ def defaults_from(settings_file: Path) -> dict[str, Any]:
     every = rules | place
     history = {"history_folder": str(base / settings.rules_history_folder)}
     tests = {"tests_file": str(base / settings.rules_tests)} if settings.rules_tests else {}
+    speech = settings.speech or SpeechEntry()
+    spoken = {"prompts_path": str(base / speech.prompts)}
+    sounds = {"sounds_dir": str(base / speech.sounds)} if speech.sounds else {}
     past = {
         "journal_file": str(base / settings.journal.file),
         "secret_file": str(base / settings.journal.secret_file),
@@ -257,7 +261,12 @@ def defaults_from(settings_file: Path) -> dict[str, Any]:
         "test": rules | {"files": list(tests.values())},
         "callers": dict.fromkeys(("import", "get", "set", "forget"), every)
         | {"choose": every | {"kept_s": settings.callers.choice_kept}},
-        "prompts": {"build": rules},
+        "prompts": {
+            "build": rules | spoken | sounds,
+            "list": spoken,
+            "check": spoken,
+            "play": rules | spoken,
+        },
         "rules": dict.fromkeys(("history", "show", "compare", "rollback"), rules | history | tests),
         "promote": {"socket_path": str(base / settings.control.socket)} if settings.control else {},
     }

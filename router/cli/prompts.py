@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from router.calls.verdict import spoken_profile
-from router.cli.options import UNREAD_FILE, CouldNotRunError, rules_option
+from router.cli.options import CouldNotRunError, rules_option
+from router.cli.prompts_check import check
+from router.cli.prompts_play import play
+from router.cli.tracing import printable
+from router.cli.voices import progress, prompts_option, speech_of
 from router.errors import RouterError
 from router.rules.book import load_rules
 from router.speech.build import BuildReport, build_prompts
-from router.speech.catalogue import Catalogue, load_catalogue
-from router.speech.profile import is_language
+from router.speech.catalogue import Catalogue, Prompt, load_catalogue
+from router.speech.engines import open_voices
+from router.speech.formats import DEFAULT_FORMATS, FORMATS
+from router.speech.profile import SpokenProfile, is_language
 
 _ALL_BUILT, _SOME_FAILED = 0, 1
-# Without a terminal, how often to say how far it has come.
-_TENTHS = 10
 # When everything fails it fails for one reason, which must not scroll away.
 _MOST_FAILURES_SHOWN = 20
-
-
-_prompts_option = click.option(
-    "--prompts",
-    "prompts_path",
-    type=UNREAD_FILE,
-    default=Path("config/prompts"),
-    show_default=True,
-    help="The catalogue: what is said, in each language.",
-)
 
 
 def _core_dirs(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
@@ -56,7 +47,8 @@ def prompts() -> None:
     "sounds_dir",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    help="Asterisk's directory of sounds: astvarlibdir/sounds or astdatadir/sounds of asterisk.conf.",
+    help="Asterisk's directory of sounds: astvarlibdir/sounds or astdatadir/sounds of asterisk.conf. "
+    "[default: as the settings file says]",
 )
 @click.option(
     "--core",
@@ -66,14 +58,22 @@ def prompts() -> None:
     callback=_core_dirs,
     help="Where a language's recorded sounds are, if not in SOUNDS/LANGUAGE: each is slowed for each profile.",
 )
-@_prompts_option
+@prompts_option
 @rules_option
 @click.option(
     "--language",
     "languages",
     multiple=True,
     metavar="LANGUAGE",
-    help="Build only this one; all of the catalogue's else.",
+    help="Build only this one; all of the catalogue's, and all whose sounds are installed, else.",
+)
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(tuple(FORMATS)),
+    help="A format to make; may be given several times. [default: as the settings file says, else "
+    f"{' and '.join(DEFAULT_FORMATS)}]",
 )
 @click.pass_context
 def build(
@@ -84,6 +84,7 @@ def build(
     prompts_path: Path,
     rules_path: Path,
     languages: tuple[str, ...],
+    formats: tuple[str, ...],
 ) -> None:
     """Build every prompt that is new or changed; safe while calls are being played.
 
@@ -93,52 +94,45 @@ def build(
     Exits 0 when every prompt is as it should be, 1 when some could not be made (the others were), 2 when nothing
     was built: a file or an option is wrong, a program is missing, the disk is full.
     """
-    console = Console()
     try:
         catalogue = load_catalogue(prompts_path)
         profiles = [spoken_profile(speech) for speech in load_rules(rules_path).speech.values()]
-        chosen = _languages(catalogue, languages, core_dirs)
-        with _progress(console) as on_progress:
-            report = build_prompts(catalogue, profiles, chosen, sounds_dir, core_dirs, on_progress=on_progress)
+        _check_languages(catalogue, languages, [*core_dirs, *_installed(sounds_dir, profiles)])
+        speech = speech_of(context)
+        with progress("building prompts", "sounds") as on_progress:
+            report = build_prompts(
+                catalogue,
+                profiles,
+                languages or None,
+                sounds_dir,
+                core_dirs,
+                on_progress=on_progress,
+                engine=open_voices(speech),
+                formats=formats or (speech.formats if speech else DEFAULT_FORMATS),
+            )
     except RouterError as error:
         raise CouldNotRunError(str(error)) from error
     _print_report(report)
     context.exit(_SOME_FAILED if report.failed else _ALL_BUILT)
 
 
-def _languages(catalogue: Catalogue, chosen: tuple[str, ...], core_dirs: dict[str, Path]) -> tuple[str, ...]:
-    known = tuple(dict.fromkeys([*catalogue.languages, *core_dirs]))
+def _check_languages(catalogue: Catalogue, chosen: tuple[str, ...], others: Sequence[str]) -> None:
+    known = dict.fromkeys([*catalogue.languages, *others])
     for language in chosen:
         if language not in known:
             raise click.BadParameter(
                 f"no prompt is in {language!r}; there are {', '.join(known)}", param_hint="--language"
             )
-    return chosen or known
 
 
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, else a line for every tenth."""
-    if not console.is_terminal:
-        yield _print_tenths()
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("building prompts")
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _print_tenths() -> Callable[[int, int], None]:
-    said = 0
-
-    def on_progress(done: int, total: int) -> None:
-        nonlocal said
-        tenth = done * _TENTHS // total if total else _TENTHS
-        if tenth > said:
-            said = tenth
-            click.echo(f"{done} of {total} sounds")
-
-    return on_progress
+def _installed(sounds_dir: Path, profiles: Sequence[SpokenProfile]) -> list[str]:
+    """What may be languages with sounds; that there is no such directory is told by the build."""
+    made_here = {profile.name for profile in profiles}
+    try:
+        names = sorted(entry.name for entry in sounds_dir.iterdir() if entry.is_dir())
+    except OSError:
+        return []
+    return [name for name in names if is_language(name) and name.rpartition("_")[2] not in made_here]
 
 
 def _print_report(report: BuildReport) -> None:
@@ -153,18 +147,35 @@ def _print_report(report: BuildReport) -> None:
 
 
 @prompts.command("list")
-@_prompts_option
-def list_prompts(*, prompts_path: Path) -> None:
-    """List every prompt: its name, where it is heard, and what it says in each language.
+@prompts_option
+@click.option("--language", metavar="LANGUAGE", help="Only prompts that are in this one, and only its text.")
+def list_prompts(*, prompts_path: Path, language: str | None) -> None:
+    """List every prompt: its name, its values, where it is heard, and what it says in each language.
 
-    The dialplan plays one as elder/NAME. Exits 0, or 2 when the catalogue cannot be read or something in it is
-    wrong.
+    The dialplan plays one as elder/NAME, or has one with values spoken by Gosub(elder-say,…). Exits 0, or 2 when the
+    catalogue cannot be read or something in it is wrong.
     """
     try:
         catalogue = load_catalogue(prompts_path)
     except RouterError as error:
         raise CouldNotRunError(str(error)) from error
+    if language is not None and language not in catalogue.languages:
+        known = ", ".join(catalogue.languages)
+        raise click.BadParameter(f"no prompt is in {language!r}; there are {known}", param_hint="--language")
     for prompt in catalogue.prompts:
-        click.echo(f"{click.style(prompt.id, bold=True)}  [{', '.join(prompt.text)}]  {prompt.use}")
-        for language, sentences in prompt.text.items():
-            click.echo(f"    {language}: {' '.join(sentences)}")
+        if language is None or language in prompt.text:
+            _print_prompt(prompt, (language,) if language else tuple(prompt.text))
+
+
+def _print_prompt(prompt: Prompt, languages: tuple[str, ...]) -> None:
+    values = ", ".join(f"{name}: {kind}" for name, kind in prompt.variables.items())
+    heard = f"played as {prompt.sound}" if prompt.core_sound else ""
+    marks = "".join(f"  {{{part}}}" if part is values else f"  ({part})" for part in (values, heard) if part)
+    click.echo(f"{click.style(prompt.id, bold=True)}  [{', '.join(prompt.text)}]{marks}  {printable(prompt.use)}")
+    for language in languages:
+        recorded = "  (recorded)" if language in prompt.recording else ""
+        click.echo(f"    {language}: {' '.join(prompt.text[language])}{recorded}")
+
+
+for command in (play, check):
+    prompts.add_command(command)

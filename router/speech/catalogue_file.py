@@ -106,7 +106,9 @@ class Entry(BaseModel):
     ] = {}
 
 
-class _File(BaseModel):
+class PromptsFile(BaseModel):
+    """A whole file, below the key that its document is given."""
+
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     prompts: Annotated[dict[_Id, Entry], Field(min_length=1, description="prompts by name")]
@@ -148,7 +150,7 @@ def read_entries(path: Path) -> tuple[list[tuple[Place, Entry]], list[Problem]]:
             problems.append(source)
             continue
         document = _below_root(load_document(source.text, source.file))
-        checked, found = validate(document, _File)
+        checked, found = validate(document, PromptsFile)
         problems += found
         if checked is not None:
             entries += [(Place(document, name), entry) for name, entry in checked.prompts.items()]

@@ -31,6 +31,18 @@ from router.speech.languages.english import English
 Kind = Literal["number", "count", "digits", "amount", "date", "time", "wait", "text"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
+EXAMPLES: Final[Mapping[Kind, str]] = {
+    "number": "3",
+    "count": "2",
+    "digits": "13900000001",
+    "amount": "1234.50 CNY",
+    "date": "2026-11-25",
+    "time": "14:30",
+    "wait": "240",
+    "text": "95500",
+}
+"""A value of each kind, as the dialplan would send it."""
+
 # An order number has perhaps 20; more than two dozen digits nobody writes down.
 MOST_DIGITS: Final = 32
 LONGEST_TEXT_CHARACTERS: Final = 100

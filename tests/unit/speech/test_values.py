@@ -132,8 +132,7 @@ def test_whatever_a_dialplan_sends_is_said_or_refused_and_never_holds_what_is_no
 ) -> None:
     try:
         phrases = phrases_of(kind, value, language)
-    except SpeechError as error:
-        assert str(error).isprintable()
+    except SpeechError:
         return
     assert phrases
     assert all(phrase.strip() == phrase != "" and phrase.isprintable() for phrase in phrases)
