@@ -103,7 +103,6 @@ def run(
     *,
     stdin: bytes = b"",
     deadline_s: float | None = None,
-    most_bytes: int = MOST_BYTES,
 ) -> bytes:
     """Run a program to its end.
 
@@ -112,7 +111,6 @@ def run(
         arguments: Handed over as they are.
         stdin: What it reads; a program that does not read it all is no worse for it.
         deadline_s: Takes the place of `DEADLINE_S`. The time that `within` leaves holds in any case.
-        most_bytes: The most it may write.
 
     Returns:
         Its standard output.
@@ -139,14 +137,14 @@ def run(
             with suppress(OSError):  # it has ended already
                 os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
         try:
-            talk = _Talk(process, stdin, most_bytes, time.monotonic() + allowed_s)
+            talk = _Talk(process, stdin, time.monotonic() + allowed_s)
             talk.hold()
             process.wait(talk.left_s())
         except (_TooLongError, subprocess.TimeoutExpired) as error:
             raise SpeechError(f"{program.name} did not end within {allowed_s:.3g} s and was stopped") from error
         except _TooMuchError as error:
             raise SpeechError(
-                f"{program.name} wrote more than {most_bytes // 1024} KiB and was stopped: that is no sound"
+                f"{program.name} wrote more than {MOST_BYTES // 1024} KiB and was stopped: that is no sound"
             ) from error
         finally:
             if process.returncode is None:
@@ -172,7 +170,6 @@ class _Talk:
 
     process: subprocess.Popen[bytes]
     stdin: bytes
-    most_bytes: int
     ends_at: float
     stdout: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
@@ -219,7 +216,7 @@ class _Talk:
             return True
         if is_sound:
             self.stdout += chunk
-            if len(self.stdout) > self.most_bytes:
+            if len(self.stdout) > MOST_BYTES:
                 raise _TooMuchError
         else:
             self.stderr += chunk

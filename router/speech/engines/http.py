@@ -10,6 +10,7 @@ Redirects are not followed: the key is for the server that the settings name.
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from urllib3 import BaseHTTPResponse, Timeout
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError
 
 from router.errors import SpeechError
 from router.speech.engines.answers import advice, is_worth_asking_again, said_in, wait_s
@@ -112,22 +113,23 @@ class SpeechServer:
         """Ask until there is an answer worth having, or it is too late."""
         ends_at = time.monotonic() + deadline_s
         for attempt in range(1, _MOST_ATTEMPTS + 1):
-            answer: _Answer | None = None
+            retry_after = None
             try:
                 answer = self._once(body, ends_at)
-                if answer.status == HTTPStatus.OK:
-                    return answer
-                problem = self._refusal(answer)
-                again = is_worth_asking_again(answer.status)
-            except SSLError as error:
-                raise SpeechError(f"its certificate is not trusted ({error}); name the right ca_file") from error
             except (HTTPError, OSError) as error:
-                if time.monotonic() >= ends_at:
-                    break
-                problem, again = f"{_why(error)}; check `url`, and that the server runs", True
+                problem, again = _lost(error)
+            else:
+                if answer.status == HTTPStatus.OK and time.monotonic() < ends_at:
+                    return answer
+                problem, again = self._refusal(answer), is_worth_asking_again(answer.status)
+                retry_after = answer.retry_after
+            # Whatever came after that came of cutting the connection: to http.client, headers that were cut off are
+            # the headers of an empty answer.
+            if time.monotonic() >= ends_at:
+                break
             if not again or attempt == _MOST_ATTEMPTS:
                 raise SpeechError(problem)
-            pause_s = wait_s(attempt, answer.retry_after if answer else None)
+            pause_s = wait_s(attempt, retry_after)
             if time.monotonic() + pause_s >= ends_at:
                 raise SpeechError(f"{problem} (asking again in {pause_s:.1f} s would be too late)")
             time.sleep(pause_s)
@@ -184,10 +186,12 @@ def _read(response: BaseHTTPResponse) -> _Answer:
     return _Answer(response.status, bytes(content), is_sound, response.headers.get("Retry-After"))
 
 
-def _why(error: Exception) -> str:
-    """A lost connection in few words, without urllib3's names of objects."""
+def _lost(error: Exception) -> tuple[str, bool]:
+    """A lost connection in few words, without urllib3's names of objects; and whether another may be better."""
     cause: BaseException = error
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({cause.verify_message}); check `ca_file` and `url`", False
     said = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-    return f"the connection failed ({said[:120]})"
+    return f"the connection failed ({said[:120]}); check `url`, and that the server runs", True

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from router.errors import SpeechError
 from router.speech.catalogue import load_catalogue
 from router.speech.engines import EspeakNg
 from router.speech.engines.espeak import VOICES, voice_for
+from router.speech.settings import EspeakVoice
 from router.speech.sound import Sox, seconds, trimmed
 
 SHIPPED = Path(__file__).parents[4] / "config" / "prompts"
@@ -43,6 +46,50 @@ def test_a_slower_rate_takes_longer(engine: EspeakNg) -> None:
     assert heard_s(engine, sentence, rate=0.7) > 1.3 * heard_s(engine, sentence)
 
 
+def test_a_language_without_a_voice_has_no_identity(engine: EspeakNg) -> None:
+    with pytest.raises(
+        SpeechError, match=r"espeak-ng has no voice tlh-x for tlh_X: choose one that espeak-ng --voices"
+    ):
+        engine.identity("tlh_X")
+
+
+def test_a_voice_that_was_chosen_speaks_whatever_the_language() -> None:
+    engine = EspeakNg(EspeakVoice("en-gb", 200))
+    assert engine.identity("en_US").endswith("en-gb 200")
+    assert heard_s(engine, "Please stay on the line.") < heard_s(EspeakNg(), "Please stay on the line.")
+
+
+@pytest.fixture
+def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], EspeakNg]:
+    """An espeak-ng that does something else when it is to speak."""
+
+    def made(does: str) -> EspeakNg:
+        file = tmp_path / "espeak-ng"
+        real = shutil.which("espeak-ng")
+        file.write_text(f'#!/bin/sh\ncase "$*" in *--stdout*) {does};; *) exec {real} "$@";; esac\n')
+        file.chmod(0o700)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        return EspeakNg()
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("does", "message"),
+    [
+        ("head -c 2000 /dev/zero; kill -9 $$", r"espeak-ng failed: it was killed \(SIGKILL\)"),
+        ("exit 1", "espeak-ng failed: status 1"),
+        ("echo garbage", "it gave no WAV but 'garbage '"),
+        ("true", "it gave no sound at all"),
+        ("printf RIFF0000WAVE", "its WAV has no samples: it was cut off"),
+        ("sleep 60", r"espeak-ng did not end within 0\.3 s and was stopped"),
+    ],
+)
+def test_one_that_fails_is_told_and_never_heard(stub: Callable[[str], EspeakNg], does: str, message: str) -> None:
+    with pytest.raises(SpeechError, match=message):
+        stub(does).synthesise(["Hello."], "en", 1.0, deadline_s=0.3)
+
+
 def test_an_unknown_voice_says_what_to_do(engine: EspeakNg) -> None:
     with pytest.raises(SpeechError, match=r"the voice tlh-x could not speak tlh_X: .*install espeak-ng 1\.51"):
         engine.synthesise(["nuqneH"], "tlh_X", 1.0)
@@ -51,6 +98,11 @@ def test_an_unknown_voice_says_what_to_do(engine: EspeakNg) -> None:
 def test_a_language_without_a_chosen_voice_is_spoken_by_the_voice_of_its_name() -> None:
     assert voice_for("en_GB").name == "en-gb"
     assert voice_for("de").name == "de"
+
+
+@pytest.mark.parametrize("language", ["zh", "zh_CN", "zh-TW"])
+def test_all_mandarins_have_the_voice_that_reads_characters(language: str) -> None:
+    assert voice_for(language).name == "cmn-latn-pinyin"
 
 
 def test_the_identity_tells_voices_apart(engine: EspeakNg) -> None:
