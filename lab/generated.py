@@ -11,11 +11,13 @@ from router.journal.schema import schema_text
 from router.rules.cases_schema import cases_schema_text
 from router.rules.editor_schema import rules_schema_text
 from router.rules.reference import reference
+from router.speech.catalogue_schema import PROMPTS_SCHEMA_NAME, prompts_schema_text
 
 GENERATED: Final[Mapping[Path, Callable[[], str]]] = {
     PROJECT / "docs" / "journal.schema.json": schema_text,
     PROJECT / "config" / "routing.schema.json": rules_schema_text,
     PROJECT / "config" / "routing-tests.schema.json": cases_schema_text,
+    PROJECT / "config" / PROMPTS_SCHEMA_NAME: prompts_schema_text,
     PROJECT / "docs" / "rules.md": reference,
 }
 
