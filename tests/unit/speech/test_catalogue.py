@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from router.errors import ConfigurationError, SpeechError
 from router.speech.catalogue import Catalogue, load_catalogue
 from router.speech.sentence import Sentence
 
-SHIPPED = Path(__file__).parents[3] / "config" / "prompts"
+ROOT = Path(__file__).parents[3]
+SHIPPED = ROOT / "config" / "prompts"
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / "prompts.md").read_text(), re.MULTILINE | re.DOTALL)
 
 NEEDED_BY_THE_DIALPLAN = {
     *("greeting", "connecting-person", "menu", "hours", "claims", "not-understood", "silence", "goodbye"),
@@ -57,6 +60,20 @@ def test_the_shipped_catalogue_has_every_prompt_in_english_and_mandarin() -> Non
     assert {prompt.id for prompt in catalogue.prompts} >= NEEDED_BY_THE_DIALPLAN
     assert catalogue.languages == ("en", "zh")
     assert all(set(prompt.text) == {"en", "zh"} for prompt in catalogue.prompts if not prompt.core_sound)
+
+
+def test_everything_that_the_dialplan_plays_is_in_the_catalogue() -> None:
+    known = {prompt.id for prompt in load_catalogue(SHIPPED).prompts if not prompt.variables}
+    dialplan = "".join(file.read_text() for file in (ROOT / "dialplans").glob("*.conf"))
+    # Each option of the menu is played by its name, elder/menu-${…}: those are among the needed above.
+    assert set(re.findall(r"elder/([a-z][a-z-]*[a-z])\b(?!-)", dialplan)) <= known
+
+
+@pytest.mark.parametrize("text", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_the_examples_of_the_documentation_are_right(tmp_path: Path, text: str) -> None:
+    adds_language = "use:" not in text
+    files = {"example": text} | ({"first": "greeting:\n  use: x\n  text: {en: [Hello.]}\n"} if adds_language else {})
+    assert catalogue_of(tmp_path, **files).prompts
 
 
 def test_asterisks_own_words_are_there_for_mandarin_which_has_no_recordings() -> None:
