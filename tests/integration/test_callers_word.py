@@ -1,0 +1,188 @@
+"""The caller has the last word: slower, normal, repeat, a person, in the assistant and while waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from lab.centre import Centre
+from lab.phones import Key
+from lab.places import PROJECT, SOUNDS
+from lab.rtp import RATE_HZ, Recorder, Samples
+from tests.integration.conftest import Callers
+from tests.integration.hearing import find, read_sound
+from tests.integration.rules import BANDS, UNGREETED
+from tests.integration.witness import Witness
+
+SAMPLE = PROJECT / "config" / "callers.sample.csv"
+OLDER, ADULTS = "13900000001", [f"139000000{number:02d}" for number in range(8, 11)]
+ALIKE = 0.9  # of one second; the same words at another speed are below 0.5
+
+RULES = (
+    "timezone: Asia/Shanghai\n"
+    + BANDS
+    + """\
+speech:
+  unhurried: {rate: 0.85, sentence_pause: 400ms, value_pause: 250ms, digit_timeout: 8s, menu_options: 3, gain_db: 3}
+  slow:
+    rate: 0.7
+    sentence_pause: 700ms
+    value_pause: 500ms
+    digit_timeout: 12s
+    menu_options: 2
+    gain_db: 3
+    repeat_essential: true
+targets:
+  people: {queue: agents}
+  older: {queue: senior-care}
+  assistant: {context: router-assistant}
+rules:
+  - name: older callers
+    when: {age_band: [senior, elder]}
+    then: {to: older, speech: unhurried}
+  - name: who asked for a person before
+    when: {choice: person}
+    then: {to: people}
+  - name: straight to people
+    when: {called: 95501}
+    then: {to: people}
+  - name: everyone else
+    then: {to: assistant}
+fallback: {to: people}
+"""
+)
+
+
+def _heard(recording: Samples, *prompts: tuple[str, str]) -> None:
+    """These prompts' first seconds were heard, in this order: each is looked for after the one before."""
+    after = 0
+    for language, name in prompts:
+        piece = read_sound(SOUNDS / language, f"elder/{name}")[:RATE_HZ]
+        found = find(piece, recording[after:])
+        assert found.likeness > ALIKE, f"{name} in {language} is not heard after {after / RATE_HZ:.1f} s"
+        after += found.at + RATE_HZ // 2
+
+
+async def _pause(witness: Witness, agent: str, paused: str) -> None:
+    assert "Success" in await witness.action(Action="QueuePause", Interface=f"PJSIP/{agent}", Paused=paused)
+
+
+async def test_the_pace_changes_with_the_next_sentence_and_is_remembered_for_the_next_call(
+    centre_of: Callable[..., Any],
+) -> None:
+    centre: Centre = await centre_of(
+        rules=RULES,
+        callers=SAMPLE,
+        agents={"agent1": 300, "agent2": 300},
+        members={"agents": ["agent1"], "senior-care": ["agent2"]},
+        extra_dialplan=UNGREETED,
+    )
+    callers = Callers(centre)
+    async with Witness(centre.asterisk) as witness, Recorder() as in_assistant, Recorder() as waiting:
+        await _pause(witness, "agent2", "true")
+        keys = [Key(1500, "7"), *(Key(1600, key) for key in "19778"), Key(3700, "0")]
+        callers.call(ADULTS[0], media_port=in_assistant.port, keys=keys, hold_ms=20_000)
+        # Meanwhile an older caller, who is spoken to unhurriedly, waits for a person and wants it slower still.
+        await callers.call(OLDER, media_port=waiting.port, keys=[Key(10_000, "7")], hold_ms=2500)
+        _heard(waiting.samples(), ("en_unhurried", "connecting-person"), ("en_slow", "slower-now"))
+        await centre.router.wait_for_records("outcome", 1)
+        assert await centre.command("callers", "get", OLDER) == (0, "+86139****0001: elder, chose slower (slow)\n")
+        async with Recorder() as again:
+            await callers.call(OLDER, media_port=again.port, hold_ms=2200)
+        _heard(again.samples(), ("en_slow", "connecting-person"))
+        assert (await centre.command("callers", "forget", OLDER))[0] == 0
+        await callers.call(OLDER, hold_ms=200)
+        await callers.all_ended()
+        await centre.router.wait_for_records("outcome", 4)
+    _heard(
+        in_assistant.samples(),
+        ("en", "menu-hours"),
+        ("en_unhurried", "slower-now"),
+        ("en_unhurried", "hours"),
+        ("en_unhurried", "hours"),  # again, for 9
+        ("en_slow", "slower-now"),
+        ("en_slow", "slowest-already"),
+        ("en", "normal-now"),
+        ("en", "hours"),  # what was said last
+        ("en", "connecting-person"),
+    )
+    decisions = {record["uniqueid"]: record for record in centre.router.records("decision")}
+    adult = next(uniqueid for uniqueid, record in decisions.items() if record["caller"] == "+86139****0008")
+    first, second, third = (record for uniqueid, record in decisions.items() if uniqueid != adult)
+    assert (first["speech"], first["speech_from"], first["choice"]) == ("unhurried", "rule", "")
+    assert (second["speech"], second["speech_from"], second["choice"]) == ("slow", "choice", "slower:slow")
+    assert (second["rule"], second["channel_language"]) == (first["rule"], "en_slow")
+    assert (third["choice"], third["age_band"]) == ("", None)
+    outcomes = {record["uniqueid"]: record for record in centre.router.records("outcome")}
+    ended = outcomes[first["uniqueid"]]
+    assert (ended["keys"], ended["choice"], ended["speech"]) == (["slower"], "slower:slow", "slow")
+    ended = outcomes[adult]
+    assert ended["keys"] == ["slower", "1", "repeat", "slower", "slower", "normal", "person"]
+    assert (ended["choice"], ended["speech"], ended["ended"]) == ("normal:standard+person", "standard", "answered")
+    said = await centre.command("callers", "get", ADULTS[0])
+    assert said == (0, "+86139****0008: adult, chose normal (standard), person\n")
+
+
+async def test_keys_of_waiting_callers_cost_nobody_their_place_with_or_without_a_router(
+    centre_of: Callable[..., Any],
+) -> None:
+    centre: Centre = await centre_of(rules=RULES, callers=SAMPLE, agents={"agent1": 300}, extra_dialplan=UNGREETED)
+    callers = Callers(centre)
+
+    async def joins(called: str, *numbers: str) -> list[str]:
+        """Uniqueids of callers who come one after the other, each in a second of their own, once they wait."""
+        already = len(witness.events("QueueCallerJoin"))
+        ids = []
+        for number in numbers:
+            before = len(witness.events("Newchannel"))
+            callers.call(number, called, hold_ms=60_000)
+            ids.append((await witness.wait_for("Newchannel", before + 1))[-1].uniqueid)
+            await asyncio.sleep(1.05)
+        await witness.wait_for("QueueCallerJoin", already + len(numbers))
+        return ids
+
+    async def channels_now() -> dict[str, str]:
+        return {entry["Uniqueid"]: entry["Channel"] for entry in await witness.channels()}
+
+    async def press(*pressed: tuple[str, str]) -> None:
+        """Press keys in the queue, a caller each, and wait until all of them are back in it."""
+        before = len(witness.events("QueueCallerJoin"))
+        channels = await channels_now()
+        for uniqueid, key in pressed:
+            said = await witness.action(Action="PlayDTMF", Channel=channels[uniqueid], Digit=key, Receive="true")
+            assert "Success" in said, said
+        await witness.wait_for("QueueCallerJoin", before + len(pressed))
+
+    async with Witness(centre.asterisk) as witness:
+        await _pause(witness, "agent1", "true")
+        waiting = await joins("95501", *ADULTS)
+        assert await witness.waiting("agents") == waiting
+        # As if the first two had joined within the same second: even then nobody falls behind for a key.
+        channels = await channels_now()
+        same = await witness.variable(channels[waiting[1]], "ELDER_PRIO")
+        change = {"Channel": channels[waiting[0]], "Variable": "ELDER_PRIO", "Value": same}
+        assert "Success" in await witness.action(Action="Setvar", **change)
+        await press((waiting[0], "7"))
+        assert await witness.waiting("agents") == waiting
+        await press((waiting[1], "0"), (waiting[2], "9"))
+        assert await witness.waiting("agents") == waiting
+        await _pause(witness, "agent1", "false")
+        connected = await witness.wait_for("AgentConnect", 3)
+        assert [seen.uniqueid for seen in connected] == waiting
+        outcomes = {record["uniqueid"]: record for record in await centre.router.wait_for_records("outcome", 3)}
+        joined = {seen.uniqueid: seen.at for seen in reversed(witness.events("QueueCallerJoin"))}  # the first time
+        for seen in connected:
+            wait_s = outcomes[seen.uniqueid]["wait_s"]
+            assert abs(wait_s - (seen.at - joined[seen.uniqueid])) < 1, "counts from the first joining"
+        assert [outcomes[uniqueid]["keys"] for uniqueid in waiting] == [["slower"], ["person"], ["repeat"]]
+        # Without a router the keys do no harm.
+        await _pause(witness, "agent1", "true")
+        await centre.router.stop()
+        waiting = await joins("95501", *ADULTS[:2])
+        await press((waiting[0], "7"))
+        await press((waiting[0], "8"))
+        assert await witness.waiting("agents") == waiting
+        await _pause(witness, "agent1", "false")
+        assert [seen.uniqueid for seen in (await witness.wait_for("AgentConnect", 5))[3:]] == waiting
+        await callers.all_ended()
