@@ -26,6 +26,7 @@ VOICES: Final[Mapping[str, EspeakVoice]] = MappingProxyType(
 # What espeak-ng's -s takes; outside, it silently uses its limits.
 SLOWEST_WORDS_PER_MINUTE: Final = 80
 FASTEST_WORDS_PER_MINUTE: Final = 450
+_ANSWER_WITHIN_S: Final = 2.0
 
 
 class EspeakNg:
@@ -48,9 +49,11 @@ class EspeakNg:
         found = re.search(r"text-to-speech: (\S+)", said)
         self._version = found[1] if found else said.strip()[:40]
         self._there: dict[str, bool] = {}
+        for usual in VOICES.values() if voice is None else (voice,):
+            self._has(usual.name)
 
     def identity(self, language: str) -> str:
-        """See `Engine.identity`."""
+        """See `Engine.identity`; of a language that was not asked for before, espeak-ng is asked (5 ms)."""
         voice = self._voice or voice_for(language)
         if not self._has(voice.name):
             raise SpeechError(
@@ -87,7 +90,7 @@ class EspeakNg:
     def _has(self, name: str) -> bool:
         if name not in self._there:
             try:
-                run(self._program, ["-q", "-v", name, "--stdin"])
+                run(self._program, ["-q", "-v", name, "--stdin"], deadline_s=_ANSWER_WITHIN_S)
             except SpeechError:
                 self._there[name] = False
             else:

@@ -49,6 +49,7 @@ class Server:
     retry_after: str = "0"
     stopped: threading.Event = field(default_factory=threading.Event)
     connections: int = 0
+    before_answering: Callable[[], object] = lambda: None
 
     def misbehave(self, *ways: str) -> None:
         """In each of the next requests, one of the ways of `_Handler`."""
@@ -128,6 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(raw)
         state = self.server_state
         state.requests.append(Asked(self.path, dict(self.headers), body))
+        state.before_answering()
         way = state.pending.popleft() if state.pending else state.always
         if way is not None:
             self._ways()[way](body)
