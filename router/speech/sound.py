@@ -3,22 +3,9 @@
 Samples are mono, 16 bits, in the machine's own byte order, at 8 kHz unless a rate is given: what a telephone line
 carries. `loudness` makes them louder, `formats` makes files of them.
 
-Stretching is sox's `tempo -s` (WSOLA, its speech setting). Compared on Asterisk's 568 English core sounds
-(0.2 to 25 s, 8 kHz) on 2 cores at rate 0.85 / 0.7; pitch is the median ratio of f0, frame by frame at the
-same place in the speech, over 138 of the files; HNR is the harmonics-to-noise ratio against the original:
-
-    ==============  =============  ================  ====================  ==================
-    .               568 files, s   duration error    pitch error, max %    HNR change, dB
-    ==============  =============  ================  ====================  ==================
-    sox tempo -s    1.7 / 1.0      under 0.1 ms      2.3 / 2.7             +1.6 / +2.8
-    sox tempo       1.1 / 0.7      under 0.1 ms      2.6 / 4.8             +0.8 / -0.1
-    rubberband R2   6.9 / 3.9      under 0.1 ms      1.0 / 0.7             -2.4 / -2.9
-    rubberband R3   34.4 / 21.7    under 0.1 ms      1.0 / 0.7             -1.6 / -1.4
-    ==============  =============  ================  ====================  ==================
-
-All keep the duration, on sounds under a second too. sox keeps the pitch within 3 %, loses no clarity of the
-voice (a phase vocoder smears it, a negative HNR change), is 4 to 20 times faster, and is needed for the rest
-anyway.
+Stretching is sox's `tempo` (WSOLA) with a segment of 20 ms, a search of 12 ms and an overlap of 8 ms, in place of its
+preset for speech (35, 16.4 and 14 ms): the pitch strays half as far, and slowed speech is closer to what it was made
+from. docs/stretching.md compares it with other tools.
 """
 
 from __future__ import annotations
@@ -42,6 +29,7 @@ __all__ = [
     "SAMPLE_RATE_HZ",
     "SOX_INPUT",
     "STUDIO_INPUT",
+    "TEMPO",
     "Sox",
     "seconds",
     "silence",
@@ -50,8 +38,10 @@ __all__ = [
 ]
 
 SAMPLE_RATE_HZ: Final = NARROW_HZ
-# What a change to how sounds are made must raise, so that they are made again.
-RECIPE: Final = 2
+# Segment, search and overlap in ms. The search must reach over most of a period of the voice, 13 ms for a low one.
+TEMPO: Final = ("20", "12", "8")
+# What a change to how sounds are made must change, so that they are made again.
+RECIPE: Final = f"2 {' '.join(TEMPO)}"
 
 # −54 dB of full scale: below any speech, above the noise that an engine leaves around it.
 _SILENCE_BELOW: Final = 66
@@ -198,4 +188,4 @@ def _raw(rate_hz: int) -> tuple[str, ...]:
 
 
 def _tempo(rate: float) -> tuple[str, ...]:
-    return () if rate == 1.0 else ("tempo", "-s", f"{rate:.6f}")
+    return () if rate == 1.0 else ("tempo", f"{rate:.6f}", *TEMPO)

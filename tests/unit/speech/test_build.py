@@ -218,7 +218,9 @@ def test_a_full_disk_stops_the_build_with_advice_and_the_next_build_recovers(
     monkeypatch.undo()
     report = build(sounds, HELLO, BYE)
     assert report.left_alone == ()
-    assert (len(report.made), len(report.kept)) == (5, 2)
+    # What was written before the disk was full need not be made again, as far as it was noticed.
+    assert len(report.made) + len(report.kept) == 7
+    assert len(report.made) >= 5
     assert len(files(sounds)) == 3 + 7
 
 
@@ -278,10 +280,10 @@ def build_all(sounds: Path, *prompts: Prompt, formats: Sequence[str] = ("ulaw", 
 
 def test_every_sound_is_made_in_every_format_that_calls_are_played_from(sounds: Path) -> None:
     build_all(sounds, HELLO)
-    for folder, name in (("en", "elder/hello"), ("en_unhurried", "elder/hello"), ("en_unhurried", "digits/1")):
-        narrow = [(sounds / folder / f"{name}{suffix}").stat().st_size for suffix in (".ulaw", ".alaw")]
-        assert narrow[0] == narrow[1]
-    assert narrow[0] == pytest.approx(8000 * 0.5 / 0.85, abs=2)
+    for sound in ("en/elder/hello", "en_unhurried/elder/hello", "en_unhurried/digits/1"):
+        ulaw, alaw = ((sounds / f"{sound}{suffix}").stat().st_size for suffix in (".ulaw", ".alaw"))
+        assert ulaw == alaw > 1000
+    assert (sounds / "en_unhurried/digits/1.ulaw").stat().st_size == pytest.approx(8000 * 0.5 / 0.85, abs=2)
 
 
 def test_another_format_is_added_and_one_that_is_no_longer_wanted_is_removed(sounds: Path) -> None:

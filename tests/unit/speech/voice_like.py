@@ -39,3 +39,16 @@ def clipped_samples(samples: bytes) -> int:
     """How many samples at the end of the scale follow another: a flat top, not a peak that just reaches it."""
     at_end = np.abs(np.frombuffer(samples, np.int16).astype(int)) >= 32767
     return int(np.sum(at_end[1:] & at_end[:-1]))
+
+
+def pitch_ratio(before: bytes, after: bytes, rate: float) -> float:
+    """By how much the pitch changed: the median over 10 ms steps, each at the same place in the speech."""
+    was, is_ = (
+        parselmouth.Sound(np.frombuffer(samples, np.int16) / 32768, float(SAMPLE_RATE_HZ)).to_pitch_ac(
+            pitch_floor=75, pitch_ceiling=400
+        )
+        for samples in (before, after)
+    )
+    times_s = np.arange(0, was.duration, 0.01)
+    ratios = np.array([is_.get_value_at_time(at / rate) / was.get_value_at_time(at) for at in times_s])
+    return float(np.nanmedian(ratios))
