@@ -187,6 +187,14 @@ def test_the_voices_of_the_settings_file_speak(place: Path) -> None:
     assert "hello, en, standard: 1.5 s" in result.output
 
 
+def test_the_voices_of_the_settings_file_build(place: Path) -> None:
+    speech = f"speech: {{sounds: sounds, voices: {{zh: {{command: [/bin/cat, {place / 'nowhere.wav'}]}}}}}}\n"
+    result = run(place, speech, "build")
+    assert result.exit_code == 1
+    assert "failed: zh/elder/hello: " in result.stderr
+    assert "failed: en/" not in result.stderr
+
+
 def test_list_shows_each_prompt_with_its_use_values_and_text() -> None:
     result = CliRunner().invoke(prompts, ["list", f"--prompts={SHIPPED}"])
     assert result.exit_code == 0
