@@ -20,6 +20,7 @@ from router.speech.profile import SpokenProfile
 from router.speech.sentence import Sentence
 from router.speech.sound import Sox
 from router.speech.speaking import join, speak_sentence
+from tests.integration.hearing import read_sound
 
 
 def catalogue() -> Catalogue:
@@ -45,8 +46,8 @@ def heard_as(ulaw: bytes) -> Samples:
 
 
 def built(language: str, sound: str) -> Samples:
-    """A prompt as it was built for the lab."""
-    return heard_as((SOUNDS / language / f"{sound}.ulaw").read_bytes())
+    """A prompt as it was built for the lab, or Asterisk's own recording."""
+    return read_sound(SOUNDS / language, sound)
 
 
 @dataclass(frozen=True, slots=True)
