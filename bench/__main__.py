@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.added_latency import measure_latency
+from bench.building import measure_building
 from bench.day_replayed import measure_days
 from bench.machine import Machine
 from bench.plan import FULL, QUICK, Plan
@@ -19,13 +20,14 @@ from bench.recording import record_calls
 from bench.replay import measure_memory, measure_replay, profile_replay
 from bench.report import Results, rewrite_sections, write_report
 from bench.rule_cost import measure_rules
+from bench.stretchers import measure_stretchers
 from lab.places import PROJECT
 from lab.processes import LabError
 
 REPORT = PROJECT / "docs" / "benchmarks.md"
 RECORDED = ("replay", "readers", "memory", "profile")
 """The parts that replay real calls."""
-PARTS = ("latency", "rules", "day", *RECORDED)
+PARTS = ("latency", "rules", "day", "building", "stretchers", *RECORDED)
 
 
 async def measure(plan: Plan, parts: frozenset[str], console: Console) -> Results:
@@ -37,10 +39,7 @@ async def measure(plan: Plan, parts: frozenset[str], console: Console) -> Result
         scratch = Path(name)
         if "latency" in parts:
             results.latency = await measure_latency(scratch / "latency", plan, console)
-        if "rules" in parts:
-            results.rules = measure_rules(scratch / "rules", plan, console)
-        if "day" in parts:
-            results.days = measure_days(scratch / "day", plan, console)
+        _measure_without_calls(results, scratch, parts, console)
         if parts.intersection(RECORDED):
             console.print("[bold]==>[/] recording real calls")
             recorded = await record_calls(scratch / "recording")
@@ -53,6 +52,19 @@ async def measure(plan: Plan, parts: frozenset[str], console: Console) -> Result
             if "profile" in parts:
                 await profile_replay(scratch / "profile", recorded, plan, console)
     return results
+
+
+def _measure_without_calls(results: Results, scratch: Path, parts: frozenset[str], console: Console) -> None:
+    """Measure what needs no Asterisk."""
+    if "rules" in parts:
+        results.rules = measure_rules(scratch / "rules", results.plan, console)
+    if "day" in parts:
+        results.days = measure_days(scratch / "day", results.plan, console)
+    if "building" in parts:
+        results.building = measure_building(scratch / "building", results.plan, console)
+    if "stretchers" in parts:
+        console.print("[bold]==>[/] stretching")
+        results.stretchers = measure_stretchers(results.plan, console)
 
 
 def main() -> int:

@@ -23,6 +23,10 @@ class Plan:
         rule_calls: Different calls of each kind at each number of rules.
         rule_rounds: How often each measurement there is repeated.
         day_calls: Calls of the day that is replayed.
+        builds: The order of the builds of all prompts: with `1` worker or with one a `c`ore.
+        built_one_in: One in so many of the core sounds is slowed there.
+        stretched_sounds: About so many recorded sounds are stretched with each tool,
+        stretched_rates: at each of these rates.
     """
 
     rates: dict[int, float]
@@ -37,6 +41,10 @@ class Plan:
     rule_calls: int
     rule_rounds: int
     day_calls: int
+    builds: str
+    built_one_in: int
+    stretched_sounds: int
+    stretched_rates: tuple[float, ...]
 
 
 FULL = Plan(
@@ -52,6 +60,10 @@ FULL = Plan(
     rule_calls=2_500,
     rule_rounds=7,
     day_calls=2_120_000,
+    builds="1cc1",
+    built_one_in=1,
+    stretched_sounds=70,
+    stretched_rates=(0.85, 0.7, 0.5),
 )
 QUICK = Plan(
     rates={25: 2.0, 245: 2.0},
@@ -66,4 +78,8 @@ QUICK = Plan(
     rule_calls=200,
     rule_rounds=3,
     day_calls=20_000,
+    builds="1c",
+    built_one_in=10,
+    stretched_sounds=12,
+    stretched_rates=(0.7,),
 )

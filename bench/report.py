@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from bench import sections
+from bench import sections, speech_sections
 from bench.added_latency import AtRate, quantile
+from bench.building import Built
 from bench.day_replayed import DayReplayed
 from bench.machine import Machine
 from bench.markdown import TIE, compared, wrapped
@@ -15,6 +16,7 @@ from bench.plan import Plan
 from bench.readers import Reading
 from bench.replay import Memory, Run
 from bench.rule_cost import AtSize
+from bench.stretchers import Comparison
 from router.calls.desk import MOST_CALLS
 
 SECTION = "## "
@@ -33,6 +35,8 @@ class Results:
     memory: Memory | None = None
     rules: list[AtSize] = field(default_factory=list)
     days: list[DayReplayed] = field(default_factory=list)
+    building: list[Built] = field(default_factory=list)
+    stretchers: Comparison | None = None
 
 
 def write_report(results: Results, file: Path) -> None:
@@ -79,6 +83,10 @@ def _sections(results: Results) -> list[str]:
         parts.append(sections.rules(results.rules))
     if results.days:
         parts.append(sections.days(results.days))
+    if results.building:
+        parts.append(speech_sections.building(results.building, results.machine.cores))
+    if results.stretchers:
+        parts.append(speech_sections.stretchers(results.stretchers))
     return parts
 
 
