@@ -141,11 +141,11 @@ def _targets(targets: Mapping[str, Target], document: Document, seen: Seen) -> I
 def _prompts(book: RuleBook, document: Document, sounds: Path) -> Iterator[Problem]:
     """Whether each language's prompts are there at each profile's speed, and each language that a rule turns to."""
     languages = {path.parent.name: _names(path) for path in sounds.glob(f"*/{_OURS}")}
-    # What follows a language that is there too is a profile, of these rules or of earlier ones.
+    # What follows a language that is there too is a profile, of these rules or of earlier ones, or a region.
     bases = {
         name: prompts
         for name, prompts in languages.items()
-        if is_language(name) and name.rpartition("_")[0] not in languages
+        if is_language(name) and not ("_" in name and (sounds / name.rpartition("_")[0]).is_dir())
     }
     if not bases:
         message = f"no prompts of ours are in {sounds}; run `elder-router prompts build --sounds {sounds}`"
