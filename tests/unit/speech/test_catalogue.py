@@ -25,7 +25,8 @@ NEEDED_BY_THE_DIALPLAN = {
 NEEDED_BY_ASTERISK = {
     *(f"digits/{number}" for number in (*range(11), *range(20, 100, 10))),
     *(f"digits/{word}" for word in ("hundred", "thousand", "wan", "yi", "minus", "star", "pound", "year", "day")),
-    *(f"digits/{word}" for word in ("today", "yesterday", "oclock", "minute", "second", "a-m", "p-m")),
+    *(f"digits/{word}" for word in ("today", "yesterday", "oclock", "a-m", "p-m")),
+    *("minute", "second"),
     *(f"digits/day-{day}" for day in range(7)),
     *(f"digits/mon-{month}" for month in range(12)),
     *(f"queue-{word}" for word in ("youarenext", "thereare", "callswaiting", "holdtime", "minute", "minutes")),
