@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from router.errors import SpeechError
-from router.speech.manifest import MANIFEST_NAME, Made, digest, load_manifest, replace_file, save_manifest
+from router.speech.manifest import (
+    MANIFEST_NAME,
+    Made,
+    digest,
+    load_manifest,
+    remove_unfinished,
+    replace_file,
+    replace_link,
+    save_manifest,
+)
 
 
 def write(root: Path, name: str, content: bytes) -> Path:
@@ -93,3 +102,20 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
         replace_file(path, b"new")
     assert [found.name for found in tmp_path.iterdir()] == ["a.wav"]
     assert path.read_bytes() == b"old"
+
+
+def test_a_link_is_ours_for_as_long_as_it_leads_where_it_led(tmp_path: Path) -> None:
+    replace_link(tmp_path / "en_US_slow", "en_slow")
+    save_manifest(tmp_path, {"en_US_slow": Made(language="en_US", key="", link="en_slow")})
+    assert list(load_manifest(tmp_path)) == ["en_US_slow"]  # though there is no en_slow
+    replace_link(tmp_path / "en_US_slow", "elsewhere")
+    assert load_manifest(tmp_path) == {}
+
+
+def test_what_a_killed_build_left_half_written_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    half = write(tmp_path, "en/elder/.a.ulaw.elder-tmp", b"half")
+    others = write(tmp_path, "en/elder/.b.ulaw.elder-tmp", b"somebody's"), write(tmp_path, "en/elder/a.ulaw", b"old")
+    save_manifest(tmp_path, {"en/elder/a.ulaw": Made(language="en", key="")})
+    remove_unfinished(tmp_path)
+    assert not half.exists()
+    assert all(path.exists() for path in others)

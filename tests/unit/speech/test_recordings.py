@@ -54,3 +54,9 @@ def test_a_link_to_nowhere_is_explained(tmp_path: Path) -> None:
         require_directory(tmp_path / "en", what="the directory")
     with pytest.raises(SpeechError, match="is not a directory"):
         require_directory(tmp_path / "zh", what="the directory")
+
+
+def test_the_best_source_depends_on_what_is_readable(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav", "a.sln16", "b.g722", "b.wav")
+    found = find_recordings(tmp_path, readable=[".sln16", ".g722", ".wav"])
+    assert {name: path.suffix for name, path in found.sources.items()} == {"a": ".sln16", "b": ".g722"}
