@@ -13,7 +13,9 @@ and 20 ms, the shortest kept most loudness and did the least harm (over 284 core
 
 That is possible for as long as there is something below the peaks to raise. Material that is dense already (a
 tone, a recording that was squeezed to full scale before) has not: it is raised as far as a drive of
-`MOST_MAKE_UP_DB` above what was asked brings it.
+`MOST_MAKE_UP_DB` above what was asked brings it. Of 561 English core sounds and 55 shipped prompts, all rose by 3 dB
+within 0.02 dB, and by 6 dB all but four, which rose by 4.5 to 5.5 dB; no sample came above −1 dB, nor near full scale
+after µ-law. (sox's `gain -l` gave 2.1 dB for 3 and 4.1 for 6; its plain `gain` clipped half of the files.)
 """
 
 from __future__ import annotations
