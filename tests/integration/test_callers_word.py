@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from lab.centre import Centre
 from lab.phones import Key
 from lab.places import PROJECT, SOUNDS
@@ -54,14 +56,16 @@ fallback: {to: people}
 )
 
 
-def _heard(recording: Samples, *prompts: tuple[str, str]) -> None:
-    """These prompts' first seconds were heard, in this order: each is looked for after the one before."""
-    after = 0
+def _heard(recording: Samples, *prompts: tuple[str, str]) -> list[float]:
+    """These prompts' first seconds were heard, in this order: each is looked for after the one before. Returns when."""
+    after, at_s = 0, []
     for language, name in prompts:
         piece = read_sound(SOUNDS / language, f"elder/{name}")[:RATE_HZ]
         found = find(piece, recording[after:])
         assert found.likeness > ALIKE, f"{name} in {language} is not heard after {after / RATE_HZ:.1f} s"
+        at_s.append((after + found.at) / RATE_HZ)
         after += found.at + RATE_HZ // 2
+    return at_s
 
 
 async def _pause(witness: Witness, agent: str, paused: str) -> None:
@@ -79,22 +83,30 @@ async def test_the_pace_changes_with_the_next_sentence_and_is_remembered_for_the
         extra_dialplan=UNGREETED,
     )
     callers = Callers(centre)
-    async with Witness(centre.asterisk) as witness, Recorder() as in_assistant, Recorder() as waiting:
+    async with (
+        Witness(centre.asterisk) as witness,
+        Recorder() as in_assistant,
+        Recorder() as offered,
+        Recorder() as waiting,
+    ):
         await _pause(witness, "agent2", "true")
         keys = [Key(1500, "7"), *(Key(1600, key) for key in "19778"), Key(3700, "0")]
         callers.call(ADULTS[0], media_port=in_assistant.port, keys=keys, hold_ms=20_000)
+        # Another, who chose slower speech before, is offered two things, and after half the key timeout two more.
+        assert (await centre.command("callers", "choose", ADULTS[1], "slower:slow"))[0] == 0
+        callers.call(ADULTS[1], media_port=offered.port, hold_ms=16_500)
         # Meanwhile an older caller, who is spoken to unhurriedly, waits for a person and wants it slower still.
-        await callers.call(OLDER, media_port=waiting.port, keys=[Key(10_000, "7")], hold_ms=2500)
+        await callers.call(OLDER, "95501", media_port=waiting.port, keys=[Key(10_000, "7")], hold_ms=2500)
         _heard(waiting.samples(), ("en_unhurried", "connecting-person"), ("en_slow", "slower-now"))
         await centre.router.wait_for_records("outcome", 1)
         assert await centre.command("callers", "get", OLDER) == (0, "+86139****0001: elder, chose slower (slow)\n")
         async with Recorder() as again:
-            await callers.call(OLDER, media_port=again.port, hold_ms=2200)
+            await callers.call(OLDER, "95501", media_port=again.port, hold_ms=2200)
         _heard(again.samples(), ("en_slow", "connecting-person"))
         assert (await centre.command("callers", "forget", OLDER))[0] == 0
-        await callers.call(OLDER, hold_ms=200)
+        await callers.call(OLDER, "95501", hold_ms=200)
         await callers.all_ended()
-        await centre.router.wait_for_records("outcome", 4)
+        await centre.router.wait_for_records("outcome", 5)
     _heard(
         in_assistant.samples(),
         ("en", "menu-hours"),
@@ -107,13 +119,16 @@ async def test_the_pace_changes_with_the_next_sentence_and_is_remembered_for_the
         ("en", "hours"),  # what was said last
         ("en", "connecting-person"),
     )
+    at_s = _heard(offered.samples(), *(("en_slow", f"menu-{option}") for option in ("hours", "claims", "more", "wait")))
+    claims_s = len(read_sound(SOUNDS / "en_slow", "elder/menu-claims")) / RATE_HZ
+    assert at_s[2] - at_s[1] - claims_s == pytest.approx(6, abs=0.5)
     decisions = {record["uniqueid"]: record for record in centre.router.records("decision")}
     adult = next(uniqueid for uniqueid, record in decisions.items() if record["caller"] == "+86139****0008")
-    first, second, third = (record for uniqueid, record in decisions.items() if uniqueid != adult)
+    first, second, third = (record for record in decisions.values() if record["called"] == "95501")
     assert (first["speech"], first["speech_from"], first["choice"]) == ("unhurried", "rule", "")
     assert (second["speech"], second["speech_from"], second["choice"]) == ("slow", "choice", "slower:slow")
     assert (second["rule"], second["channel_language"]) == (first["rule"], "en_slow")
-    assert (third["choice"], third["age_band"]) == ("", None)
+    assert (third["choice"], third["age_band"], third["target"]) == ("", None, "people")
     outcomes = {record["uniqueid"]: record for record in centre.router.records("outcome")}
     ended = outcomes[first["uniqueid"]]
     assert (ended["keys"], ended["choice"], ended["speech"]) == (["slower"], "slower:slow", "slow")
@@ -122,6 +137,20 @@ async def test_the_pace_changes_with_the_next_sentence_and_is_remembered_for_the
     assert (ended["choice"], ended["speech"], ended["ended"]) == ("normal:standard+person", "standard", "answered")
     said = await centre.command("callers", "get", ADULTS[0])
     assert said == (0, "+86139****0008: adult, chose normal (standard), person\n")
+
+
+async def _channels(witness: Witness) -> dict[str, str]:
+    return {entry["Uniqueid"]: entry["Channel"] for entry in await witness.channels()}
+
+
+async def _press(witness: Witness, *pressed: tuple[str, str]) -> None:
+    """Press keys in the queue, a caller each, and wait until all of them are back in it."""
+    before = len(witness.events("QueueCallerJoin"))
+    channels = await _channels(witness)
+    for uniqueid, key in pressed:
+        said = await witness.action(Action="PlayDTMF", Channel=channels[uniqueid], Digit=key, Receive="true")
+        assert "Success" in said, said
+    await witness.wait_for("QueueCallerJoin", before + len(pressed))
 
 
 async def test_keys_of_waiting_callers_cost_nobody_their_place_with_or_without_a_router(
@@ -142,30 +171,18 @@ async def test_keys_of_waiting_callers_cost_nobody_their_place_with_or_without_a
         await witness.wait_for("QueueCallerJoin", already + len(numbers))
         return ids
 
-    async def channels_now() -> dict[str, str]:
-        return {entry["Uniqueid"]: entry["Channel"] for entry in await witness.channels()}
-
-    async def press(*pressed: tuple[str, str]) -> None:
-        """Press keys in the queue, a caller each, and wait until all of them are back in it."""
-        before = len(witness.events("QueueCallerJoin"))
-        channels = await channels_now()
-        for uniqueid, key in pressed:
-            said = await witness.action(Action="PlayDTMF", Channel=channels[uniqueid], Digit=key, Receive="true")
-            assert "Success" in said, said
-        await witness.wait_for("QueueCallerJoin", before + len(pressed))
-
     async with Witness(centre.asterisk) as witness:
         await _pause(witness, "agent1", "true")
         waiting = await joins("95501", *ADULTS)
         assert await witness.waiting("agents") == waiting
         # As if the first two had joined within the same second: even then nobody falls behind for a key.
-        channels = await channels_now()
+        channels = await _channels(witness)
         same = await witness.variable(channels[waiting[1]], "ELDER_PRIO")
         change = {"Channel": channels[waiting[0]], "Variable": "ELDER_PRIO", "Value": same}
         assert "Success" in await witness.action(Action="Setvar", **change)
-        await press((waiting[0], "7"))
+        await _press(witness, (waiting[0], "7"))
         assert await witness.waiting("agents") == waiting
-        await press((waiting[1], "0"), (waiting[2], "9"))
+        await _press(witness, (waiting[1], "0"), (waiting[2], "9"))
         assert await witness.waiting("agents") == waiting
         await _pause(witness, "agent1", "false")
         connected = await witness.wait_for("AgentConnect", 3)
@@ -180,9 +197,38 @@ async def test_keys_of_waiting_callers_cost_nobody_their_place_with_or_without_a
         await _pause(witness, "agent1", "true")
         await centre.router.stop()
         waiting = await joins("95501", *ADULTS[:2])
-        await press((waiting[0], "7"))
-        await press((waiting[0], "8"))
+        await _press(witness, (waiting[0], "7"))
+        await _press(witness, (waiting[0], "8"))
         assert await witness.waiting("agents") == waiting
         await _pause(witness, "agent1", "false")
         assert [seen.uniqueid for seen in (await witness.wait_for("AgentConnect", 5))[3:]] == waiting
+        await callers.all_ended()
+
+
+async def test_a_key_leaves_the_overflow_the_time_it_had_and_the_caller_the_queue_they_were_in(
+    centre_of: Callable[..., Any],
+) -> None:
+    overflowing = """
+[from-callers]
+exten => 6666,1,Set(ELDER_QUEUE=senior-care)
+ same => n,Set(ELDER_OVERFLOW_S=4)
+ same => n,Set(ELDER_OVERFLOW_QUEUE=agents)
+ same => n,Set(ELDER_STATE=fallback)
+ same => n,Goto(elder-people,s,1)
+"""
+    centre: Centre = await centre_of(router=False, agents={"agent1": 300}, extra_dialplan=overflowing)
+    callers = Callers(centre)
+    async with Witness(centre.asterisk) as witness:
+        await _pause(witness, "agent1", "true")
+        callers.call(ADULTS[0], "6666", hold_ms=60_000)
+        (joined,) = await witness.wait_for("QueueCallerJoin", 1)
+        await asyncio.sleep(2.5)
+        await _press(witness, (joined.uniqueid, "9"))
+        overflowed = (await witness.wait_for("QueueCallerJoin", 3))[2]
+        assert 3 < overflowed.at - joined.at < 5.5, "4 s after the first joining, in whole seconds; not after the key"
+        await _press(witness, (joined.uniqueid, "8"))
+        queues = [seen.headers["Queue"] for seen in witness.events("QueueCallerJoin")]
+        assert queues == ["senior-care", "senior-care", "agents", "agents"]
+        await _pause(witness, "agent1", "false")
+        await witness.wait_for("AgentConnect", 1)
         await callers.all_ended()

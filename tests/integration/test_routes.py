@@ -9,6 +9,7 @@ from lab.phones import Key
 from lab.places import PROJECT
 from lab.queue_log import read_queue_log
 from tests.integration.conftest import Callers
+from tests.integration.rules import UNGREETED
 from tests.integration.witness import Witness
 
 SAMPLE = PROJECT / "config" / "callers.sample.csv"
@@ -71,10 +72,11 @@ async def test_every_kind_of_caller_goes_where_the_shipped_rules_say(centre_of: 
 
 
 async def test_a_caller_of_the_assistant_reaches_a_person_with_0_and_by_silence(centre_of: Callable[..., Any]) -> None:
-    centre = await centre_of(callers=SAMPLE, agents={"agent1": 500, "agent2": 500})
+    short_menu = UNGREETED.replace("ELDER_GREETED=yes)", "ELDER_GREETED=yes)\n same => n,Set(ELDER_MENU=person)")
+    centre = await centre_of(callers=SAMPLE, agents={"agent1": 500, "agent2": 500}, extra_dialplan=short_menu)
     callers = Callers(centre)
     callers.call("13900000008", "95501", keys=[Key(800, "0")], hold_ms=20_000)
-    callers.call("13900000009", "95502", keys=[Key(800, "7"), Key(800, "7"), Key(800, "7")], hold_ms=20_000)
+    callers.call("13900000009", "95502", keys=[Key(800, "5"), Key(800, "5"), Key(800, "5")], hold_ms=20_000)
     callers.call("13900000010", "95503", hold_ms=70_000)  # says and presses nothing
     await callers.all_ended()
     outcomes = await centre.router.wait_for_records("outcome", 3)
