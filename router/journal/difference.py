@@ -226,6 +226,7 @@ class Comparison:
             fields["overflow_queue"],
             fields["language"],
             decision.rule,
+            decision.speech.name,  # one rule's callers may have chosen another than it says
         )
         if (pair := self._pairs.get(key)) is not None:
             return pair

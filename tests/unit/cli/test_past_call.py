@@ -28,6 +28,7 @@ RULES = """\
 timezone: Asia/Shanghai
 age_bands: [{name: adult, from: 0}, {name: senior, from: 60}]
 protected: [senior]
+speech: {unhurried: {rate: 0.85}}
 targets:
   people: {queue: agents}
   assistant: {context: router-assistant}
@@ -59,11 +60,11 @@ class Place:
         RulesHistory(self.history).record(self.book, AT)
 
     def decided(
-        self, caller: PhoneNumber = CALLER, uniqueid: str = "1795401015.7", band: str = "adult"
+        self, caller: PhoneNumber = CALLER, uniqueid: str = "1795401015.7", band: str = "adult", choice: str = ""
     ) -> DecisionRecord:
         key = caller_key(self.secret, caller.e164)
         queues = {"agents": QueueState(4, 61, 0)}
-        facts = Facts(caller, "95519", "en", band, AT, queues, (120.0,), "", rollout_place(key))
+        facts = Facts(caller, "95519", "en", band, AT, queues, (120.0,), choice, rollout_place(key))
         handled = Handled(caller, applied=True, age_band=band, band_source="registry", facts=facts)
         handled.decision = self.book.decide(facts)
         handled.lookup_ms, handled.decide_ms, handled.apply_ms = 0.3, 0.1, 1.1
@@ -149,6 +150,24 @@ def test_a_past_call_is_told_rule_by_rule_and_its_rules_are_asked_again(place: P
     assert CALLER.e164 not in result.output
 
 
+def test_the_callers_own_choice_of_speech_is_told_and_what_they_chose_in_the_call(place: Place) -> None:
+    outcome = OUTCOME.model_copy(update={"choice": "normal:standard+person"})
+    place.write(place.decided(choice="slower:unhurried"), outcome)
+    told = [" ".join(line.split()) for line in place.explain("1795401015.7").stdout.splitlines()]
+    assert "choice remembered slower (unhurried)" in told
+    assert "speech unhurried (the caller's own choice; the rule says standard)" in told
+    assert f"asked again, the rules of version {place.book.version} decide the same" in told
+    assert told[-1].endswith("keys: person; chose normal (standard), person")
+
+
+def test_a_record_from_before_choices_of_speech_is_read_as_the_rules_own(place: Place) -> None:
+    fields = place.decided().model_dump(mode="json")
+    del fields["speech_from"]
+    place.journal.write_text(json.dumps(fields) + "\n")
+    result = place.explain("1795401015.7")
+    assert (result.exit_code, "speech         standard\n" in result.stdout) == (0, True)
+
+
 def test_the_rules_of_that_time_are_found_in_the_history_when_others_lie_on_disk(place: Place) -> None:
     place.write(place.decided())
     version = place.book.version
@@ -181,6 +200,7 @@ OTHERWISE: list[tuple[dict[str, Any], str]] = [
     ({"queue": "elsewhere"}, "queue"),
     ({"head_start_s": 61}, "head start"),
     ({"speech": "unhurried"}, "speech"),
+    ({"speech_from": "choice"}, "whose speech it is"),
     ({"agent_label": "60+"}, "agent label"),
     ({"overflow_s": 30, "overflow_queue": "care"}, "overflow, overflow queue"),
     ({"note": "a word"}, "note"),

@@ -99,6 +99,14 @@ def compared(
     return comparison.result(protected, known)
 
 
+def test_callers_of_one_rule_who_chose_different_paces_are_told_apart() -> None:
+    faster = SENIORS.replace("unhurried", "standard")
+    chose = recorded(CARE, choice="slower:unhurried", speech_from="choice")
+    found = compared(rules(faster, REST), recorded(CARE, choice=""), chose, recorded(CARE, choice=""))
+    assert (found.compared, found.differ, found.faster) == (3, 2, 2)
+    assert [change.calls.count for change in found.changes] == [2]
+
+
 def test_what_the_rules_decide_alike_does_not_differ() -> None:
     found = compared(rules(SENIORS, REST), recorded(CARE), recorded(ASSISTANT), recorded(ASSISTANT, age_band=None))
     assert (found.compared, found.differ, found.changes, found.harmed) == (3, 0, (), ())
