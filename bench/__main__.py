@@ -20,6 +20,7 @@ from bench.recording import record_calls
 from bench.replay import measure_memory, measure_replay, profile_replay
 from bench.report import Results, rewrite_sections, write_report
 from bench.rule_cost import measure_rules
+from bench.speech_latency import measure_speech
 from bench.stretchers import measure_stretchers
 from lab.places import PROJECT
 from lab.processes import LabError
@@ -27,7 +28,7 @@ from lab.processes import LabError
 REPORT = PROJECT / "docs" / "benchmarks.md"
 RECORDED = ("replay", "readers", "memory", "profile")
 """The parts that replay real calls."""
-PARTS = ("latency", "rules", "day", "building", "stretchers", *RECORDED)
+PARTS = ("latency", "rules", "day", "building", "stretchers", "speech", *RECORDED)
 
 
 async def measure(plan: Plan, parts: frozenset[str], console: Console) -> Results:
@@ -40,6 +41,8 @@ async def measure(plan: Plan, parts: frozenset[str], console: Console) -> Result
         if "latency" in parts:
             results.latency = await measure_latency(scratch / "latency", plan, console)
         _measure_without_calls(results, scratch, parts, console)
+        if "speech" in parts:
+            results.speech = await measure_speech(scratch / "speech", plan, console)
         if parts.intersection(RECORDED):
             console.print("[bold]==>[/] recording real calls")
             recorded = await record_calls(scratch / "recording")

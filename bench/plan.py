@@ -27,6 +27,7 @@ class Plan:
         built_one_in: One in so many of the core sounds is slowed there.
         stretched_sounds: About so many recorded sounds are stretched with each tool,
         stretched_rates: at each of these rates.
+        speech_s: Seconds of one block of calls that have something said.
     """
 
     rates: dict[int, float]
@@ -45,6 +46,7 @@ class Plan:
     built_one_in: int
     stretched_sounds: int
     stretched_rates: tuple[float, ...]
+    speech_s: float
 
 
 FULL = Plan(
@@ -64,6 +66,7 @@ FULL = Plan(
     built_one_in=1,
     stretched_sounds=70,
     stretched_rates=(0.85, 0.7, 0.5),
+    speech_s=30.0,
 )
 QUICK = Plan(
     rates={25: 2.0, 245: 2.0},
@@ -82,4 +85,5 @@ QUICK = Plan(
     built_one_in=10,
     stretched_sounds=12,
     stretched_rates=(0.7,),
+    speech_s=4.0,
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from bench import sections, speech_sections
+from bench import sections, speech_latency, speech_sections
 from bench.added_latency import AtRate, quantile
 from bench.building import Built
 from bench.day_replayed import DayReplayed
@@ -16,6 +16,7 @@ from bench.plan import Plan
 from bench.readers import Reading
 from bench.replay import Memory, Run
 from bench.rule_cost import AtSize
+from bench.speech_latency import Spoken
 from bench.stretchers import Comparison
 from router.calls.desk import MOST_CALLS
 
@@ -37,6 +38,7 @@ class Results:
     days: list[DayReplayed] = field(default_factory=list)
     building: list[Built] = field(default_factory=list)
     stretchers: Comparison | None = None
+    speech: list[Spoken] = field(default_factory=list)
 
 
 def write_report(results: Results, file: Path) -> None:
@@ -87,6 +89,8 @@ def _sections(results: Results) -> list[str]:
         parts.append(speech_sections.building(results.building, results.machine.cores))
     if results.stretchers:
         parts.append(speech_sections.stretchers(results.stretchers))
+    if results.speech:
+        parts.append(speech_latency.section(results.speech))
     return parts
 
 
