@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from router.speech.settings import (
     ServeSettings,
     SpeechSettings,
 )
+from router.speech.settings_file import DuringCallsEntry, ServeEntry, SpeechEntry, VoiceEntry
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-sesame-4711"
@@ -232,3 +234,40 @@ speech:
     assert [problem.partition(": error")[0].removeprefix("elder-router.yaml:") for problem in problems] == [
         *("3:29", "4:9", "4:15", "5:24", "6:26", "7:10"),
     ]
+
+
+@pytest.fixture
+def own_certificates(folder: Path) -> None:
+    files = ("-keyout", folder / "tls.key", "-out", folder / "speech-ca.pem")
+    request = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=speech.example.com")
+    subprocess.run(["openssl", *request, *files], check=True, capture_output=True)
+
+
+@pytest.mark.usefixtures("own_certificates")
+def test_what_the_shipped_file_shows_in_comments_is_right_and_is_all_there_is(folder: Path) -> None:
+    shipped = (ROOT / "config" / "elder-router.yaml").read_text()
+    section = shipped[shipped.index("\nspeech:") :]
+    uncommented = re.sub(r"(?m)^( +)# (?=[ a-z])", r"\1", section)
+    speech = loaded(folder, uncommented)
+    assert {type(voice) for voice in speech.voices.values()} == {EspeakVoice, CommandVoice, HttpVoice}
+    assert speech.serve is not None
+    for model in (SpeechEntry, VoiceEntry, DuringCallsEntry, ServeEntry):
+        for key in model.model_fields:
+            assert re.search(rf"\b{key}:|or  {key}:", section), key
+
+
+def test_the_shipped_file_shows_the_usual_values_in_comments(folder: Path) -> None:
+    shipped = (ROOT / "config" / "elder-router.yaml").read_text()
+    section = shipped[shipped.index("\nspeech:") :]
+    told = re.sub(
+        r"(?m)^( +)# (?=(formats|  most_mb|  keep|  at_once|  deadline|most_mb|keep|at_once|deadline):)", r"\1", section
+    )
+    bare = loaded(folder, "speech: {during_calls: {folder: /var/cache/elder-router/spoken}}")
+    assert loaded(folder, told) == loaded(folder, section) == bare
+
+
+def test_every_example_of_the_page_on_voices_is_right(folder: Path) -> None:
+    (folder / "flite.sh").write_text("")
+    examples = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "voices.md").read_text(), re.DOTALL)
+    voices = [voice for example in examples for voice in loaded(folder, example).voices.values()]
+    assert len(voices) == 5
