@@ -13,7 +13,7 @@ from lab.phones import Key
 from lab.places import PROJECT, SOUNDS
 from lab.rtp import RATE_HZ, Recorder, Samples
 from tests.integration.conftest import Callers
-from tests.integration.hearing import find, read_sound
+from tests.integration.hearing import Found, find, read_sound
 from tests.integration.rules import BANDS, UNGREETED
 from tests.integration.witness import Witness
 
@@ -56,12 +56,23 @@ fallback: {to: people}
 )
 
 
+def _first(piece: Samples, recording: Samples) -> Found:
+    """Where it is heard for the first time."""
+    found = find(piece, recording)
+    while (until := found.at + len(piece) // 2) >= len(piece):
+        earlier = find(piece, recording[:until])
+        if earlier.likeness <= ALIKE:
+            break
+        found = earlier
+    return found
+
+
 def _heard(recording: Samples, *prompts: tuple[str, str]) -> list[float]:
     """These prompts' first seconds were heard, in this order: each is looked for after the one before. Returns when."""
     after, at_s = 0, []
     for language, name in prompts:
         piece = read_sound(SOUNDS / language, f"elder/{name}")[:RATE_HZ]
-        found = find(piece, recording[after:])
+        found = _first(piece, recording[after:])
         assert found.likeness > ALIKE, f"{name} in {language} is not heard after {after / RATE_HZ:.1f} s"
         at_s.append((after + found.at) / RATE_HZ)
         after += found.at + RATE_HZ // 2
@@ -90,7 +101,7 @@ async def test_the_pace_changes_with_the_next_sentence_and_is_remembered_for_the
         Recorder() as waiting,
     ):
         await _pause(witness, "agent2", "true")
-        keys = [Key(1500, "7"), *(Key(1600, key) for key in "19778"), Key(3700, "0")]
+        keys = [Key(1500, "7"), *(Key(1600, key) for key in "19778"), Key(3700, "3"), Key(1800, "0")]
         callers.call(ADULTS[0], media_port=in_assistant.port, keys=keys, hold_ms=20_000)
         # Another, who chose slower speech before, is offered two things, and after half the key timeout two more.
         assert (await centre.command("callers", "choose", ADULTS[1], "slower:slow"))[0] == 0
@@ -117,6 +128,7 @@ async def test_the_pace_changes_with_the_next_sentence_and_is_remembered_for_the
         ("en_slow", "slowest-already"),
         ("en", "normal-now"),
         ("en", "hours"),  # what was said last
+        ("en", "nobody-waiting"),
         ("en", "connecting-person"),
     )
     at_s = _heard(offered.samples(), *(("en_slow", f"menu-{option}") for option in ("hours", "claims", "more", "wait")))
@@ -133,7 +145,7 @@ async def test_the_pace_changes_with_the_next_sentence_and_is_remembered_for_the
     ended = outcomes[first["uniqueid"]]
     assert (ended["keys"], ended["choice"], ended["speech"]) == (["slower"], "slower:slow", "slow")
     ended = outcomes[adult]
-    assert ended["keys"] == ["slower", "1", "repeat", "slower", "slower", "normal", "person"]
+    assert ended["keys"] == ["slower", "1", "repeat", "slower", "slower", "normal", "3", "person"]
     assert (ended["choice"], ended["speech"], ended["ended"]) == ("normal:standard+person", "standard", "answered")
     said = await centre.command("callers", "get", ADULTS[0])
     assert said == (0, "+86139****0008: adult, chose normal (standard), person\n")
