@@ -99,10 +99,10 @@ class Making:
         # Written ahead: whatever stops this, its files are known as ours.
         save_manifest(self.root, self.ours | about_to_be)
         try:
+            # Links first: what is made in their place must not be written through them.
+            self._remove([path for path in unwanted if self.ours[path].link])
             failures = self._make_all(todo, len(tasks))
-            for path in unwanted:
-                _remove(self.root, path)
-                del self.ours[path]
+            self._remove([path for path in unwanted if path in self.ours])
             refused = self._link(links)
         except BaseException:
             # What was made need not be made again, if there is still room to say so.
@@ -126,7 +126,7 @@ class Making:
         return sorted(
             sound
             for directory in {str(PurePosixPath(sound).parent) for sound in wanted}
-            if (self.root / directory).is_dir()
+            if (self.root / directory).is_dir() and PurePosixPath(directory).parts[0] not in self.ours
             for sound in {
                 f"{directory}/{path.stem}"
                 for path in (self.root / directory).iterdir()
@@ -194,6 +194,15 @@ class Making:
             raise SpeechError(f"{error.filename or gap.task.sound}: {error.strerror}") from error
         return digests
 
+    def _remove(self, paths: Sequence[str]) -> None:
+        """Remove files and links of ours, and directories that they leave empty."""
+        for path in paths:
+            (self.root / path).unlink(missing_ok=True)
+            for parent in list(PurePosixPath(path).parents)[:-1]:
+                with suppress(OSError):
+                    (self.root / parent).rmdir()
+            del self.ours[path]
+
     def _link(self, links: Mapping[str, str]) -> list[str]:
         """Make links. Returns those in whose place somebody else's file or directory is."""
         refused = []
@@ -222,11 +231,3 @@ def _report(
         failed=tuple(sorted(failed, key=lambda failure: failure.path)),
         left_alone=tuple(sorted(left_alone)),
     )
-
-
-def _remove(root: Path, path: str) -> None:
-    """Remove a file of ours, and directories that it leaves empty."""
-    (root / path).unlink(missing_ok=True)
-    for parent in list((root / path).relative_to(root).parents)[:-1]:
-        with suppress(OSError):
-            (root / parent).rmdir()

@@ -376,6 +376,30 @@ def test_every_language_installed_is_slowed_under_all_its_names(tmp_path: Path) 
     assert len(without.removed) == len(report.made) + 2
 
 
+def test_a_language_that_gets_another_name_and_loses_it_is_slowed_under_the_names_it_has(tmp_path: Path) -> None:
+    put(tmp_path, "fr_CA_f_June/digits/1.wav", voice_like_wav(0.5))
+    slowed = tmp_path / "fr_CA_f_June_unhurried"
+    build_all(tmp_path)
+    assert (slowed / "digits/1.ulaw").is_file()
+    (tmp_path / "fr").symlink_to("fr_CA_f_June")
+    build_all(tmp_path)
+    assert slowed.readlink() == Path("fr_unhurried")
+    (tmp_path / "fr").unlink()
+    report = build_all(tmp_path)
+    assert (report.failed, report.left_alone) == ((), ())
+    assert not slowed.is_symlink()
+    assert (slowed / "digits/1.ulaw").is_file()
+    assert not (tmp_path / "fr_unhurried").exists()
+
+
+def test_a_directory_of_somebody_elses_is_not_made_a_link(tmp_path: Path) -> None:
+    put(tmp_path, "fr_CA_f_June/digits/1.wav", voice_like_wav(0.5))
+    (tmp_path / "fr").symlink_to("fr_CA_f_June")
+    own = put(tmp_path, "fr_CA_f_June_unhurried/digits/1.wav", b"the operator's own")
+    assert build_all(tmp_path).left_alone == ("fr_CA_f_June_unhurried",)
+    assert own.read_bytes() == b"the operator's own"
+
+
 def test_a_regional_language_is_slowed_with_all_that_it_hears_from_its_parent(sounds: Path) -> None:
     put(sounds, "en_GB/digits/2.wav", voice_like_wav(0.5))
     made = build_all(sounds, HELLO).made
