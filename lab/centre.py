@@ -66,7 +66,7 @@ class Router(Server):
             usual = {
                 "prompts": str(PROJECT / "config" / "prompts"),
                 "sounds": str(SOUNDS),
-                "during_calls": f"{{folder: {self.spoken}}}",
+                "during_calls": f"{{folder: {self.spoken}, deadline: 1900ms}}",
             }
             lines += ["speech:", *(f"  {key}: {value}" for key, value in (usual | dict(self.speech)).items())]
         file = self.directory / "elder-router.yaml"
