@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-# As many as speak at once for a few calls; more are opened and closed again.
-_KEPT_CONNECTIONS = 8
+# As many as eight answers at once ask for; more are opened and closed again, which urllib3 logs.
+_KEPT_CONNECTIONS = 32
 
 
 @contextmanager
