@@ -259,3 +259,18 @@ async def test_what_is_chosen_later_is_joined_to_what_was_and_kept_as_long_as_ne
         await redis.set(key, b"slower:" + b"x" * 100)
         await registry.remember(caller, Chosen(person=True))
         assert (await registry.lookup(caller)).choice == "person", "what is none of ours is replaced"
+
+
+async def test_a_choice_that_redis_did_not_answer_in_time_leaves_no_answer_for_the_next(server: RedisServer) -> None:
+    first, second = CALLERS[:2]
+    async with registry_at(server, deadline_s=2.0) as registry:
+        await registry.choose(first, "slower:slow+person")
+        server.child.send(signal.SIGSTOP)
+        for caller in (first, second):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await registry.remember(caller, Chosen("normal", "standard"))
+        server.child.send(signal.SIGCONT)
+        await registry.remember(second, Chosen(person=True))
+        assert await registry.choice(second) == "person", "not joined to what another caller chose"
+        assert (await registry.choice(first)).endswith("+person")

@@ -146,6 +146,15 @@ def test_the_profile_spoken_is_that_of_the_languages_suffix(language: str, name:
     assert profile_spoken(language, BY_NAME).name == name
 
 
+def test_the_menu_asks_for_the_paces_that_are_told() -> None:
+    asked = set(re.findall(r'"\$\{ELDER_PACE\}" = "(\w+)"', TEXT))
+    told = {pace_offered(spoken, BY_NAME) for spoken in BY_NAME.values()} | {
+        pace_offered(STANDARD, {"standard": STANDARD})
+    }
+    assert asked == told - {"between"}, "where both keys change something, both are offered"
+    assert all(f"{pace} (" in TEXT.partition("[")[0] for pace in told)
+
+
 @given(decisions, names, names)
 def test_the_target_comes_last_and_once_and_nothing_is_sent_twice(
     decision: Decision, language: str, language_now: str
