@@ -10,7 +10,7 @@ import numpy as np
 
 from lab.asterisk_server import AsteriskServer
 from lab.places import PROJECT, SOUNDS
-from lab.rtp import Samples
+from lab.rtp import RATE_HZ, Samples
 from router.calls.verdict import spoken_profile
 from router.rules.book import load_rules
 from router.speech.catalogue import Catalogue, load_catalogue
@@ -20,7 +20,11 @@ from router.speech.profile import SpokenProfile
 from router.speech.sentence import Sentence
 from router.speech.sound import Sox
 from router.speech.speaking import join, speak_sentence
-from tests.integration.hearing import read_sound
+from tests.integration.hearing import find, read_sound
+
+_PIECE = RATE_HZ // 4
+_VOICE = 0.02
+_ALIKE, _ENOUGH = 0.95, 0.75
 
 
 def catalogue() -> Catalogue:
@@ -48,6 +52,18 @@ def heard_as(ulaw: bytes) -> Samples:
 def built(language: str, sound: str) -> Samples:
     """A prompt as it was built for the lab, or Asterisk's own recording."""
     return read_sound(SOUNDS / language, sound)
+
+
+def is_heard(wanted: Samples, recording: Samples) -> bool:
+    """Whether a sound is heard from its beginning to its end, in order.
+
+    Quarters of a second are looked for, of which some may be missing: on a busy machine Asterisk leaves gaps.
+    """
+    pieces = [wanted[at : at + _PIECE] for at in range(0, max(1, len(wanted) - _PIECE), _PIECE)]
+    voiced = [piece for piece in pieces if np.sqrt(np.mean(piece**2)) > _VOICE]
+    found = [place for piece in voiced if (place := find(piece, recording)).likeness > _ALIKE]
+    places = [place.at for place in found]
+    return len(found) >= _ENOUGH * len(voiced) > 0 and places == sorted(places)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from router.speech.catalogue import sentences_of_text
 from router.speech.profile import SpokenProfile
 from tests.integration.conftest import Callers
 from tests.integration.hearing import find
-from tests.integration.spoken import Told, catalogue, heard_as, profile, spoken, telling, told
+from tests.integration.spoken import Told, catalogue, heard_as, is_heard, profile, spoken, telling, told
 from tests.integration.witness import Witness
 
-ALIKE = 0.95
+ALIKE, BEGINNING = 0.95, RATE_HZ // 4
 STANDARD = SpokenProfile("standard")
 HOSTILE = "x)):System(touch /tmp/er), yes."
 RAN = Path("/tmp/er")  # noqa: S108 - the very file that must not appear
@@ -77,14 +77,6 @@ class Heard:
         await self._callers.call("13900000001", number, media_port=port, hold_ms=15_000, keys=keys)
 
 
-def is_heard(ulaw: bytes, recording: Samples) -> bool:
-    """Whether it was heard from its beginning to its end, once."""
-    wanted = heard_as(ulaw)
-    first, last = find(wanted[:RATE_HZ], recording), find(wanted[-RATE_HZ:], recording)
-    length = last.at + RATE_HZ - first.at
-    return min(first.likeness, last.likeness) > ALIKE and abs(length - len(wanted)) < 0.02 * RATE_HZ
-
-
 def file_of(told_: Told) -> bytes:
     return Path(f"{told_.say}.ulaw").read_bytes()
 
@@ -105,12 +97,12 @@ async def test_what_is_known_only_now_is_said_in_the_caller_s_language_and_at_th
 
     assert said["7001"][0].said == "yes"
     assert file_of(said["7001"][0]) == spoken(balance, "en", STANDARD)
-    assert is_heard(file_of(said["7001"][0]), said["7001"][1])
+    assert is_heard(heard_as(file_of(said["7001"][0])), said["7001"][1])
 
     assert said["7002"][0].said == "pressed", "a key is heard while it is played with Background"
     slow = spoken(digits, "zh", profile("slow"))
     assert file_of(said["7002"][0]) == slow
-    assert find(heard_as(slow)[: RATE_HZ // 4], said["7002"][1]).likeness > ALIKE
+    assert find(heard_as(slow)[:BEGINNING], said["7002"][1]).likeness > ALIKE
 
     assert said["7003"][0].said == "yes"
     assert file_of(said["7003"][0]) == spoken(text, "en", STANDARD)
@@ -147,5 +139,5 @@ async def _place_and_wait(centre: Centre, callers: Callers, heard: Heard) -> Non
     assert says(before["7010"][0], "place-next"), "they have a priority, and no wait is known yet"
     assert says(after["7011"][0], "place-and-wait", position=str(waiting + 1), wait="30"), "behind: a low priority"
     assert says(after["7014"][0], "wait-for-person", waiting=str(waiting), wait="30")
-    assert is_heard(file_of(after["7011"][0]), after["7011"][1])
+    assert is_heard(heard_as(file_of(after["7011"][0])), after["7011"][1])
     assert {told_.said for told_, _ in [*before.values(), *after.values()]} == {"yes"}
