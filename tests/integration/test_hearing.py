@@ -42,6 +42,9 @@ async def test_an_older_caller_hears_the_greeting_slowed_at_its_pitch(centre_of:
         assert likeness > ALIKE
         assert heard_part(normal, recording)[1] < 0.8, "the prompt at normal speed is not heard"
         assert len(heard) == pytest.approx(len(slow), abs=0.02 * RATE_HZ), "nothing was cut or lost on the way"
+        assert abs(heard[:RATE_HZ] - slow[:RATE_HZ]).max() == 0, (
+            "Asterisk sends the bytes of the file, without transcoding"
+        )
         speech_s = len(normal) / RATE_HZ - PAUSE_S
         assert len(heard) / RATE_HZ - PAUSE_S - MORE_PAUSE_S == pytest.approx(speech_s / RATE, rel=0.05)
         assert pitch_hz(heard) == pytest.approx(pitch_hz(normal), rel=0.03)
