@@ -1,8 +1,8 @@
 """The file formats that prompts are kept in, each the one that some call is played from without transcoding.
 
 Asterisk takes, of a sound's files, the one that is cheapest to bring to the call's codec: a caller whose phone
-speaks µ-law hears `x.ulaw` byte by byte. µ-law and A-law are ITU-T G.711's, written as its two tables; the raw
-formats have no header, so that their suffix alone says what they are.
+speaks µ-law hears `x.ulaw` byte by byte, one in wideband `x.g722`. µ-law and A-law are ITU-T G.711's, written as its
+two tables; the raw formats have no header, so that their suffix alone says what they are.
 
 Everything is made at the highest sample rate that is wanted and brought down once (`highest_rate_hz`).
 """
@@ -21,11 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from router.errors import SpeechError
+from router.speech.programs import find_program, run
 
 SAMPLE_BYTES: Final = 2
 NARROW_HZ: Final = 8000
 WIDE_HZ: Final = 16000
 DEFAULT_FORMATS: Final = ("ulaw", "alaw")
+_FFMPEG: Final = "ffmpeg"
+_FOR_G722: Final = "makes the format g722"
 
 # G.711: a magnitude lies in one of eight segments, each twice as long as the one below, of sixteen steps each.
 _SEGMENTS, _STEPS = 8, 16
@@ -42,11 +45,13 @@ class Format:
         suffix: Of its files, with the dot.
         rate_hz: Its sample rate.
         encode: Turns mono 16-bit samples of that rate into a file's content.
+        program: What has to be installed for it; empty for nothing.
     """
 
     suffix: str
     rate_hz: int
     encode: Callable[[bytes], bytes]
+    program: str = ""
 
 
 def wav_of(samples: bytes, rate_hz: int = NARROW_HZ) -> bytes:
@@ -80,6 +85,16 @@ def samples_of_alaw(encoded: bytes) -> bytes:
     return _alaw_values()[np.frombuffer(encoded, np.uint8)].tobytes()
 
 
+def g722_of(samples: bytes) -> bytes:
+    """Samples of 16 kHz as G.722, four bits each.
+
+    Raises:
+        SpeechError: ffmpeg is not installed, or failed.
+    """
+    raw = ("-f", "s16le", "-ar", str(WIDE_HZ), "-ac", "1", "-i", "pipe:0")
+    return run(find_program(_FFMPEG, purpose=_FOR_G722), ["-v", "error", *raw, "-f", "g722", "pipe:1"], stdin=samples)
+
+
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
     {
         "ulaw": Format(".ulaw", NARROW_HZ, ulaw_of),
@@ -88,6 +103,7 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
         "wav16": Format(".wav16", WIDE_HZ, functools.partial(wav_of, rate_hz=WIDE_HZ)),
         "sln": Format(".sln", NARROW_HZ, bytes),
         "sln16": Format(".sln16", WIDE_HZ, bytes),
+        "g722": Format(".g722", WIDE_HZ, g722_of, _FFMPEG),
     }
 )
 
@@ -96,14 +112,17 @@ def formats_named(names: Iterable[str]) -> tuple[Format, ...]:
     """The formats of these names, each once.
 
     Raises:
-        SpeechError: there is no such format, or none is named.
+        SpeechError: there is no such format, none is named, or what makes one is not installed.
     """
     chosen = tuple(dict.fromkeys(names))
     unknown = [name for name in chosen if name not in FORMATS]
     if unknown or not chosen:
         what = f"{unknown[0]!r} is not a sound format that can be made" if unknown else "no sound format is named"
         raise SpeechError(f"{what}: choose among {', '.join(FORMATS)}")
-    return tuple(FORMATS[name] for name in chosen)
+    formats = tuple(FORMATS[name] for name in chosen)
+    if any(format_.program for format_ in formats):
+        find_program(_FFMPEG, purpose=_FOR_G722)
+    return formats
 
 
 def highest_rate_hz(formats: Iterable[Format]) -> int:

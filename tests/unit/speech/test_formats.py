@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import subprocess
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,3 +94,19 @@ def test_formats_are_worked_on_at_the_highest_rate_of_all() -> None:
 def test_formats_that_cannot_be_made_are_refused(names: list[str], message: str) -> None:
     with pytest.raises(SpeechError, match=f"{message}.*: choose among ulaw, alaw, wav"):
         formats_named(names)
+
+
+def test_g722_is_made_by_ffmpeg_from_sixteen_kilohertz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = tmp_path / "ffmpeg"
+    wanted = "-v error -f s16le -ar 16000 -ac 1 -i pipe:0 -f g722 pipe:1"
+    stand_in.write_text(f'#!/bin/sh\n[ "$*" = "{wanted}" ] && exec /usr/bin/wc -c\n')
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (g722,) = formats_named(["g722"])
+    assert (g722.rate_hz, int(g722.encode(bytes(3200)))) == (16000, 3200)
+
+
+def test_g722_is_refused_at_once_where_ffmpeg_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SpeechError, match="ffmpeg, which makes the format g722, is not installed: install the package"):
+        formats_named(["ulaw", "g722"])
