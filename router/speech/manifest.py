@@ -100,8 +100,10 @@ def _as_found(path: Path, made: Made) -> Made | None:
     if made.link:
         return made if path.is_symlink() and str(path.readlink()) == made.link else None
     try:
-        content = path.read_bytes()
+        content = path.read_bytes() if path.is_file() else None
     except OSError:
+        content = None
+    if content is None:
         return None
     if not content:
         return made.model_copy(update={"sha256": ""})

@@ -218,6 +218,8 @@ class Planner:
         if source not in self._digests:
             if source.suffix not in {*STUDIO_INPUT, *self._sox.readable()}:
                 raise SpeechError(f"{source} is in no format that can be read here: give it as WAV")
+            if source.exists() and not source.is_file():
+                raise SpeechError(f"{source} is no ordinary file: give a recording")
             try:
                 self._digests[source] = digest(source.read_bytes())
             except OSError as error:

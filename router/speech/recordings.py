@@ -61,6 +61,8 @@ def find_recordings(
             path = Path(folder, name)
             if path.suffix not in SOUND_SUFFIXES or name.startswith(".") or path in without:
                 continue
+            if not path.is_file():  # a pipe would keep whoever reads it waiting
+                continue
             sound = path.relative_to(directory).with_suffix("").as_posix()
             if path.suffix not in preference:
                 others.add(sound)

@@ -354,6 +354,10 @@ def test_a_studio_recording_is_converted_for_the_base_and_stretched_for_the_prof
     assert [failure.path for failure in report.failed] == ["en/elder/hello", "en_unhurried/elder/hello"]
     assert "let this user read it" in report.failed[0].reason
     assert report.removed == ()
+    os.mkfifo(studio)
+    assert "is no ordinary file" in build_all(sounds, hello).failed[0].reason
+    shouted = Prompt("hello", "first", {"en": ("Hello.",)}, recording={"en": studio.with_suffix(".mp3")})
+    assert "is in no format that can be read here" in build_all(sounds, shouted).failed[0].reason
 
 
 def test_every_language_installed_is_slowed_under_all_its_names(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def test_a_file_that_was_replaced_or_removed_is_no_longer_ours(tmp_path: Path) -
         {name: Made(language="en", key="k", sha256=digest(b"sound")) for name in ("en/a.wav", "en/gone.wav")},
     )
     write(tmp_path, "en/a.wav", b"somebody's own recording")
+    os.mkfifo(tmp_path / "en/gone.wav")
     assert load_manifest(tmp_path) == {}
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,13 @@ def test_files_to_pass_over_are_passed_over(tmp_path: Path) -> None:
     touch(tmp_path, "a.wav", "a.gsm")
     found = find_recordings(tmp_path, without={tmp_path / "a.wav"})
     assert found.sources == {"a": tmp_path / "a.gsm"}
+
+
+def test_what_is_no_ordinary_file_is_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "waiting.wav")
+    (tmp_path / "lost.wav").symlink_to("nowhere")
+    (tmp_path / "folder.wav").mkdir()
+    assert find_recordings(tmp_path).sources == {}
 
 
 def test_links_to_other_directories_are_not_followed(tmp_path: Path) -> None:
