@@ -47,6 +47,9 @@ REST_S: Final = 5.0
 ENOUGH_TIME: Final = 0.5
 """An answer that had less than this part of its time, because it waited for its turn, says nothing of the engine."""
 
+MOST_VOICES: Final = 256
+"""Voices of which it is remembered that they failed."""
+
 COMPLAIN_EVERY_S: Final = 10.0
 SERVED_FORMAT: Final = "wav"
 """What an Asterisk on another machine is offered: it transcodes it, and knows it by its ending."""
@@ -251,6 +254,8 @@ class Speaker:
 
     def _breaker(self, identity: str) -> Breaker:
         if identity not in self._breakers:
+            if len(self._breakers) >= MOST_VOICES:
+                self._breakers.pop(next(iter(self._breakers)))
             self._breakers[identity] = Breaker(failures_to_open=FAILURES_TO_REST, open_s=REST_S, clock=self._clock)
         return self._breakers[identity]
 
