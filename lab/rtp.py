@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from lab.ports import free_udp_port
 
 RATE_HZ = 8000
+_LONGEST_GAP_S = 10  # what is longer is another stream
 Samples = npt.NDArray[np.float64]
 
 
@@ -22,6 +24,18 @@ def _ulaw_table() -> npt.NDArray[np.float64]:
 
 
 _ULAW = _ulaw_table()
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What was heard; and where no packets came, from sample to sample, which is silence there.
+
+    Asterisk sends none between two applications. Within a sound there should be none: a machine that is too busy to
+    send in time leaves a hole, and tells so by the next packet's timestamp.
+    """
+
+    samples: Samples
+    holes: tuple[tuple[int, int], ...]
 
 
 class Recorder(asyncio.DatagramProtocol):
@@ -49,14 +63,22 @@ class Recorder(asyncio.DatagramProtocol):
 
     def samples(self) -> Samples:
         """All that was heard, -1 to 1 at 8 kHz, gaps as silence. Each change of stream starts where it came."""
+        return self.recording().samples
+
+    def recording(self) -> Recording:
+        """The same, and where nothing came."""
         if not self._packets:
-            return np.zeros(0)
+            return Recording(np.zeros(0), ())
         pieces: list[Samples] = []
-        position = next(iter(self._packets))
+        holes: list[tuple[int, int]] = []
+        position, length = next(iter(self._packets)), 0
         for timestamp, payload in self._packets.items():
             gap = timestamp - position
-            if 0 < gap < 10 * RATE_HZ:
+            if 0 < gap < _LONGEST_GAP_S * RATE_HZ:
                 pieces.append(np.zeros(gap))
+                holes.append((length, length + gap))
+                length += gap
             pieces.append(_ULAW[np.frombuffer(payload, np.uint8)])
             position = timestamp + len(payload)
-        return np.concatenate(pieces)
+            length += len(payload)
+        return Recording(np.concatenate(pieces), tuple(holes))
