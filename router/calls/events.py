@@ -23,7 +23,11 @@ WANTED_EVENTS: Final = frozenset(
 """Names of the events that are read here; `dialplans/elder-router-manager.conf` lets just these through."""
 
 LONGEST_TEXT: Final = 600
-"""Characters of a text to be said: a minute of speech. Asterisk's own buffer ends at 4096 encoded bytes."""
+"""Characters of a text to be said: a minute of speech."""
+
+_CUT_FROM = 4087
+"""Encoded bytes of a text that may have been more: Asterisk (22.10.1) keeps 4095, and cuts where a character fits,
+which has 12 at most. That is 454 Chinese characters."""
 
 _LONGEST = 512
 """Characters of one value that are kept; a number has at most 15 digits, a channel's name 80 characters."""
@@ -218,7 +222,7 @@ def _speech(event: Event, uniqueid: str) -> SpeechRequested:
         language=_last(event, "SpeechLanguage"),
         prompt=decoded(_last(event, "Prompt")),
         values=decoded(_last(event, "Values")),
-        text=unquote(one(event, "Text"))[: LONGEST_TEXT + 1],  # one more shows that it was longer
+        text=_text(one(event, "Text")),
         place=decoded(_last(event, "Place")),
         priority=_last(event, "Priority"),
         about=_last(event, "About"),
@@ -248,6 +252,12 @@ _READERS: Final[Mapping[str, Callable[[Event, str], CallEvent]]] = {
     "SpeechChoice": _choice,
 }
 """The dialplan's own events, by name."""
+
+
+def _text(encoded: str) -> str:
+    """A text, a character longer than the longest if it was longer; U+FFFD at its end if Asterisk has cut it."""
+    cut = "\ufffd" if len(encoded) >= _CUT_FROM else ""
+    return (unquote(encoded) + cut)[: LONGEST_TEXT + 1]
 
 
 def decoded(value: str) -> str:

@@ -95,6 +95,21 @@ def test_every_header_of_an_event_is_read_from_the_name_the_dialplan_gives_it() 
     )
 
 
+@pytest.mark.parametrize(("character", "most"), [("a", 600), ("您", 454), ("😀", 340)])
+def test_a_text_to_be_said_that_asterisk_has_cut_shows_it(character: str, most: int) -> None:
+    def read(text: str) -> str:
+        encoded, width = quote(text, safe=""), len(quote(character, safe=""))
+        event = user_event("SpeechRequest")
+        event.keys["Text"] = encoded[: 4095 // width * width]
+        happened = read_event(event, TOKEN)
+        assert isinstance(happened, SpeechRequested)
+        return happened.text
+
+    assert read(character * most) == character * most
+    longer = read(character * (most + 20))
+    assert longer.endswith("\ufffd") or len(longer) > 600
+
+
 def test_the_manager_configuration_lets_every_event_through_that_is_wanted_and_no_other() -> None:
     text = (ROOT / "dialplans" / "elder-router-manager.conf").read_text()
     let_through = re.findall(r"^eventfilter\(action\(include\),name\((\w+)\)\)", text, re.MULTILINE)
