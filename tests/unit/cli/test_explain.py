@@ -217,7 +217,7 @@ def test_every_fact_that_a_rule_asks_for_can_be_supposed_and_is_shown(tmp_path: 
 
 
 def test_the_callers_own_choice_of_speech_is_told_with_what_the_rule_says(rules: Path) -> None:
-    rules.write_text(rules.read_text().replace("speech:\n", "speech:\n  slow: {rate: 0.7}\n"))
+    rules.write_text(rules.read_text().replace("speech: {", "speech: {slow: {rate: 0.7}, "))
     here = ("--caller", "+8613912345678", "--called", "95519", "--band", "senior")
     shown = lines(run(rules, *here, "--choice", "slower:slow"))
     assert "choice remembered slower (slow)" in shown
