@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -196,6 +197,11 @@ async def test_keys_of_waiting_callers_cost_nobody_their_place_with_or_without_a
         assert await witness.waiting("agents") == waiting
         await _press(witness, (waiting[1], "0"), (waiting[2], "9"))
         assert await witness.waiting("agents") == waiting
+        # A router that hangs is waited for 1 s.
+        centre.router.child.send(signal.SIGSTOP)
+        await _press(witness, (waiting[2], "8"))
+        centre.router.child.send(signal.SIGCONT)
+        assert await witness.waiting("agents") == waiting
         await _pause(witness, "agent1", "false")
         connected = await witness.wait_for("AgentConnect", 3)
         assert [seen.uniqueid for seen in connected] == waiting
@@ -204,7 +210,7 @@ async def test_keys_of_waiting_callers_cost_nobody_their_place_with_or_without_a
         for seen in connected:
             wait_s = outcomes[seen.uniqueid]["wait_s"]
             assert abs(wait_s - (seen.at - joined[seen.uniqueid])) < 1, "counts from the first joining"
-        assert [outcomes[uniqueid]["keys"] for uniqueid in waiting] == [["slower"], ["person"], ["repeat"]]
+        assert [outcomes[uniqueid]["keys"] for uniqueid in waiting] == [["slower"], ["person"], ["repeat", "normal"]]
         # Without a router the keys do no harm.
         await _pause(witness, "agent1", "true")
         await centre.router.stop()
