@@ -87,7 +87,7 @@ calls = st.fixed_dictionaries(
         "band": st.sampled_from([*BANDS, "unknown"]),
         "called": st.sampled_from([pattern.rstrip("*") for pattern in CALLED] + ["3", "123"]),
         "language": st.sampled_from([*LANGUAGES, "zh_CN", "fr"]),
-        "choice": st.sampled_from(["slower", "normal", "person", "none"]),
+        "choice": st.sampled_from(["slower", "normal:standard", "person", "slower:slow+person", "none"]),
         "earlier_calls": st.lists(st.sampled_from(["30s", "1m", "5m", "10m", "2h"]), max_size=4),
         "rollout": st.sampled_from(["0%", "4.99%", "5%", "12%", "99.99%"]),
         "queue": st.fixed_dictionaries(
