@@ -7,7 +7,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/elder-router
 READY := $(VENV)/.ready
 LAB := $(BIN)/python -m lab
 
-.PHONY: help setup system prompts demo run test lint types fuzz bench check lock schema readme clean
+.PHONY: help setup system prompts demo run test lint types fuzz bench check lock schema readme speech-report clean
 
 help:
 	@echo 'make demo    start a real call centre on this machine, place real calls, show where they went'
@@ -17,6 +17,7 @@ help:
 	@echo 'make check   what CI runs: lint, types, tests'
 	@echo 'make bench   measure; rewrites docs/benchmarks.md, or with SECTION=rules only that part of it'
 	@echo 'make schema  what is generated from the models: the JSON Schemas, docs/rules.md'
+	@echo 'make speech-report  measure what callers hear on real calls; rewrites docs/speech.md, fails out of bounds'
 	@echo 'make readme  walk through the README once more, and put there what the commands print'
 	@echo 'make fuzz    the property tests, for longer'
 	@echo 'make lock    lock the newest versions of all Python packages'
@@ -72,6 +73,9 @@ schema: $(READY)
 
 readme: $(READY)
 	@$(LAB) walk
+
+speech-report: prompts
+	@$(LAB) speech-report
 
 # Needs uv. Index addresses stay out of the locks.
 lock:

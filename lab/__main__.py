@@ -1,4 +1,4 @@
-"""`python -m lab demo`, `run`, `prompts`, `schema` or `walk`: what the Makefile calls."""
+"""`python -m lab demo`, `run`, `prompts`, `schema`, `walk` or `speech-report`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from lab.processes import LabError
 
 def main() -> int:
     """Run the part that the first argument names."""
-    from lab import demo, generated, live, prompts, walk  # noqa: PLC0415 - a broken part must not keep the others from running
+    from lab import demo, generated, live, prompts, speech_report, walk  # noqa: PLC0415 - a broken part must not keep the others from running
 
-    parts = {"demo": demo.main, "run": live.main, "prompts": prompts.main, "schema": generated.main, "walk": walk.main}
+    parts = {
+        "demo": demo.main,
+        "run": live.main,
+        "prompts": prompts.main,
+        "schema": generated.main,
+        "walk": walk.main,
+        "speech-report": speech_report.main,
+    }
     word = sys.argv[1] if len(sys.argv) > 1 else ""
     if word not in parts:
-        print("usage: python -m lab demo|run|prompts|schema|walk", file=sys.stderr)
+        print(f"usage: python -m lab {'|'.join(parts)}", file=sys.stderr)
         return 2
     try:
         return asyncio.run(parts[word]())

@@ -198,10 +198,10 @@ def dialplan_for(things: Sequence[Thing]) -> str:
     There, `r` takes the place of music, which would fill the silence between the announcements: on a call that is
     answered, and without tones of a country, nothing is heard of it.
     """
-    lines = ["", "[measured]", "exten => s,1,Answer()", f" same => n,Wait({APART_S:g})"]
-    for thing in things:
-        if thing.plays:
-            lines += [f" same => n,{thing.plays}", f" same => n,Wait({APART_S:g})"]
+    wait = f" same => n,Wait({APART_S:g})"
+    lines = ["", "[measured]", "exten => s,1,Answer()", " same => n,Wait(0.5)"]
+    for number, thing in enumerate(things):
+        lines += [wait] * (number > 0) + [f" same => n,{thing.plays}"] * bool(thing.plays)
     if any(not thing.plays for thing in things):
         lines.append(f" same => n,Queue(announcing-${{ELDER_CALLED}},r,,,{2 * _QUEUE_AFTER_S})")
     return "\n".join([*lines, " same => n,Hangup()", ""])

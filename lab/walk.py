@@ -153,7 +153,7 @@ def _command(words: str) -> list[str]:
 
 async def _shown(folder: Path, words: str) -> str:
     command = _command(words.replace(LOG, str(folder / "log")))
-    out, status = await asyncio.to_thread(_on_a_terminal, command, folder)
+    out, status = await asyncio.to_thread(on_a_terminal, command, folder)
     out = out.replace(f"{folder}/log/", f"{LOG}/").replace(f"{folder}/", f"{CONFIG}/")
     if words.startswith("rules"):
         out = _TIME.sub(_FIXED_TIME, out)
@@ -163,10 +163,10 @@ async def _shown(folder: Path, words: str) -> str:
     return "".join(f"    {line}".rstrip() + "\n" for line in lines)
 
 
-def _on_a_terminal(command: list[str], folder: Path) -> tuple[str, int]:
-    """What a command prints on a terminal of 110 columns that can do nothing but print, and its exit status."""
+def on_a_terminal(command: list[str], folder: Path, columns: int = 110) -> tuple[str, int]:
+    """What a command prints on a terminal that can do nothing but print, and its exit status."""
     ours, its = pty.openpty()
-    environment = os.environ | {"COLUMNS": "110", "LINES": "50", "TERM": "dumb"}
+    environment = os.environ | {"COLUMNS": str(columns), "LINES": "50", "TERM": "dumb"}
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=its, stderr=its
     ) as process:
