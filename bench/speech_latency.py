@@ -77,7 +77,15 @@ async def measure_speech(directory: Path, plan: Plan, console: Console) -> list[
     residents = population()
     callers = write_csv(residents, directory / "callers.csv")
     rules.write_text(RULES)
-    async with Centre(directory / "centre", rules=rules, callers=callers, extra_dialplan=DIALPLAN) as centre:
+    centre = Centre(
+        directory / "centre",
+        rules=rules,
+        callers=callers,
+        extra_dialplan=DIALPLAN,
+        # With the deadline as it is shipped: the lab's is longer.
+        speech={"during_calls": f"{{folder: {directory / 'centre' / 'asterisk' / 'spoken'}}}"},
+    )
+    async with centre:
         bench = _Bench(centre, itertools.cycle(residents), directory, plan.speech_s)
         console.print("[bold]==>[/] speech during calls: saying everything once")
         await bench.warm_up()

@@ -36,9 +36,9 @@ from router.speech.sound import RECIPE, Sox
 from router.speech.speaking import join, speak_sentence
 from router.speech.spoken import NAME_CHARACTERS, SpokenFiles
 
-MOST_WAITING: Final = 16
-"""Answers that wait for their turn. espeak-ng says two sentences in 0.1 s or so, so that more than these would not be
-said before the dialplan goes on by itself."""
+MOST_WAITING: Final = 8
+"""Answers that wait for their turn. espeak-ng takes 0.25 s for a new one on a small machine, two at once, so that the
+last of these is heard after a second or so; more would keep callers waiting for what then comes too late."""
 
 FAILURES_TO_REST: Final = 3
 REST_S: Final = 5.0

@@ -169,7 +169,7 @@ async def test_the_same_thing_asked_for_at_once_is_spoken_once(rig: Rig) -> None
 async def test_no_more_are_spoken_side_by_side_than_may_be(tmp_path: Path, sox: Sox) -> None:
     rig = Rig(tmp_path, sox, at_once=2, deadline_s=10)
     rig.engine.open.clear()
-    saying = [asyncio.create_task(rig.say(f"{n}.")) for n in range(12)]
+    saying = [asyncio.create_task(rig.say(f"{n}.")) for n in range(8)]
     for _ in range(2):
         assert await asyncio.to_thread(rig.engine.begun.acquire, timeout=5)
     rig.engine.open.set()
