@@ -22,6 +22,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,8 @@ GRACE_S: Final = 60.0
 
 MARK_EVERY_S: Final = 3600.0
 """How often the file itself is told that it was played, for the next start of the router."""
+
+_AT_A_TIME: Final = 20
 
 _OURS: Final = re.compile(r"([0-9a-f]{64})\.([A-Za-z0-9]{1,8})")
 _HALF_WRITTEN: Final = re.compile(r"\.[0-9a-f]{64}\.[A-Za-z0-9]{1,8}\.elder-tmp")
@@ -175,11 +178,16 @@ class SpokenFiles:
             self._note(name, size, self._clock())
 
     def expire(self) -> None:
-        """Delete what was not played for too long."""
+        """Delete what was not played for too long; a few at a time, as nobody finds anything meanwhile."""
+        while self._expire_some(self._clock() - max(self._keep_s, GRACE_S)):
+            pass
+
+    def _expire_some(self, oldest: float) -> bool:
         with self._lock:
-            oldest = self._clock() - max(self._keep_s, GRACE_S)
-            while self._kept and (name := next(iter(self._kept))) and self._kept[name].played_at < oldest:
+            expired = [name for name in islice(self._kept, _AT_A_TIME) if self._kept[name].played_at < oldest]
+            for name in expired:
                 self._delete(name)
+            return bool(expired)
 
     def _path(self, name: str, suffix: str) -> Path:
         return self.folder / f"{name}.{suffix}"

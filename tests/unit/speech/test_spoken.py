@@ -100,15 +100,16 @@ def test_never_more_is_kept_than_may_be(steps: list[tuple[int, int, float]]) -> 
 
 
 def test_what_was_not_played_for_long_is_deleted(tmp_path: Path, clock: Clock) -> None:
-    files = files_in(tmp_path, clock)
-    write(files, 1)
-    write(files, 2)
+    files = files_in(tmp_path, clock, most_bytes=100_000)
+    for n in range(100):
+        write(files, n)
     clock.now += DAY_S - 1
     assert files.find(name(1))
     clock.now += 2
     files.expire()
     assert files.find(name(1))
     assert not files.find(name(2))
+    assert files.kept_bytes == 100
     assert len(list(tmp_path.iterdir())) == 2
 
 
