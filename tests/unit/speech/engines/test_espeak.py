@@ -41,6 +41,13 @@ def test_control_characters_command_nothing(engine: EspeakNg) -> None:
     assert heard_s(engine, "\x01450S Please stay on the line while we find someone.") > 0.9 * usual_s
 
 
+def test_phonemes_in_a_text_are_spoken_not_obeyed(engine: EspeakNg) -> None:
+    # To espeak-ng, [[wVn h'VndrId]] is not these letters but the words "one hundred".
+    obeyed = trimmed(Sox().samples(engine.synthesise(["one hundred"], "en", 1.0)))
+    assert heard_s(engine, "[[wVn h'VndrId]]") > 1.5 * seconds(obeyed)
+    assert heard_s(engine, "[\x00[wVn h'VndrId]]") > 1.5 * seconds(obeyed)
+
+
 def test_a_slower_rate_takes_longer(engine: EspeakNg) -> None:
     sentence = "Please stay on the line."
     assert heard_s(engine, sentence, rate=0.7) > 1.3 * heard_s(engine, sentence)

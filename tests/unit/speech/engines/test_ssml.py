@@ -44,6 +44,10 @@ def test_what_looks_like_markup_is_spoken(text: str) -> None:
     assert "".join(root.itertext()) == "".join(c if c.isprintable() else " " for c in text)
 
 
+def test_phonemes_in_a_text_are_no_phonemes() -> None:
+    assert "[ [ [a]]]" in ssml_of(["[[[a]]]"], 1.0, 0.0)
+
+
 @given(st.lists(st.text(), min_size=1, max_size=4), st.floats(0.3, 3.5), st.floats(0, 10))
 def test_whatever_the_text_it_is_xml_with_that_text(phrases: list[str], rate: float, pause_s: float) -> None:
     written = ssml_of(phrases, rate, pause_s)
