@@ -5,7 +5,8 @@ no file name from outside becomes an argument: espeak-ng would read `-w/etc/x` a
 file name that begins with `|` as a command.
 
 Each runs in a process group of its own. One that takes too long, or writes more than sound ever is, is killed
-with all that it started.
+with all that it started. Of the environment each gets what programs need to run, and not the secrets that the
+settings may have put there (`secret_env`, `key_env`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 _LONGEST_COMPLAINT_CHARACTERS: Final = 200
 _KEPT_OF_STDERR_BYTES: Final = 8192
 _CHUNK_BYTES: Final = 65_536
+
+# Where programs, their libraries and data are, and in which language they complain.
+_ENVIRONMENT: Final = frozenset(
+    {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "ESPEAK_DATA_PATH"}
+)
 
 _ends_at: ContextVar[float] = ContextVar("ends_at", default=float("inf"))
 _niceness: ContextVar[int] = ContextVar("niceness", default=0)
@@ -128,6 +134,7 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            env=_environment(),
         )
     except (OSError, ValueError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
@@ -154,6 +161,10 @@ def run(
         how = _complaint(bytes(talk.stderr)) or _ended_with(process.returncode)
         raise SpeechError(f"{program.name} failed: {how}")
     return bytes(talk.stdout)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name in _ENVIRONMENT or name.startswith("LC_")}
 
 
 class _TooLongError(Exception):

@@ -100,3 +100,12 @@ def test_a_deadline_is_of_this_thread_and_of_those_that_copy_its_context() -> No
 def test_a_program_with_a_name_that_no_program_can_have_is_told() -> None:
     with pytest.raises(SpeechError, match="could not be started: embedded null byte"):
         run(PYTHON, ["a\0b"])
+
+
+def test_a_program_is_told_where_things_are_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPEECH_KEY", "sk-very-secret")
+    monkeypatch.setenv("LC_MESSAGES", "C")
+    seen = run(PYTHON, ["-c", "import os; print(*os.environ.items(), sep='\\n')"]).decode()
+    assert "sk-very-secret" not in seen
+    assert "('PATH', " in seen
+    assert "('LC_MESSAGES', 'C')" in seen
