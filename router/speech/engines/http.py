@@ -167,7 +167,11 @@ class SpeechServer:
             raise SpeechError(f"it gave no sound but said: {said_in(answer.content, self._voice.key)}")
         if self._voice.format == "pcm":
             return wav_of_raw(answer.content, self._voice.raw_rate_hz)
-        return checked_wav(answer.content)
+        content = answer.content
+        if self._voice.key and not content.startswith(b"RIFF"):
+            # It will be shown as no WAV, and may repeat the key like any complaint.
+            content = content.replace(self._voice.key.encode(), b"<secret>")
+        return checked_wav(content)
 
 
 def _read(response: BaseHTTPResponse) -> _Answer:

@@ -192,6 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
             "html as wav": lambda _: self._answer(200, HTML, "audio/wav"),
             "html as pcm": lambda _: self._answer(200, HTML, "text/html"),
             "json": lambda _: self._answer(200, b'{"detail": "busy"}', "application/json"),
+            "key as wav": lambda _: self._answer(200, f"Wrong key: {state.key}".encode(), "audio/wav"),
             "empty": lambda _: self._answer(200, b"", "audio/wav"),
             "half": lambda body: self._answer(200, sound(body)[:4001], "audio/wav"),
             "cut": lambda body: self._cut(sound(body)),
