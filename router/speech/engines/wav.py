@@ -25,7 +25,7 @@ _SHOWN_BYTES: Final = 60
 
 
 def checked_wav(sound: bytes) -> bytes:
-    """Give back a WAV that is one, and whole.
+    """Give back a WAV that is one, and whole, without what may stand behind its samples.
 
     Raises:
         SpeechError: it is something else, has no samples, or ends before the length that it tells.
@@ -45,7 +45,7 @@ def checked_wav(sound: bytes) -> bytes:
             if not has_format:
                 raise SpeechError("its WAV does not say what its samples are")
             _check_length(size, len(sound) - at)
-            return sound
+            return sound[: at + size] if _are_chunks(sound, at + size + size % 2) else sound
         at += size + size % 2
     raise SpeechError("its WAV has no samples: it was cut off")
 
@@ -86,6 +86,18 @@ def _check_length(told: int, there: int) -> None:
         raise SpeechError("its WAV has no samples")
     if 0 < told < _UNKNOWN_LENGTH_FROM and there < told:
         raise SpeechError(f"its WAV was cut off: {there} of {told} bytes are there")
+
+
+def _are_chunks(sound: bytes, at: int) -> bool:
+    """Whether what stands from `at` to the end is titles and the like, which whoever reads on would play as a crack."""
+    has_some = False
+    while at + 8 <= len(sound):
+        name, size = sound[at : at + 4], struct.unpack_from("<I", sound, at + 4)[0]
+        if not (name.isascii() and name.decode().isprintable()):
+            return False
+        at += 8 + size + size % 2
+        has_some = True
+    return has_some and at >= len(sound)
 
 
 def _shown(sound: bytes) -> str:

@@ -32,6 +32,13 @@ def test_other_chunks_are_passed_over() -> None:
     assert checked_wav(WAV[:12] + extra + WAV[12:36] + extra + WAV[36:])
 
 
+@pytest.mark.parametrize(
+    "behind", [chunk(b"LIST", b"INFOabc" * 500), chunk(b"id3 ", b"\x7f" * 9) + chunk(b"cue ", b"")]
+)
+def test_what_stands_behind_the_samples_is_not_played(behind: bytes) -> None:
+    assert checked_wav(WAV + behind) == WAV
+
+
 @pytest.mark.parametrize("at", [1, 11, 12, 20, 35, 36, 43, 44, 45, len(WAV) // 2, len(WAV) - 1])
 def test_a_wav_that_was_cut_off_is_refused_wherever(at: int) -> None:
     with pytest.raises(SpeechError, match=r"cut off|no samples|no WAV"):
