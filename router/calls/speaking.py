@@ -244,7 +244,9 @@ def checked_text(text: str) -> str:
     if len(text) > LONGEST_TEXT:
         raise SpeechError(f"the text has more than {LONGEST_TEXT} characters; say it in two parts")
     if "\ufffd" in text:
-        raise SpeechError("the text was cut on its way, or is no UTF-8; Asterisk carries 454 Chinese characters at most")
+        raise SpeechError(
+            "the text was cut on its way, or is no UTF-8; Asterisk carries 454 Chinese characters at most"
+        )
     return text
 
 

@@ -228,7 +228,7 @@ class Speaker:
         with within(left_s), gently():
             spoken = {sentence: self._spoken(work, sentence) for sentence in work.sentences}
             samples = join(self._sox, work.sentences, spoken, work.profile, rate_hz=self._rate_hz)
-        contents = {format_.suffix[1:]: format_.encode(samples) for format_ in self._formats}
+            contents = {format_.suffix[1:]: format_.encode(samples) for format_ in self._formats}
         try:
             self.files.write(name, contents)
         except (OSError, SpeechError) as error:

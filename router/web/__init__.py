@@ -1,1 +1,4 @@
-"""What monitoring reads over HTTP. It reads only: nothing here changes what the router does."""
+"""What monitoring reads over HTTP, and what an Asterisk on another machine fetches.
+
+It reads only: nothing here changes what the router does.
+"""
