@@ -28,6 +28,7 @@ class Plan:
         stretched_sounds: About so many recorded sounds are stretched with each tool,
         stretched_rates: at each of these rates.
         speech_s: Seconds of one block of calls that have something said.
+        read_texts: So many texts are read by the recogniser; 0 for all.
     """
 
     rates: dict[int, float]
@@ -47,6 +48,7 @@ class Plan:
     stretched_sounds: int
     stretched_rates: tuple[float, ...]
     speech_s: float
+    read_texts: int
 
 
 FULL = Plan(
@@ -66,7 +68,8 @@ FULL = Plan(
     built_one_in=1,
     stretched_sounds=70,
     stretched_rates=(0.85, 0.7, 0.5),
-    speech_s=30.0,
+    speech_s=20.0,
+    read_texts=0,
 )
 QUICK = Plan(
     rates={25: 2.0, 245: 2.0},
@@ -86,4 +89,5 @@ QUICK = Plan(
     stretched_sounds=12,
     stretched_rates=(0.7,),
     speech_s=4.0,
+    read_texts=20,
 )
