@@ -13,6 +13,7 @@ from rich.console import Console
 from bench.added_latency import measure_latency
 from bench.building import measure_building
 from bench.day_replayed import measure_days
+from bench.intelligibility import measure_intelligibility
 from bench.machine import Machine
 from bench.plan import FULL, QUICK, Plan
 from bench.readers import measure_readers
@@ -28,7 +29,7 @@ from lab.processes import LabError
 REPORT = PROJECT / "docs" / "benchmarks.md"
 RECORDED = ("replay", "readers", "memory", "profile")
 """The parts that replay real calls."""
-PARTS = ("latency", "rules", "day", "building", "stretchers", "speech", *RECORDED)
+PARTS = ("latency", "rules", "day", "building", "stretchers", "intelligibility", "speech", *RECORDED)
 
 
 async def measure(plan: Plan, parts: frozenset[str], console: Console) -> Results:
@@ -68,6 +69,8 @@ def _measure_without_calls(results: Results, scratch: Path, parts: frozenset[str
     if "stretchers" in parts:
         console.print("[bold]==>[/] stretching")
         results.stretchers = measure_stretchers(results.plan, console)
+    if "intelligibility" in parts:
+        results.intelligibility = measure_intelligibility(scratch / "intelligibility", results.plan, console)
 
 
 def main() -> int:

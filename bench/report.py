@@ -10,6 +10,8 @@ from bench import sections, speech_latency, speech_sections
 from bench.added_latency import AtRate, quantile
 from bench.building import Built
 from bench.day_replayed import DayReplayed
+from bench.intelligibility import Intelligibility
+from bench.intelligibility_section import intelligibility
 from bench.machine import Machine
 from bench.markdown import TIE, compared, wrapped
 from bench.plan import Plan
@@ -38,6 +40,7 @@ class Results:
     days: list[DayReplayed] = field(default_factory=list)
     building: list[Built] = field(default_factory=list)
     stretchers: Comparison | None = None
+    intelligibility: Intelligibility | None = None
     speech: list[Spoken] = field(default_factory=list)
 
 
@@ -85,10 +88,17 @@ def _sections(results: Results) -> list[str]:
         parts.append(sections.rules(results.rules))
     if results.days:
         parts.append(sections.days(results.days))
+    return parts + _speech_sections(results)
+
+
+def _speech_sections(results: Results) -> list[str]:
+    parts = []
     if results.building:
         parts.append(speech_sections.building(results.building, results.machine.cores))
     if results.stretchers:
         parts.append(speech_sections.stretchers(results.stretchers))
+    if results.intelligibility:
+        parts.append(intelligibility(results.intelligibility))
     if results.speech:
         parts.append(speech_latency.section(results.speech))
     return parts
