@@ -27,7 +27,8 @@ class Call:
     """A call in hand. Times are seconds of the monotonic clock; `uniqueid` and `linkedid` are Asterisk's.
 
     `number` is whose choices are remembered: None for a call without one. `speech` is the name of the profile that the
-    caller is spoken to in, `choice` what they have chosen in this call.
+    caller is spoken to in, `choice` what they have chosen in this call. `is_told_whole` is False for a call that an
+    earlier run took up, until its channel has told what it is spoken to in and what was chosen meanwhile.
     """
 
     node: str
@@ -47,6 +48,7 @@ class Call:
     number: PhoneNumber | None = None
     speech: str = ""
     choice: Chosen = NOTHING
+    is_told_whole: bool = True
 
     def joined(self, queue: str, now: float) -> None:
         """It waits in a queue. The wait counts from the first queue, whatever queues follow.
@@ -100,6 +102,8 @@ class Call:
         parted_at = self.parted_at if self.parted_at is not None else (now if seen else None)
         if self.answered_at is not None and parted_at is not None:
             talk_s = round(max(0.0, parted_at - self.answered_at), 3)
+        # What may have been chosen while nobody listened is not known, which is something else than nothing.
+        is_choice_known = self.choice != NOTHING or (seen and self.is_told_whole)
         return OutcomeRecord(
             time=datetime.now(UTC),
             node=self.node,
@@ -113,8 +117,8 @@ class Call:
             talk_s=talk_s,
             touched_assistant=self.touched_assistant,
             keys=tuple(self.keys),
-            choice=str(self.choice),
-            speech=self.speech,
+            choice=str(self.choice) if is_choice_known else None,
+            speech=self.speech if self.is_told_whole else None,
             fallback=self.fallback,
             hangup_cause=cause,
             duration_s=round(max(0.0, now - self.asked_at), 3) if seen else None,

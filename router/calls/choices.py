@@ -42,6 +42,9 @@ MOST_TURNS: Final = 10_000
 CHOSEN_PREFIX: Final = "ELDER_CHOSEN_"
 """Set last: it is what the dialplan waits for, `elder-choose`. The turn follows."""
 
+PACE_CHOSEN: Final = "ELDER_PACE_CHOSEN"
+"""Keeps the pace with the channel, for the next run of the router to know."""
+
 _CHANGED, _SLOWEST, _USUAL = "changed", "slowest", "usual"
 
 log = structlog.get_logger(__name__)
@@ -106,6 +109,8 @@ class Choices:
         profile = profile_after_key(chosen.pace, before, profiles)
         language = channel_language(chosen.language, profile, names)
         wanted = spoken_variables(profile, profiles, language=language, language_now=chosen.language)
+        now = Chosen(chosen.pace, profile.name)
+        wanted.append((PACE_CHOSEN, str(now)))
         wanted.append((f"{CHOSEN_PREFIX}{chosen.turn}", _answer(chosen.pace, before, profile)))
         self.counts.choices += 1
         if len(self._answering) < MOST_ANSWERING:
@@ -117,7 +122,7 @@ class Choices:
             self._log.error("choice not answered", call=chosen.uniqueid, reason="too many at once")
         if call is not None:
             call.speech = profile.name
-            self._note(call, Chosen(chosen.pace, profile.name))
+            self._note(call, now)
 
     def person(self, call: Call) -> None:
         """A caller pressed the key for a person. Never blocks, never raises."""

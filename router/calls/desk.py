@@ -25,7 +25,7 @@ from asterisk.ami import Event, Response, SimpleAction
 
 from router.ami.messages import one
 from router.callers.number import Caller, NoNumber, NoNumberReason, PhoneNumber, masked, parse_caller
-from router.callers.past import Chosen
+from router.callers.past import NOTHING, Chosen, read_choice
 from router.callers.registry import BandLookup
 from router.callers.stored import Visit
 from router.calls.call import Call
@@ -48,7 +48,7 @@ from router.calls.events import (
     Stepped,
     read_event,
 )
-from router.calls.verdict import channel_language, set_on_channel, variables
+from router.calls.verdict import channel_language, profile_name_spoken, set_on_channel, variables
 from router.errors import AmiError
 from router.journal.hashing import rollout_place
 from router.journal.records import DecisionRecord, OutcomeRecord
@@ -263,6 +263,20 @@ class CallDesk:
         caller = self._caller(request)
         call.number = caller if isinstance(caller, PhoneNumber) else None
 
+    def catch_up(self, call: Call, chosen: Chosen, language: str, *, is_routed: bool) -> None:
+        """Take what a call's channel tells of the time when nobody listened.
+
+        Args:
+            call: The call.
+            chosen: What the caller has chosen in it.
+            language: The channel language, with the suffix of the speech profile.
+            is_routed: Whether a decision was applied to it.
+        """
+        call.choice = chosen.joined(call.choice)
+        call.is_told_whole = True
+        if is_routed or call.choice.pace:
+            call.speech = profile_name_spoken(language, call.speech, self._rules().speech)
+
     def knows(self, uniqueid: str) -> bool:
         """Whether the call is in hand or has its records: from an earlier run, or as a fallback of this one."""
         return uniqueid in self.calls or uniqueid in self._told or uniqueid in self._fell_back
@@ -295,6 +309,7 @@ class CallDesk:
             call.queue, call.fallback = record.queue, record.fallback
             call.speech = record.speech if record.applied else ""
             call.touched_assistant = record.applied and bool(record.context)
+            call.is_told_whole = False
             self.calls.setdefault(record.uniqueid, call)
 
     async def close(self, patience_s: float = ANSWER_WITHIN_S) -> None:
@@ -351,7 +366,7 @@ class CallDesk:
         looked_up_at = self.now()
         handled.lookup_ms = _ms(looked_up_at - asked_at)
         handled.looked_up(lookup, book.bands.names)
-        facts = handled.facts = self._facts(request, handled, lookup, book, looked_up_at)
+        facts = handled.facts = self._facts(call, request, handled, lookup, book, looked_up_at)
         decision = handled.decision = book.decide(facts)
         spoken = decision.language or request.language
         handled.language = channel_language(spoken, decision.speech, frozenset(book.speech))
@@ -379,7 +394,9 @@ class CallDesk:
         handled.applied = True
         call.speech = decision.speech.name
 
-    def _facts(self, request: Request, handled: Handled, lookup: BandLookup, book: RuleBook, now: float) -> Facts:
+    def _facts(
+        self, call: Call, request: Request, handled: Handled, lookup: BandLookup, book: RuleBook, now: float
+    ) -> Facts:
         caller = handled.caller
         at = datetime.now(ZoneInfo(book.timezone))
         return Facts(
@@ -390,7 +407,7 @@ class CallDesk:
             at=at.replace(microsecond=at.microsecond // 1000 * 1000),  # as exact as the record tells it
             queues=self._queues if now - self._queues_at < QUEUES_STALE_S else NO_QUEUES,
             earlier_calls_s=lookup.earlier_calls_s,
-            choice=lookup.choice,
+            choice=_chosen(call, lookup),
             rollout=rollout_place(self.settings.caller_key(caller)) if isinstance(caller, PhoneNumber) else None,
         )
 
@@ -439,6 +456,13 @@ class CallDesk:
         if now - self._complained_at >= _COMPLAIN_EVERY_S:
             self._complained_at = now
             self._log.warning("event refused", name=event.name, reason=why, refused=self.counts.refused_events)
+
+
+def _chosen(call: Call, lookup: BandLookup) -> str | None:
+    """What a caller has chosen: remembered or not, what they chose in this very call goes on after a transfer back."""
+    if call.choice == NOTHING:
+        return lookup.choice
+    return str((read_choice(lookup.choice or "") or NOTHING).joined(call.choice))
 
 
 def _ms(seconds: float) -> float:

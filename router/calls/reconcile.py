@@ -6,7 +6,7 @@ A gap is the router's restart, a lost link or Asterisk's own restart. What can h
 - a call fell back, and is still there or is over already: it gets its records. The dialplan keeps the last 4096
   fallbacks in a ring of global variables, because the channel of a call that is over cannot be asked;
 - a call that was decided before the gap is over: its outcome is `unseen`;
-- such a call is still there: it is followed again, and no channel is touched.
+- such a call is still there: it is followed again, with what its caller has chosen so far, and no channel is touched.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import structlog
 from asterisk.ami import Event, SimpleAction
 
 from router.ami.messages import one
+from router.callers.past import NOTHING, Chosen, read_choice
+from router.calls.choices import PACE_CHOSEN
 from router.calls.desk import ANSWER_WITHIN_S, RING_SIZE, CallDesk, Send
 from router.calls.events import Request, decoded, whole_number
 from router.calls.verdict import set_globally
@@ -25,7 +27,7 @@ from router.errors import AmiRefused
 _SLOTS_AT_ONCE = 200
 _OURS = (
     "ELDER_STATE", "ELDER_ASK", "ELDER_ASKED", "ELDER_CALLER", "ELDER_CALLED", "ELDER_WHY", "ELDER_QUEUE",
-    "CHANNEL(language)", "CALLERID(num-pres)",
+    "CHANNEL(language)", "CALLERID(num-pres)", PACE_CHOSEN, "ELDER_PERSON_CHOSEN",
 )  # fmt: skip
 
 SendForList = Callable[[SimpleAction], Awaitable[list[Event]]]
@@ -68,6 +70,7 @@ async def reconcile(desk: CallDesk, send: Send, send_for_list: SendForList, aste
     lost = [call for uniqueid, call in before.items() if uniqueid not in present]
     for uniqueid, ours in mine.items():
         _take_up(desk, present[uniqueid], ours, asterisk_now)
+        _catch_up(desk, uniqueid, ours)
     _follow_again(desk, waiting, answered_by)
     missed = await _read_ring(desk, send)
     for call in lost:  # only now, or the ring's word of them would make a second set of records
@@ -108,6 +111,14 @@ def _take_up(desk: CallDesk, event: Event, ours: Mapping[str, str], asterisk_now
             # Routed by a run of the daemon whose journal is not here: nothing to undo, its outcome is followed.
             log.warning("call of an earlier run found", call=request.uniqueid, state=state)
             desk.follow(request)
+
+
+def _catch_up(desk: CallDesk, uniqueid: str, ours: Mapping[str, str]) -> None:
+    """Note on a call that is in hand what its caller chose while nobody listened."""
+    if (call := desk.calls.get(uniqueid)) is not None:
+        pace = read_choice(ours.get(PACE_CHOSEN, "")) or NOTHING
+        chosen = Chosen(pace.pace, pace.profile, bool(ours.get("ELDER_PERSON_CHOSEN")))
+        desk.catch_up(call, chosen, ours.get("CHANNEL(language)", ""), is_routed=ours["ELDER_STATE"] == "routed")
 
 
 def _follow_again(desk: CallDesk, waiting: list[Event], answered_by: Mapping[str, str]) -> None:

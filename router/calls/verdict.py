@@ -58,6 +58,21 @@ def profile_spoken(channel_language: str, profiles: Mapping[str, SpeechProfile])
     return profiles[suffix if base and suffix in profiles else STANDARD_SPEECH]
 
 
+def profile_name_spoken(language: str, believed: str, profiles: Mapping[str, SpeechProfile]) -> str:
+    """The name of the profile that a channel language speaks.
+
+    Args:
+        language: The channel language.
+        believed: The profile that it should be: it is, unless the language says another. Profiles that change nothing
+            have no suffix and cannot be told apart by it.
+        profiles: All there are.
+    """
+    likely = profiles.get(believed)
+    if likely is not None and channel_language(language, likely, frozenset(profiles)) == language:
+        return believed
+    return profile_spoken(language, profiles).name
+
+
 def pace_offered(profile: SpeechProfile, profiles: Mapping[str, SpeechProfile]) -> str:
     """Which of the keys «slower» and «normal» can change anything.
 

@@ -148,10 +148,14 @@ class OutcomeRecord(_Model):
     talk_s: _Duration | None = None
     touched_assistant: bool = False
     keys: tuple[str, ...] = ()
-    choice: Annotated[str, Field(description="What the caller chose in this call, written as in decisions.")] = ""
-    speech: Annotated[str, Field(description="The speech profile at the end; empty where no decision was applied.")] = (
-        ""
-    )
+    choice: Annotated[
+        str | None,
+        Field(description="What the caller chose in this call, written as in decisions; null where it is not known."),
+    ] = None
+    speech: Annotated[
+        str | None,
+        Field(description="The speech profile at the end; empty where no decision was applied, null where not known."),
+    ] = None
     fallback: str = ""
     hangup_cause: int | None = None
     duration_s: _Duration | None = None

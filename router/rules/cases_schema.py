@@ -76,12 +76,9 @@ def _overflow(value: object) -> object:
 
 def _is_choice(text: str) -> str:
     if text != NO_CHOICE and (not text or read_choice(text) is None):
+        wanted = f"must be {', '.join(CHOICES)} or {NO_CHOICE}, or like slower:slow+person"
         near = did_you_mean(text, [*CHOICES, NO_CHOICE])
-        raise ValueError(
-            f"must be {', '.join(CHOICES)} or {NO_CHOICE}, or like slower:slow+person; found {quoted(text)}; {near}".rstrip(
-                "; "
-            )
-        )
+        raise ValueError(f"{wanted}; found {quoted(text)}; {near}".rstrip("; "))
     return text
 
 

@@ -210,8 +210,9 @@ chose slower speech and a person holds both. A rule that asks for `slower` or `n
 spoken to: its `speech` counts, and not what they chose. Where a caller goes is for rules alone to say: who pressed 0
 before meets the menu again, unless a rule with `choice: person` sends them to people.
 
-Nothing is remembered for a call without a number. While Redis is gone it is not known what a caller chose, and not even
-`none` holds. `elder-router callers get` shows it, `callers choose` changes it, `callers forget` removes it.
+Of a call without a number, nothing is remembered longer than the call lasts. While Redis is gone it is not known what
+a caller chose, and not even `none` holds. `elder-router callers get` shows it, `callers choose` changes it, `callers
+forget` removes it.
 
 ## Roll-out
 

@@ -11,7 +11,7 @@ from router.callers.number import PhoneNumber
 from router.calls import choices
 from router.calls.events import RouteRequested, read_event
 from router.errors import AmiTimeout, RegistryError
-from router.journal.records import Ending, OutcomeRecord
+from router.journal.records import DecisionRecord, Ending, OutcomeRecord
 from router.rules.model import SpeechProfile
 
 from .rig import CALL, CHANNEL, ELDER, Rig, asks, earlier, hangs_up, soon, working_desk
@@ -47,6 +47,7 @@ async def test_slower_is_set_on_the_channel_with_the_answer_last_and_is_remember
                 ("ELDER_DIGIT_TIMEOUT", "12"),
                 ("ELDER_MENU_OPTIONS", "2"),
                 ("ELDER_PACE", "slowest"),
+                ("ELDER_PACE_CHOSEN", "slower:slow"),
                 ("ELDER_CHOSEN_1", "changed"),
             ]
         }
@@ -256,7 +257,32 @@ async def test_a_call_of_an_earlier_run_is_remembered_once_its_number_is_known_a
         presses(rig, "person")
         await soon(lambda: bool(rig.registry.remembered))
         hangs_up(rig)
-    assert rig.outcome().speech == "unhurried"
+    # Before its channel has told, it is not known what it is spoken to in.
+    assert (rig.outcome().choice, rig.outcome().speech) == ("person", None)
+
+
+async def test_what_was_chosen_in_a_call_goes_on_when_it_is_transferred_back(tmp_path: Path) -> None:
+    async with working_desk(tmp_path) as rig:
+        asks(rig, Caller="")  # nobody whose choice could be remembered
+        await rig.settled()
+        chooses(rig, "slower", language="en")
+        asks(rig, Caller="", Ask="2", CallLanguage="en_unhurried")
+        await rig.settled()
+        hangs_up(rig)
+    first, second = rig.all_of(DecisionRecord)
+    assert (first.speech, first.speech_from, first.choice) == ("standard", "rule", None)
+    assert (second.speech, second.speech_from, second.choice) == ("unhurried", "choice", "slower:unhurried")
+
+
+async def test_a_later_choice_in_the_call_is_joined_to_what_was_remembered(tmp_path: Path) -> None:
+    async with working_desk(tmp_path) as rig:
+        await in_hand(rig)
+        rig.registry.choice = "slower:slow+person"
+        chooses(rig, "normal", language="en_slow")
+        asks(rig, Caller=ELDER, Ask="2")
+        await rig.settled()
+        hangs_up(rig)
+    assert rig.all_of(DecisionRecord)[1].choice == "normal:standard+person"
 
 
 async def test_the_wait_counts_from_the_first_joining_whatever_keys_are_pressed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from asterisk.ami import Event, SimpleAction
 from structlog.testing import capture_logs
 
 from router.calls import reconcile as reconcile_module
+from router.calls.choices import PACE_CHOSEN
 from router.calls.desk import RING_SIZE
 from router.calls.reconcile import greet, reconcile
 from router.errors import AmiLinkLost, AmiRefused
@@ -402,7 +403,7 @@ async def test_a_request_in_hand_is_not_asked_twice(tmp_path: Path) -> None:
 
 
 def test_the_state_that_is_asked_for_is_what_the_dialplan_keeps() -> None:
-    for name in reconcile_module._OURS:
+    for name in set(reconcile_module._OURS) - {PACE_CHOSEN}:  # which the router sets itself
         assert f"Set({name}=" in TEXT or not name.startswith("ELDER_")
     states = {step.partition("=")[2].rstrip(")") for step in steps("elder-ask") if "Set(ELDER_STATE=" in step}
     assert states == {"asking", "routed", "fallback"}
@@ -414,3 +415,63 @@ def test_the_ring_holds_what_is_read_from_it() -> None:
         *("${UNIQUEID}", "${ELDER_ASK}", "${CHANNEL(linkedid)}", "${ELDER_ASKED}", "${ELDER_WHY}"),
         *("${ELDER_CALLER}", "${ELDER_CALLED}", "${CHANNEL(language)}", "${CALLERID(num-pres)}"),
     ]
+
+
+async def test_what_was_chosen_before_a_restart_is_in_the_outcome_record(tmp_path: Path) -> None:
+    chose = {"ELDER_PACE_CHOSEN": "slower:slow", "ELDER_PERSON_CHOSEN": "yes", "CHANNEL(language)": "en_slow"}
+    async with working_desk(tmp_path) as rig:
+        rig.desk.adopt([earlier(CALL).model_copy(update={"speech": "unhurried", "fallback": ""})], frozenset())
+        await make_good(rig, a_call("routed", **chose))
+        hangs_up(rig)
+    assert (rig.outcome().choice, rig.outcome().speech) == ("slower:slow+person", "slow")
+
+
+@pytest.mark.parametrize(
+    ("state", "believed", "variables", "choice", "speech"),
+    [
+        ("routed", "unhurried", {"CHANNEL(language)": "en_unhurried"}, "", "unhurried"),
+        # Another journal's call: what it is spoken to in is told by its channel alone.
+        ("routed", None, {"CHANNEL(language)": "zh_CN_slow", "ELDER_PERSON_CHOSEN": "yes"}, "person", "slow"),
+        ("fallback", "", {"CHANNEL(language)": "en"}, "", ""),
+        (
+            "fallback",
+            "",
+            {"ELDER_PACE_CHOSEN": "normal:standard", "CHANNEL(language)": "en"},
+            "normal:standard",
+            "standard",
+        ),
+        # What is no choice of ours is none.
+        ("routed", "standard", {"ELDER_PACE_CHOSEN": "faster", "CHANNEL(language)": "en"}, "", "standard"),
+    ],
+)
+async def test_a_call_still_there_after_a_gap_tells_what_it_is_spoken_to_in_and_what_was_chosen(
+    tmp_path: Path, state: str, believed: str | None, variables: dict[str, str], choice: str, speech: str
+) -> None:
+    async with working_desk(tmp_path) as rig:
+        if believed is not None:
+            decided = {"speech": believed, "applied": state == "routed", "fallback": ""}
+            rig.desk.adopt([earlier(CALL).model_copy(update=decided)], frozenset())
+        await make_good(rig, a_call(state, **variables))
+        hangs_up(rig)
+    assert (rig.outcome().choice, rig.outcome().speech) == (choice, speech)
+
+
+async def test_a_choice_made_since_the_gap_is_later_than_what_the_channel_tells(tmp_path: Path) -> None:
+    async with working_desk(tmp_path) as rig:
+        rig.desk.adopt([earlier(CALL).model_copy(update={"speech": "standard"})], frozenset())
+        rig.desk.on_event(user_event("SpeechChoice", Call=CALL, Choice="normal", Turn="2", SpeechLanguage="en_slow"))
+        await make_good(rig, a_call("routed", ELDER_PACE_CHOSEN="slower:slow", ELDER_PERSON_CHOSEN="yes"))
+        hangs_up(rig)
+    assert (rig.outcome().choice, rig.outcome().speech) == ("normal:standard+person", "standard")
+
+
+async def test_what_a_call_chose_that_ended_in_the_gap_is_not_known_and_not_said_to_be_nothing(tmp_path: Path) -> None:
+    async with working_desk(tmp_path) as rig:
+        rig.desk.adopt([earlier(CALL).model_copy(update={"speech": "unhurried"})], frozenset())
+        await make_good(rig)
+    assert (rig.outcome().ended, rig.outcome().choice, rig.outcome().speech) == (Ending.UNSEEN, None, None)
+
+
+def test_the_dialplan_keeps_that_a_person_was_asked_for_wherever_it_tells_so() -> None:
+    told = TEXT.count("Step: key,Detail: person)\n")
+    assert told == TEXT.count("Step: key,Detail: person)\n same => n,Set(ELDER_PERSON_CHOSEN=yes)\n") == 2
