@@ -97,3 +97,26 @@ async def test_a_port_for_speech_that_is_taken_keeps_it_from_starting(tmp_path: 
         settings = replace(settings_for(tmp_path, free_port()), speech=replace(speech(tmp_path), serve=serve))
         with pytest.raises(ConfigurationError, match="another program listens"):
             await Daemon(settings).run()
+
+
+async def test_while_the_engine_hangs_a_flood_of_requests_is_answered_and_calls_are_routed(tmp_path: Path) -> None:
+    hangs = replace(
+        speech(tmp_path),
+        voices={"en": CommandVoice(("sleep", "60"))},
+        during_calls=DuringCallsSettings(tmp_path / "spoken", deadline_s=0.3),
+    )
+    async with talking(tmp_path, hangs) as (asterisk, _):
+        token = globals_of(asterisk)["ELDER_TOKEN"]
+        flood = [
+            user_event_bytes("SpeechRequest", Token=token, Turn=str(turn), Text=f"Hello {turn}.", SpeechLanguage="en")
+            for turn in range(1, 101)
+        ]
+        asterisk.send(b"".join(flood) + user_event_bytes("RouteRequest", Token=token))
+        await until(asterisk, lambda: "ELDER_TARGET" in set_on_a_channel(asterisk))
+        await until(asterisk, lambda: len(spoken_of(asterisk)) == len(flood))
+        assert set(spoken_of(asterisk)) == {"-"}
+
+
+def spoken_of(asterisk: FakeAsterisk) -> list[str]:
+    """All answers to requests for speech."""
+    return [action["Value"] for action in asterisk.named("Setvar") if action["Variable"].startswith("ELDER_SPEECH_")]
