@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from lab.asterisk_server import AsteriskServer
+from lab.listening import find, read_sound
 from lab.places import PROJECT, SOUNDS
 from lab.rtp import RATE_HZ, Samples
 from router.calls.verdict import spoken_profile
@@ -21,7 +22,6 @@ from router.speech.profile import SpokenProfile
 from router.speech.sentence import Sentence
 from router.speech.sound import Sox
 from router.speech.speaking import join, speak_sentence
-from tests.integration.hearing import find, read_sound
 
 _PIECE = int(0.15 * RATE_HZ)
 _VOICE, _ALIKE, _ENOUGH = 0.02, 0.95, 0.6

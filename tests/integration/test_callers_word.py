@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from lab.centre import Centre
+from lab.listening import Found, find, read_sound
 from lab.phones import Key
 from lab.places import PROJECT, SOUNDS
 from lab.rtp import RATE_HZ, Recorder, Samples
 from tests.integration.conftest import Callers
-from tests.integration.hearing import Found, find, read_sound
 from tests.integration.rules import BANDS, UNGREETED
 from tests.integration.witness import Witness
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from lab.listening import heard_part, pitch_hz, read_sound
 from lab.places import PROJECT, SOUNDS
 from lab.rtp import RATE_HZ, Recorder, Samples
 from router.speech.speaking import BASE_SENTENCE_PAUSE_S
 from tests.integration.conftest import Callers
-from tests.integration.hearing import heard_part, pitch_hz, read_sound
 from tests.integration.witness import Witness
 
 SAMPLE = PROJECT / "config" / "callers.sample.csv"

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from lab.centre import Centre
+from lab.listening import find
 from lab.phones import Key
 from lab.rtp import RATE_HZ, Recorder, Samples
 from router.speech.catalogue import sentences_of_text
 from router.speech.profile import SpokenProfile
 from tests.integration.conftest import Callers
-from tests.integration.hearing import find
 from tests.integration.spoken import Told, catalogue, heard_as, is_heard, profile, spoken, telling, told
 from tests.integration.witness import Witness
 
