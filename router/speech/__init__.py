@@ -1,6 +1,6 @@
 """What callers hear, at each speech profile's speed: synthesised from text, or stretched with the pitch kept.
 
-    catalogue…     what is said (template, values, languages/, sentence), where it is said to be, and whether it is right
+    catalogue…     what is said: template, values, languages/, sentence, free_text; checking finds what is missing
     engines/       who speaks
     speaking       sentences at a speed that is measured
     during_calls   what is known only in the call, while the caller waits (spoken, remembered)
@@ -9,5 +9,5 @@
     settings…      the section `speech:`
     profile        rate, pauses, gain, and the channel language that stands for them
 
-Knows nothing of the rules; the command line and the daemon hand it the profiles.
+Who hears which profile is not known here: the command line and the daemon hand the profiles over.
 """
