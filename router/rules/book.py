@@ -94,8 +94,8 @@ class RuleBook:
                 continue
             trace.append(self._matched[index])
             speech, speech_from = rule.speech, _BY_RULE
-            if facts.choice and not rule.asks_for_pace:
-                speech, speech_from = self._speech_chosen(facts.choice, rule.speech)
+            if facts.choice:
+                speech, speech_from = self._speech_chosen(facts.choice, rule)
             return Decision(
                 rule.name,
                 rule.target,
@@ -111,12 +111,12 @@ class RuleBook:
             )
         return self.fallback_decision()
 
-    def _speech_chosen(self, choice: str, ruled: SpeechProfile) -> tuple[SpeechProfile, SpeechFrom]:
+    def _speech_chosen(self, choice: str, rule: Rule) -> tuple[SpeechProfile, SpeechFrom]:
         """How to speak to a caller who has chosen before: stronger than what a rule says for callers like them."""
         chosen = read_choice(choice)
-        if chosen is None or not chosen.pace:
-            return ruled, _BY_RULE
-        return profile_chosen(chosen, ruled, self.speech), "choice"
+        if chosen is None or not chosen.pace or chosen.pace in rule.paces:
+            return rule.speech, _BY_RULE
+        return profile_chosen(chosen, rule.speech, self.speech), "choice"
 
     def fallback_decision(self) -> Decision:
         """For a call the rules could not be asked about: the fallback's queue, standard speech."""
@@ -222,6 +222,7 @@ def _make(file: RulesFile, files: Mapping[str, bytes], lists: Mapping[str, Calle
             agent_label=entry.then.agent_label,
             language=entry.then.language or "",
             note=entry.then.note,
+            says_speech="speech" in entry.then.model_fields_set,
         )
         for entry in file.rules
     )

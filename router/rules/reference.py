@@ -206,9 +206,9 @@ is the next slower one than the rule's, and `normal` is `standard`. So every pro
 in use as well.
 
 `choice` asks for what was remembered: `slower`, `normal`, `person`, or `none`, which is that they chose nothing. Who
-chose slower speech and a person holds both. A rule that asks for `slower` or `normal` says itself how such callers are
-spoken to: its `speech` counts, and not what they chose. Where a caller goes is for rules alone to say: who pressed 0
-before meets the menu again, unless a rule with `choice: person` sends them to people.
+chose slower speech and a person holds both. A rule that asks for the pace that a caller chose, and has a `speech`, says
+itself how such callers are spoken to: that counts, and not what they chose. Where a caller goes is for rules alone to
+say: who pressed 0 before meets the menu again, unless a rule with `choice: person` sends them to people.
 
 Of a call without a number, nothing is remembered longer than the call lasts. While Redis is gone it is not known what
 a caller chose, and not even `none` holds. `elder-router callers get` shows it, `callers choose` changes it, `callers

@@ -16,6 +16,7 @@ _PLAIN_FACTS: Final = frozenset({"age_band", "called", "language"})
 # fill the memory.
 _MOST_REMEMBERED: Final = 100
 _PACES: Final = frozenset({SLOWER, NORMAL})
+_NO_PACES: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,10 @@ class Rule:
     agent_label: str
     language: str = ""
     note: str = ""
-    asks_for_pace: bool = field(init=False, repr=False, compare=False)
-    """Whether it is for callers who chose a pace, and so knows best how to speak to them."""
+    says_speech: bool = True
+    """Whether `speech` stands in the rule, and is not what goes without saying."""
+    paces: frozenset[str] = field(init=False, repr=False, compare=False)
+    """It asks for callers who chose one of these paces, and says how to speak to them: it knows best."""
     _first_fact: str = field(init=False, repr=False, compare=False)
     _others: tuple[Condition, ...] = field(init=False, repr=False, compare=False)
     _answers: dict[str | None, RuleTrace | None] = field(init=False, repr=False, compare=False)
@@ -42,7 +45,8 @@ class Rule:
         object.__setattr__(self, "_others", self.conditions[is_plain:])
         object.__setattr__(self, "_answers", {})
         choices = (condition.choices for condition in self.conditions if isinstance(condition, ChoiceIs))
-        object.__setattr__(self, "asks_for_pace", any(not words.isdisjoint(_PACES) for words in choices))
+        asked = _NO_PACES.union(*choices) & _PACES if self.says_speech else _NO_PACES
+        object.__setattr__(self, "paces", asked)
 
     def failure(self, facts: Facts) -> RuleTrace | None:
         """The first condition that does not hold, for the trace; None when the rule matches."""

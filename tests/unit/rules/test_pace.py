@@ -51,6 +51,8 @@ def profile(name: str, rate: float) -> SpeechProfile:
         # The profile of the choice is no longer there, or was never named.
         ("senior", "slower:gone", "slow", "choice"),
         ("adult", "slower:gone", "unhurried", "choice"),
+        # Chosen when there was nothing slower.
+        ("senior", "slower:standard", "slow", "choice"),
         ("adult", "slower", "unhurried", "choice"),
         ("senior", "normal:gone", "standard", "choice"),
         ("senior", "normal", "standard", "choice"),
@@ -69,6 +71,18 @@ def test_a_rule_for_callers_of_a_pace_says_itself_how_they_are_spoken_to() -> No
     book = book_of("  - {name: slower, when: {choice: [slower, person]}, then: {to: people, speech: unhurried}}\n")
     decision = book.decide(replace(FACTS, choice="slower:slow"))
     assert (decision.rule, decision.speech.name, decision.speech_from) == ("slower", "unhurried", "rule")
+
+
+def test_a_rule_for_callers_of_a_pace_that_says_nothing_of_speech_leaves_it_to_them() -> None:
+    book = book_of("  - {name: slower, when: {choice: slower}, then: {to: people}}\n")
+    decision = book.decide(replace(FACTS, choice="slower:slow"))
+    assert (decision.rule, decision.speech.name, decision.speech_from) == ("slower", "slow", "choice")
+
+
+def test_a_rule_that_took_a_caller_for_another_word_than_their_pace_leaves_that_to_them() -> None:
+    book = book_of("  - {name: slower, when: {choice: [slower, person]}, then: {to: people, speech: unhurried}}\n")
+    decision = book.decide(replace(FACTS, choice="normal:standard+person"))
+    assert (decision.rule, decision.speech.name, decision.speech_from) == ("slower", "standard", "choice")
 
 
 def test_a_rule_for_callers_who_want_a_person_leaves_their_pace_to_them() -> None:
