@@ -37,8 +37,8 @@ empty directory beside the core sounds. Reading rules and catalogue is included,
 
 {numbers}
 
-With {cores} at once, on {cores} cores, it is {compared(one, many)} times as fast as with one at a time. The second build
-reads every recording and every file made, finds that nothing differs, and writes nothing."""
+With {cores} at once, on {cores} cores, it is {compared(one, many)} times as fast as with one at a time. The second
+build reads every recording and every file made, finds that nothing differs, and writes nothing."""
 
 
 def _built_row(runs: list[Built]) -> list[str]:
