@@ -1,5 +1,8 @@
 """`make speech-report`: measures what callers hear, and writes it into docs/speech.md; fails where it is out of bounds.
 
+    python -m lab speech-report             all of it
+    python -m lab speech-report --example   only the example of `elder-router report speech`
+
 Real calls of each language and speech profile, see `heard`. What docs/speech.md says between its marks is written
 anew; the rest of it is left alone.
 """
@@ -8,8 +11,9 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -41,6 +45,9 @@ _AS_PRINTED: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|reading calls[^\n]*\n")
 async def main() -> int:
     """Measure, write, and say what is out of bounds; 1 if anything is."""
     console = Console(highlight=False, soft_wrap=True)
+    if "--example" in sys.argv:
+        _write(console, {"trial": example()})
+        return 0
     every = heard.asked_for(tuple(LANGUAGES), PROFILES)
     console.print(f"[bold]==>[/] {len(every)} calls, one of each language and profile; this takes two minutes")
     with tempfile.TemporaryDirectory(prefix="elder-heard-") as scratch:
@@ -48,16 +55,19 @@ async def main() -> int:
         found = heard.heard_in(every, recordings, heard.EVERYTHING)
         measured = heard.measured(found)
         _draw([one for one in found if one.thing is _PICTURED and one.asked.language == "en"], Path(scratch))
-        example = _example(Path(scratch))
-    text = PAGE.read_text(encoding="utf-8")
-    text = replaced(text, "heard", _tables(measured))
-    text = replaced(text, "trial", example)
-    PAGE.write_text(text, encoding="utf-8")
-    console.print(f"[bold]==>[/] written: {PAGE.relative_to(PROJECT)}")
+    _write(console, {"heard": _tables(measured), "trial": example()})
     broken = [line for one in measured for line in BOUNDS.broken_by(one)]
     for line in broken:
         console.print(f"[red]out of bounds:[/] {line}", markup=True)
     return 1 if broken else 0
+
+
+def _write(console: Console, made: Mapping[str, str]) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for mark, part in made.items():
+        text = replaced(text, mark, part)
+    PAGE.write_text(text, encoding="utf-8")
+    console.print(f"[bold]==>[/] written: {PAGE.relative_to(PROJECT)}")
 
 
 def replaced(text: str, mark: str, made: str) -> str:
@@ -138,13 +148,16 @@ def _draw(greetings: Sequence[Heard], scratch: Path) -> None:
             raise LabError(f"{picture} is larger than {_LARGEST_PICTURE_BYTES} bytes; draw less")
 
 
-def _example(scratch: Path) -> str:
-    """The trial's rules, the command, and what it prints."""
-    folder = scratch / "trial"
-    folder.mkdir()
-    rules, journal = write_trial(folder)
-    command = [ELDER_ROUTER, "report", "speech", "--rules", rules.name, "--journal", journal.name]
-    printed, status = on_a_terminal(command, folder, _COLUMNS)
+def example() -> str:
+    """The trial's rules, the command, and what it prints.
+
+    Raises:
+        LabError: It could not be made.
+    """
+    with tempfile.TemporaryDirectory(prefix="elder-trial-") as scratch:
+        rules, journal = write_trial(Path(scratch))
+        command = [ELDER_ROUTER, "report", "speech", "--rules", rules.name, "--journal", journal.name]
+        printed, status = on_a_terminal(command, Path(scratch), _COLUMNS)
     if status:
         raise LabError(f"the example could not be made:\n{printed}")
     part = re.search(r"(?ms)^  - name: trial.*?^    then: [^\n]*\n", RULES)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from lab.speech_report import PAGE, example, replaced
 from router.cli import main
 from tests.unit.journal.calls import decided, ended, lines
 
@@ -338,3 +339,8 @@ def test_a_terminal_of_100_columns_holds_it(tmp_path: Path, rules: Path) -> None
     assert max(map(len, text.splitlines())) <= 100
     assert "…" not in text.replace(", …", ""), "nothing is cut off"
     assert "perhaps" in text
+
+
+def test_the_example_in_the_documentation_is_what_is_printed() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert text == replaced(text, "trial", example()), "run `python -m lab speech-report --example`"
