@@ -16,6 +16,7 @@ from router.cli.tracing import printable
 from router.cli.voices import prompts_option, voices_of
 from router.errors import RouterError, SpeechError
 from router.rules.book import load_rules
+from router.rules.document import open_ordinary
 from router.rules.wording import did_you_mean, listed
 from router.speech.catalogue import Prompt, load_catalogue
 from router.speech.profile import SpokenProfile
@@ -117,7 +118,8 @@ def _spoken(
     if recording.suffix not in STUDIO_INPUT:
         raise SpeechError(f"{recording} is not in a format that can be read; save it as wav")
     try:
-        content = recording.read_bytes()
+        with open_ordinary(recording) as stream:
+            content = stream.read()
     except OSError as error:
         raise SpeechError(f"{recording} cannot be read: {error.strerror}; put the recording there") from error
     return sox.stretched(content, recording.suffix, rate=profile.rate, gain_db=profile.gain_db)

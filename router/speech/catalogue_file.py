@@ -25,11 +25,17 @@ MOST_SENTENCES: Final = 30
 MOST_FILES: Final = 100
 
 _SOUND = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}(?:/[A-Za-z0-9][A-Za-z0-9_-]{0,39}){0,3}")
+# What a Chinese keyboard writes instead of { and }, and voices would pass over with the name between them.
+_FULL_WIDTH = re.compile("[｛｝]")
 
 
 def _is_sentence(text: str) -> str:
-    if not (text.isprintable() and any(c.isalnum() for c in text)):
+    if not text.isprintable():
         raise ValueError("write one sentence on one line, without tabs or other control characters")
+    if not any(c.isalnum() for c in text):
+        raise ValueError("there are no words in this sentence; write some, or remove it")
+    if found := _FULL_WIDTH.search(text):
+        raise ValueError(f"this {found[0]} is full-width; values go between the ASCII characters {{ and }}")
     parse_template(text)
     return text
 
@@ -168,7 +174,7 @@ def _files_of(path: Path) -> tuple[list[Path], list[Problem]]:
     problems = [
         Problem(str(path / name), 0, 0, "rename this file to end in .yaml, as only those are read")
         for name in names
-        if name.endswith(".yml")
+        if name.lower().endswith((".yml", ".yaml")) and not name.endswith(".yaml")
     ]
     if not files and not problems:
         problems.append(Problem(str(path), 0, 0, "no file in this folder ends in .yaml; put the prompts there"))

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from router.errors import ConfigurationError, Problem, SpeechError
+from router.rules.document import open_ordinary
 from router.rules.wording import listed
 from router.speech.catalogue import Catalogue, Prompt, load_catalogue
 from router.speech.catalogue_file import Entry, Place, read_entries
 from router.speech.engines import Engine
 from router.speech.profile import SpokenProfile
 from router.speech.sentence import Sentence
-from router.speech.sound import STUDIO_INPUT, Sox
+from router.speech.sound import STUDIO_INPUT, Sox, trimmed
 from router.speech.speaking import speak
 from router.speech.template import parse_template
 from router.speech.values import EXAMPLES
@@ -69,9 +70,11 @@ def check_prompts(
         raise ConfigurationError(unread)
     problems: list[Problem] = []
     said: list[_Said] = []
+    sox = None if engine is None else Sox()
     for place, entry in entries:
         prompt = catalogue.prompt(place.id)
         problems += _wrong_with(place, entry, prompt, catalogue)
+        problems += _wrong_recordings(place, entry, prompt, sox)
         for language in entry.text:
             try:
                 sentences = prompt.filled(language, {name: EXAMPLES[kind] for name, kind in prompt.variables.items()})
@@ -79,8 +82,8 @@ def check_prompts(
                 problems.append(place.problem("text", language, message=str(error), at_key=True))
                 continue
             said += [_Said(place, language, index, sentence) for index, sentence in enumerate(sentences)]
-    if engine is not None:
-        problems += _unheard(said, engine, on_progress)
+    if engine is not None and sox is not None:
+        problems += _unheard(said, engine, sox, on_progress)
     return sorted(set(problems))
 
 
@@ -99,8 +102,11 @@ def _wrong_with(place: Place, entry: Entry, prompt: Prompt, catalogue: Catalogue
             if odd := _odd_characters(sentence, language):
                 message = f"voices stumble over {listed(odd)}; write words instead"
                 yield place.problem("text", language, index, message=message)
+
+
+def _wrong_recordings(place: Place, entry: Entry, prompt: Prompt, sox: Sox | None) -> Iterator[Problem]:
     for language in entry.recording:
-        if (why := _wrong_recording(prompt.recording[language])) is not None:
+        if (why := _wrong_recording(prompt.recording[language], sox)) is not None:
             yield place.problem("recording", language, message=why)
 
 
@@ -119,20 +125,27 @@ def _name(character: str) -> str:
     return unicodedata.name(character, "")
 
 
-def _wrong_recording(file: Path) -> str | None:
+def _wrong_recording(file: Path, sox: Sox | None) -> str | None:
+    """What is wrong with one; without `sox`, what can be seen without hearing it."""
     if file.suffix not in STUDIO_INPUT:
         return f"{file.name} is not in a format that can be made slower; save it as wav"
     try:
-        with file.open("rb") as stream:
-            stream.read(1)
-    except OSError as error:
-        return f"{file} cannot be read: {error.strerror}; put the recording there, or remove this line"
-    return None
+        with open_ordinary(file) as stream:
+            content = stream.read(-1 if sox else 1)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        return f"{file} cannot be read: {why}; put the recording there, or remove this line"
+    if sox is None:
+        return None
+    try:
+        is_heard = trimmed(sox.stretched(content, file.suffix, rate=1.0))
+    except SpeechError as error:
+        return f"{file.name} is no recording that can be played: {error}; save it as wav"
+    return None if is_heard else f"nothing is heard of {file.name}; record it again"
 
 
-def _unheard(said: Sequence[_Said], engine: Engine, on_progress: Callable[[int, int], None]) -> list[Problem]:
+def _unheard(said: Sequence[_Said], engine: Engine, sox: Sox, on_progress: Callable[[int, int], None]) -> list[Problem]:
     """Speak every sentence once, side by side."""
-    sox = Sox()
     problems: list[Problem] = []
     silent: set[str] = set()
     for language in dict.fromkeys(one.language for one in said):

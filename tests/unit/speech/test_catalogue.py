@@ -211,6 +211,8 @@ place:
       - "{Position}"
       - "{position"
       - "..."
+      - "Two\\nlines"
+      - "第｛position｝位"
   sound: ../digits/1
   text: {fr: [a]}
 """
@@ -233,10 +235,12 @@ place:
         "second.yaml:9:9: error: `en`: square brackets keep words together with a value, like [number {position}]",
         "second.yaml:10:9: error: `en`: the name of a value goes between braces, like {position}: small letters and _",
         "second.yaml:11:9: error: `en`: a { stands here that has no partner; values go in a pair, like {position}",
-        "second.yaml:12:9: error: `en`: write one sentence on one line, without tabs or other control characters",
-        "second.yaml:13:10: error: `sound` must be a sound of Asterisk's own, as it is named without its language, "
+        "second.yaml:12:9: error: `en`: there are no words in this sentence; write some, or remove it",
+        "second.yaml:13:9: error: `en`: write one sentence on one line, without tabs or other control characters",
+        "second.yaml:14:9: error: `en`: this ｛ is full-width; values go between the ASCII characters { and }",
+        "second.yaml:15:10: error: `sound` must be a sound of Asterisk's own, as it is named without its language, "
         "like digits/1",
-        "second.yaml:14:3: error: the key `text` stands here a second time (first in line 5); keep one",
+        "second.yaml:16:3: error: the key `text` stands here a second time (first in line 5); keep one",
         "third.yaml:1:1: error: `prompts` must be prompts by name; found a list",
     ]
 

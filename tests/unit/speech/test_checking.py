@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -106,6 +107,22 @@ def test_a_missing_recording_and_one_that_cannot_be_slowed_are_told(tmp_path: Pa
         "a.yaml:4:19: error: a.mp3 is not in a format that can be made slower; save it as wav",
         "a.yaml:4:30: error: a.wav cannot be read: No such file or directory; put the recording "
         "there, or remove this line",
+    ]
+
+
+def test_a_recording_that_cannot_be_played_or_heard_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"no sound")
+    (tmp_path / "b.wav").write_bytes(wav_of(bytes(8000)))
+    (tmp_path / "c.wav").write_bytes(wav_of(voice_like(0.5)))
+    os.mkfifo(tmp_path / "d.wav")
+    recorded = "a:\n  use: x\n  text: {en: [A.], zh: [一], fr: [A.], de: [A.]}\n  recording:\n"
+    recorded += "    en: a.wav\n    zh: b.wav\n    fr: c.wav\n    de: d.wav\n"
+    problems = [problem for problem in problems_of(tmp_path, recorded, PickyEngine()) if "fr" not in problem]
+    assert problems[0].startswith("a.yaml:5:9: error: a.wav is no recording that can be played: sox failed: ")
+    assert problems[1:] == [
+        "a.yaml:6:9: error: nothing is heard of b.wav; record it again",
+        "a.yaml:8:9: error: d.wav cannot be read: this is no ordinary file but a pipe, a socket or a device; put a "
+        "file there; put the recording there, or remove this line",
     ]
 
 
