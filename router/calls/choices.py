@@ -27,6 +27,7 @@ from router.errors import AmiError, RegistryError
 from router.rules.book import RuleBook
 from router.rules.model import SpeechProfile
 from router.rules.pace import profile_after_key
+from router.rules.schema import STANDARD_SPEECH
 
 MOST_ANSWERING: Final = 500
 """Keys being answered at once on one Asterisk. Whoever presses one more hears the last thing again, as it was."""
@@ -109,7 +110,7 @@ class Choices:
         profile = profile_after_key(chosen.pace, before, profiles)
         language = channel_language(chosen.language, profile, names)
         wanted = spoken_variables(profile, profiles, language=language, language_now=chosen.language)
-        now = Chosen(chosen.pace, profile.name)
+        now = _chosen(chosen.pace, before, profile)
         wanted.append((PACE_CHOSEN, str(now)))
         wanted.append((f"{CHOSEN_PREFIX}{chosen.turn}", _answer(chosen.pace, before, profile)))
         self.counts.choices += 1
@@ -193,6 +194,12 @@ class Choices:
 def is_for_a_person(step: str, detail: str) -> bool:
     """Whether a step that the dialplan told of is the key for a person."""
     return step == "key" and detail == PERSON
+
+
+def _chosen(pace: str, before: SpeechProfile, after: SpeechProfile) -> Chosen:
+    """The choice to remember. Who asks for slower speech where there is none has not chosen `standard`."""
+    is_vain = pace == SLOWER and after.name == before.name == STANDARD_SPEECH
+    return Chosen(pace, "" if is_vain else after.name)
 
 
 def _answer(pace: str, before: SpeechProfile, after: SpeechProfile) -> str:

@@ -26,11 +26,10 @@ def profile_chosen(chosen: Chosen, ruled: SpeechProfile, profiles: Mapping[str, 
         ruled: What the rules would speak in, of their own.
         profiles: All there are, `standard` among them.
     """
-    if chosen.pace == NORMAL:
-        return profiles.get(chosen.profile, profiles[STANDARD_SPEECH])
-    # Whoever asked for slower speech when there was none heard `standard`, which is not what they asked for.
-    if chosen.profile != STANDARD_SPEECH and (profile := profiles.get(chosen.profile)) is not None:
+    if (profile := profiles.get(chosen.profile)) is not None:
         return profile
+    if chosen.pace == NORMAL:
+        return profiles[STANDARD_SPEECH]
     return next_slower(ruled, profiles.values())
 
 

@@ -316,3 +316,15 @@ async def test_closing_waits_for_what_is_being_remembered_and_not_for_ever(tmp_p
         gate.set()
         await rig.desk.close(patience_s=5)
         assert rig.registry.remembered == [(NUMBER, "person")]
+
+
+async def test_who_asks_for_slower_speech_where_there_is_none_has_not_chosen_the_standard(tmp_path: Path) -> None:
+    async with working_desk(tmp_path) as rig:
+        await in_hand(rig, "adult")
+        rig.book = replace(rig.book, speech={"standard": rig.book.speech["standard"]})
+        chooses(rig, "slower")
+        await soon(lambda: len(rig.registry.remembered) == 1)
+        assert rig.asterisk.set_on[CHANNEL][-1] == ("ELDER_CHOSEN_1", "slowest")
+        hangs_up(rig)
+    assert rig.registry.remembered == [(NUMBER, "slower")]
+    assert (rig.outcome().choice, rig.outcome().speech) == ("slower", "standard")

@@ -51,8 +51,6 @@ def profile(name: str, rate: float) -> SpeechProfile:
         # The profile of the choice is no longer there, or was never named.
         ("senior", "slower:gone", "slow", "choice"),
         ("adult", "slower:gone", "unhurried", "choice"),
-        # Chosen when there was nothing slower.
-        ("senior", "slower:standard", "slow", "choice"),
         ("adult", "slower", "unhurried", "choice"),
         ("senior", "normal:gone", "standard", "choice"),
         ("senior", "normal", "standard", "choice"),
