@@ -13,7 +13,7 @@ trigram model of language, made of the other texts (ten folds: no text helps to 
 word of the vocabulary among them; and a word insertion penalty of 0.2.
 
 A recogniser also knows how long sounds usually last. To tell what is lost in the sound from what is merely unusual for
-the recogniser, the slowed speech of the recorded voice is also read with frames as much longer as it is slower.
+the recogniser, slowed speech is also read with frames as much longer as it is slower.
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ def measure_intelligibility(scratch: Path, plan: Plan, console: Console) -> Inte
     speech = load_rules(PROJECT / "config" / "routing.yaml").speech
     profiles = [spoken_profile(speech[name]) for name in PROFILES]
     readings = [Reading(voice, profile, FRAMES_PER_S) for voice in (RECORDED, SPOKEN) for profile in profiles]
-    readings += [Reading(RECORDED, one, round(FRAMES_PER_S * one.rate)) for one in profiles if one.rate != 1.0]
+    slowed = [one for one in profiles if one.rate != 1.0]
+    readings += [Reading(voice, one, round(FRAMES_PER_S * one.rate)) for voice in (RECORDED, SPOKEN) for one in slowed]
     found = Intelligibility([every[name] for name in names], len(vocabulary), readings)
     models = [_language_model(every.values(), vocabulary, fold, scratch) for fold in range(FOLDS)]
     words = _pronunciations(vocabulary, scratch)

@@ -30,8 +30,8 @@ of that was chosen for the recorded voice at the usual speed.
 
 Intervals are of a paired bootstrap over the texts. The model was trained on speech of usual speed, with
 {FRAMES_PER_S} frames a second, and knows how long sounds last: that alone makes slow speech harder to read for it. The
-rows with fewer frames a second, as many fewer as the speech is slower, take that away. What remains there is what the
-stretching did to the sound."""
+rows with fewer frames a second, as many fewer as the speech is slower, take that away. What remains there is what
+slowing did to the sound itself."""
 
 
 def _row(found: Intelligibility, reading: Reading) -> list[str]:
