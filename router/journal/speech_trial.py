@@ -23,7 +23,8 @@ MOST_CALLERS: Final = 1_000_000
 """Callers remembered, over all comparisons, some 100 MB. Later ones do not count; these tell enough."""
 
 MOST_TRIALS: Final = 50
-MOST_BANDS: Final = 1_000
+MOST_NAMES: Final = 1_000
+"""Age bands, profiles, routes and rules that are told apart. More is a journal of nonsense."""
 NARROW: Final = 0.05
 """No difference is said to have been found only where one of more than so much can be excluded."""
 
@@ -42,16 +43,22 @@ class Side:
         if decided.choice:
             self.by_choice += 1
             return ()
-        if decided.band not in self.stories and len(self.stories) == MOST_BANDS:
+        if decided.band not in self.stories and len(self.stories) == MOST_NAMES:
             return ()
         stories = self.stories.setdefault(decided.band, Stories.none())
 
         def note(story: Story) -> None:
             stories.calls[story] += 1
-            self.profiles[decided.profile] += 1
-            self.routes[decided.route] += 1
+            _count(self.profiles, decided.profile)
+            _count(self.routes, decided.route)
 
         return (note,)
+
+
+def _count(names: Counter[str], name: str) -> None:
+    """Count, as long as there are no more names than rules have."""
+    if name in names or len(names) < MOST_NAMES:
+        names[name] += 1
 
 
 @dataclass(slots=True)
@@ -143,7 +150,7 @@ class Trials:
             for rule in decided.left_out_by:
                 if rule not in self._of and len(self._of) < MOST_TRIALS:
                     self._of[rule] = Trial(rule)
-        elif len(self.rules) < MOST_BANDS:
+        elif len(self.rules) < MOST_NAMES:
             self.rules.add(decided.rule)
         if not self._of or not decided.caller_key:
             return ()

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from router.journal.speech_report import MEASURES, Group, SpeechReport, Stories
+from router.journal.speech_trial import Trials
 from router.journal.stream import RecordStream
 from tests.unit.journal.calls import BEGAN, decided, ended, lines
 
@@ -137,6 +140,28 @@ def test_what_is_waited_for_is_bounded_and_the_oldest_is_given_up() -> None:
 )
 def test_a_record_that_no_router_writes_is_refused_with_its_reason(record: dict[str, Any], why: str) -> None:
     assert SpeechReport().take(record) == why
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.data())
+def test_whatever_a_line_holds_the_report_goes_on(data: st.DataObject) -> None:
+    trials = Trials()
+    report = SpeechReport(on_decided=trials.decided)
+    for record in (decided(1, left_out_by=["trial"]), decided(2, rule="trial"), ended(1), ended(2)):
+        name = data.draw(st.sampled_from(sorted(record)))
+        if name != "record":
+            changed = {key: value for key, value in record.items() if key != name}
+            record = changed if data.draw(st.booleans()) else {**changed, name: data.draw(JSON)}  # noqa: PLW2901 - spoilt
+        assert isinstance(report.take(record), str)
+    report.close()
+    for trial in trials:
+        trials.differences(trial)
 
 
 def test_a_stream_gives_both_kinds_and_the_trace_only_where_it_is_asked_for(tmp_path: Path) -> None:
