@@ -61,6 +61,14 @@ def test_callers_within_a_roll_out_are_compared_with_those_whom_it_alone_left_ou
     assert only(trials).without.profiles == {"unhurried": 2}
 
 
+def test_who_would_not_have_matched_the_rule_anyway_is_not_compared() -> None:
+    closed = {"rule": TRIAL, "matched": False, "failed": "calendar", "wanted": "open", "saw": "none open"}
+    trials = tried(
+        decided(0, **WITHOUT), ended(0), decided(1, trace=[closed]), ended(1), decided(2, **WITHIN), ended(2)
+    )
+    assert callers(only(trials)) == (1, 1)
+
+
 def test_no_rule_with_a_roll_out_no_comparison() -> None:
     assert not list(tried(decided(1), ended(1)))
 
