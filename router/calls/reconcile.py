@@ -30,6 +30,9 @@ _OURS = (
     "CHANNEL(language)", "CALLERID(num-pres)", PACE_CHOSEN, "ELDER_PERSON_CHOSEN",
 )  # fmt: skip
 
+_NOT_SET = "(null)"
+"""What Asterisk (22.10.1) lists of a variable that a channel does not have."""
+
 SendForList = Callable[[SimpleAction], Awaitable[list[Event]]]
 
 log = structlog.get_logger(__name__)
@@ -201,7 +204,7 @@ def _answer(response: object) -> str:
 
 
 def _variables(event: Event) -> dict[str, str]:
-    """The channel variables that Status lists: `Variable: NAME=VALUE`, a header each."""
+    """The channel variables that Status lists: `Variable: NAME=VALUE`, a header each. None that is not set."""
     listed = event.keys.get("Variable", [])
     pairs = (entry.partition("=") for entry in ([listed] if isinstance(listed, str) else listed))
-    return {name: value for name, _, value in pairs}
+    return {name: value for name, _, value in pairs if value != _NOT_SET}

@@ -216,11 +216,16 @@ async def test_keys_of_waiting_callers_cost_nobody_their_place_with_or_without_a
         await centre.router.stop()
         waiting = await joins("95501", *ADULTS[:2])
         await _press(witness, (waiting[0], "7"))
-        await _press(witness, (waiting[0], "8"))
+        await _press(witness, (waiting[0], "8"), (waiting[1], "0"))
         assert await witness.waiting("agents") == waiting
+        # Started again, it is told by the calls what was chosen in them.
+        await centre.router.start()
+        await _press(witness, (waiting[0], "7"))
         await _pause(witness, "agent1", "false")
         assert [seen.uniqueid for seen in (await witness.wait_for("AgentConnect", 5))[3:]] == waiting
         await callers.all_ended()
+        chose = {r["uniqueid"]: r["choice"] for r in await centre.router.wait_for_records("outcome", 5)}
+        assert [chose[uniqueid] for uniqueid in waiting] == ["slower:unhurried", "person"]
 
 
 async def test_a_key_leaves_the_overflow_the_time_it_had_and_the_caller_the_queue_they_were_in(

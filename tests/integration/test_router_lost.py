@@ -73,6 +73,7 @@ async def test_killed_or_stopped_every_call_reaches_people(centre_of: Callable[.
         assert len(witness.events("AgentConnect")) == 5
         channels = {channel["Uniqueid"] for channel in await witness.channels()}
         assert talking in channels, "the conversation went on"
+        assert "call of an earlier run found" not in centre.router.log.read_text(), "nor is the agent's phone a call"
         assert Counter(record["uniqueid"] for record in decisions).most_common(1)[0][1] == 1
         by_id = {record["uniqueid"]: record for record in decisions}
         assert all(by_id[uniqueid]["fallback"] for uniqueid in fresh + stale)

@@ -475,3 +475,21 @@ async def test_what_a_call_chose_that_ended_in_the_gap_is_not_known_and_not_said
 def test_the_dialplan_keeps_that_a_person_was_asked_for_wherever_it_tells_so() -> None:
     told = TEXT.count("Step: key,Detail: person)\n")
     assert told == TEXT.count("Step: key,Detail: person)\n same => n,Set(ELDER_PERSON_CHOSEN=yes)\n") == 2
+
+
+async def test_a_variable_that_asterisk_lists_as_not_set_is_not_taken_for_a_value(tmp_path: Path) -> None:
+    unset = {"ELDER_PACE_CHOSEN": "(null)", "ELDER_PERSON_CHOSEN": "(null)"}
+    async with working_desk(tmp_path) as rig:
+        rig.desk.adopt([earlier(CALL)], frozenset())
+        await make_good(rig, a_call("routed", **unset), a_call("(null)", "2.2", "PJSIP/agent1-00000002", **unset))
+        assert set(rig.desk.calls) == {CALL}, "the agent's phone made no call"
+        hangs_up(rig)
+    assert rig.outcome().choice == ""
+
+
+async def test_nor_is_what_a_call_chose_known_that_ended_while_the_link_was_lost(tmp_path: Path) -> None:
+    async with working_desk(tmp_path) as rig:
+        asks(rig, Caller=ELDER)
+        await rig.settled()
+        await make_good(rig)
+    assert (rig.outcome().ended, rig.outcome().choice, rig.outcome().speech) == (Ending.UNSEEN, None, "standard")
