@@ -70,7 +70,7 @@ async def test_killed_or_stopped_every_call_reaches_people(centre_of: Callable[.
             await centre.router.start()
         decisions = await centre.router.wait_for_records("decision", 5)
         outcomes = await centre.router.wait_for_records("outcome", 4)
-        assert len(witness.events("AgentConnect")) == 5
+        assert len(await witness.wait_for("AgentConnect", 5)) == 5
         channels = {channel["Uniqueid"] for channel in await witness.channels()}
         assert talking in channels, "the conversation went on"
         assert "call of an earlier run found" not in centre.router.log.read_text(), "nor is the agent's phone a call"
