@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import io
+import struct
 import wave
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ SAMPLE_BYTES: Final = 2
 NARROW_HZ: Final = 8000
 WIDE_HZ: Final = 16000
 DEFAULT_FORMATS: Final = ("ulaw", "alaw")
+# `WAVE_FORMAT_PCM` of mmreg.h; a chunk has a name and a size.
+_PCM: Final = 0x0001
+_CHUNK_HEADER_BYTES: Final = 8
 _FFMPEG: Final = "ffmpeg"
 _FOR_G722: Final = "makes the format g722"
 
@@ -63,6 +67,26 @@ def wav_of(samples: bytes, rate_hz: int = NARROW_HZ) -> bytes:
         wav.setframerate(rate_hz)
         wav.writeframes(samples)
     return file.getvalue()
+
+
+def samples_of_wav(wav: bytes) -> tuple[bytes, int] | None:
+    """The samples of a WAV of mono 16-bit PCM, and their rate in Hz; None for any other.
+
+    Everything behind its header is taken, whatever length that tells: who writes into a pipe does not know it.
+    """
+    at, rate_hz = 12, 0
+    while at + _CHUNK_HEADER_BYTES <= len(wav):
+        name, size = struct.unpack_from("<4sI", wav, at)
+        at += _CHUNK_HEADER_BYTES
+        if name == b"fmt " and at + 16 <= len(wav):
+            tag, channels, rate_hz, _, _, bits = struct.unpack_from("<HHIIHH", wav, at)
+            if (tag, channels, bits) != (_PCM, 1, 8 * SAMPLE_BYTES):
+                return None
+        elif name == b"data" and rate_hz:
+            whole = (len(wav) - at) // SAMPLE_BYTES
+            return np.frombuffer(wav, "<i2", whole, at).astype(np.int16).tobytes(), rate_hz
+        at += size + size % 2
+    return None
 
 
 def ulaw_of(samples: bytes) -> bytes:
