@@ -1,8 +1,8 @@
 """Speaking while a caller waits: at once if it was said before, else outside the event loop, within bounds and in time.
 
     a whole answer that was said before      its file; nothing is done
-    all its sentences were said before       joined, made louder, written
-    a sentence is new                        the engine speaks it
+    all its phrases were said before         joined, made louder, written
+    a phrase is new                          the engine speaks that, and no more
 
 So much is bounded: how many are spoken side by side, how many wait for their turn (beyond that one is told at once that
 it cannot be said), how long each may take from the moment of asking (then its program is killed), and how often an
@@ -33,7 +33,7 @@ from router.speech.remembered import Remembered
 from router.speech.sentence import Sentence
 from router.speech.settings import DuringCallsSettings, SpeechSettings
 from router.speech.sound import RECIPE, Sox
-from router.speech.speaking import join, speak_sentence
+from router.speech.speaking import Unit, join, sentence_of, speak_units, units_of
 from router.speech.spoken import NAME_CHARACTERS, SpokenFiles
 
 MOST_WAITING: Final = 8
@@ -90,9 +90,10 @@ class _Work:
     is_new: bool = True
     was_late: bool = False
 
-    def key(self, sentence: Sentence) -> Hashable:
-        """All that decides how a sentence sounds but for the gain, which comes last."""
-        return self.voice, self.language, sentence.phrases, self.profile.rate, self.profile.value_pause_s
+    def key(self, unit: Unit) -> Hashable:
+        """All that decides how phrases sound but for the gain, which comes last."""
+        pause_s = self.profile.value_pause_s if len(unit) > 1 else 0.0
+        return self.voice, self.language, unit, self.profile.rate, pause_s
 
 
 class Speaker:
@@ -124,6 +125,8 @@ class Speaker:
         self._formats = formats_named(files.suffixes)
         self._rate_hz = self._formats[0].rate_hz
         self._remembered = Remembered()
+        self._identities: dict[str, str] = {}
+        """Of the voice for each language."""
         self._breakers: dict[str, Breaker] = {}
         self._making: dict[str, asyncio.Future[None]] = {}
         self._complained_at = -COMPLAIN_EVERY_S
@@ -148,14 +151,16 @@ class Speaker:
             SpeechError: it cannot be said, or not in time.
         """
         engine = self._voices.of(language)
-        work = _Work(engine, engine.identity(language), tuple(sentences), language, profile)
+        voice = self._identities.get(language) or await self._identity(engine, language, until)
+        work = _Work(engine, voice, tuple(sentences), language, profile)
         name = self._name(work)
         if self.files.find(name):
             self.counts.found += 1
             return name
         making = self._making.get(name)
         if making is None:
-            work.is_new = any(self._remembered.get(work.key(sentence)) is None for sentence in work.sentences)
+            units = units_of(engine, work.sentences)
+            work.is_new = any(self._remembered.get(work.key(unit)) is None for unit in units)
             making = self._begin(name, work, until)
         try:
             async with asyncio.timeout(until - self._clock()):
@@ -179,6 +184,19 @@ class Speaker:
         """Begin nothing more; what is under way ends by its deadline."""
         for threads in (self._speaking, self._joining):
             threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _identity(self, engine: Engine, language: str, until: float) -> str:
+        """The voice's, remembered: it does not change, and for a new language an engine may run its program."""
+        try:
+            async with asyncio.timeout(until - self._clock()):
+                identity = await asyncio.to_thread(engine.identity, language)
+        except TimeoutError:
+            self.counts.late += 1
+            raise SpeechError(f"the engine did not say in time whether it has a voice for {language}") from None
+        if len(self._identities) >= MOST_VOICES:
+            self._identities.pop(next(iter(self._identities)))
+        self._identities[language] = identity
+        return identity
 
     def _begin(self, name: str, work: _Work, until: float) -> asyncio.Future[None]:
         if len(self._making) >= self.settings.at_once + MOST_WAITING:
@@ -226,7 +244,7 @@ class Speaker:
         if left_s <= 0:
             raise SpeechError("its turn came too late")
         with within(left_s), gently():
-            spoken = {sentence: self._spoken(work, sentence) for sentence in work.sentences}
+            spoken = self._spoken(work)
             samples = join(self._sox, work.sentences, spoken, work.profile, rate_hz=self._rate_hz)
             contents = {format_.suffix[1:]: format_.encode(samples) for format_ in self._formats}
         try:
@@ -235,15 +253,18 @@ class Speaker:
             said = error.strerror if isinstance(error, OSError) else str(error)
             raise _Unwritten(f"{said}; see that there is room, and that this user may write there") from error
 
-    def _spoken(self, work: _Work, sentence: Sentence) -> bytes:
-        key = work.key(sentence)
-        samples = self._remembered.get(key)
-        if samples is None:
-            samples = speak_sentence(
-                work.engine, self._sox, sentence, work.language, work.profile, rate_hz=self._rate_hz, quick=True
-            )
-            self._remembered.put(key, samples)
-        return samples
+    def _spoken(self, work: _Work) -> dict[Sentence, bytes]:
+        units = units_of(work.engine, work.sentences)
+        spoken = {unit: self._remembered.get(work.key(unit)) or b"" for unit in units}
+        new = [unit for unit in units if not spoken[unit]]
+        how = (work.language, work.profile)
+        for unit, samples in speak_units(work.engine, self._sox, new, *how, rate_hz=self._rate_hz, quick=True).items():
+            spoken[unit] = samples
+            self._remembered.put(work.key(unit), samples)
+        return {
+            sentence: sentence_of(work.engine, sentence, spoken, work.profile, rate_hz=self._rate_hz)
+            for sentence in work.sentences
+        }
 
     def _name(self, work: _Work) -> str:
         profile = work.profile

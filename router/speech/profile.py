@@ -20,6 +20,11 @@ FASTEST_RATE: Final = 2.0
 LONGEST_PAUSE_S: Final = 10.0
 LARGEST_GAIN_DB: Final = 24.0
 
+# Silence between the sentences of the base prompts; a profile's own is added.
+BASE_SENTENCE_PAUSE_S: Final = 0.25
+# Between two phrases of the base prompts, as people pause before and after a number; a profile's own is added.
+BASE_PHRASE_PAUSE_S: Final = 0.1
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}([_-][A-Za-z0-9]{1,8})*")
 

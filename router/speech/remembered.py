@@ -1,4 +1,4 @@
-"""Sentences that were spoken a while ago: «the wait is about 4 minutes» is not synthesised again for the next caller."""
+"""Phrases that were spoken a while ago: of «The amount is 12.50 yuan», no more is synthesised than is new."""
 
 from __future__ import annotations
 

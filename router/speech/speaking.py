@@ -13,16 +13,11 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from router.errors import SpeechError
-from router.speech.engines import Engine, SpeechServer, Voices
-from router.speech.profile import SpokenProfile
+from router.speech.engines import Engine, EspeakNg, SpeechServer, Voices
+from router.speech.profile import BASE_PHRASE_PAUSE_S, BASE_SENTENCE_PAUSE_S, SpokenProfile
 from router.speech.programs import remaining_s, within
 from router.speech.sentence import Sentence
 from router.speech.sound import Sox, seconds, silence, trimmed
-
-# Silence between the sentences of the base prompts; a profile's own is added.
-BASE_SENTENCE_PAUSE_S: Final = 0.25
-# Between two phrases of the base prompts, as people pause before and after a number; a profile's own is added.
-BASE_PHRASE_PAUSE_S: Final = 0.1
 
 # Within one word a minute, espeak-ng's own step, there is nothing to gain from asking again.
 _GOOD_ENOUGH: Final = 0.01
@@ -40,6 +35,9 @@ _FASTEST_ASKED: Final = 3.5
 # is a program that hums, or speaks something else.
 _LONGEST_CHARACTER_S: Final = 1.5
 _LONGEST_EDGE_S: Final = 5.0
+
+# Phrases that the engine is given in one go.
+Unit: TypeAlias = tuple[str, ...]
 
 
 def speak(
@@ -96,6 +94,34 @@ def speak_sentence(
         return speaker.sentences([sentence])[sentence]
 
 
+def units_of(engine: Engine, sentences: Iterable[Sentence]) -> tuple[Unit, ...]:
+    """What the engine is given in one go to speak these sentences, each once: that is worth remembering."""
+    parts = {sentence: _units(engine, sentence) for sentence in sentences}
+    return tuple(dict.fromkeys(unit for those in parts.values() for unit in those))
+
+
+def speak_units(
+    engine: Engine,
+    sox: Sox,
+    units: Sequence[Unit],
+    language: str,
+    profile: SpokenProfile,
+    *,
+    rate_hz: int = 8000,
+    quick: bool = False,
+) -> dict[Unit, bytes]:
+    """Speak what `units_of` has given, as `speak` would; `sentence_of` puts sentences together from them."""
+    return _speaker(engine, sox, language, profile, rate_hz, is_quick=quick).units(units)
+
+
+def sentence_of(
+    engine: Engine, sentence: Sentence, spoken: Mapping[Unit, bytes], profile: SpokenProfile, *, rate_hz: int = 8000
+) -> bytes:
+    """Put one sentence together from what `speak_units` has spoken, with the pauses between its phrases."""
+    pause = silence(_phrase_pause_s(profile), rate_hz)
+    return pause.join(spoken[unit] for unit in _units(engine, sentence))
+
+
 def join(
     sox: Sox,
     sentences: Sequence[Sentence],
@@ -122,8 +148,12 @@ def _speaker(
     return _Speaker(voice, sox, language, profile, rate_hz, is_quick)
 
 
-# Phrases that the engine is given in one go.
-_Unit: TypeAlias = tuple[str, ...]
+def _units(engine: Engine, sentence: Sentence) -> list[Unit]:
+    return [sentence.phrases] if engine.takes_pauses else [(phrase,) for phrase in sentence.phrases]
+
+
+def _phrase_pause_s(profile: SpokenProfile) -> float:
+    return BASE_PHRASE_PAUSE_S + profile.value_pause_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,35 +169,49 @@ class _Speaker:
 
     @property
     def phrase_pause_s(self) -> float:
-        return BASE_PHRASE_PAUSE_S + self.profile.value_pause_s
+        return _phrase_pause_s(self.profile)
 
-    def _units(self, sentence: Sentence) -> list[_Unit]:
-        return [sentence.phrases] if self.engine.takes_pauses else [(phrase,) for phrase in sentence.phrases]
+    def sentences(self, sentences: Sequence[Sentence]) -> dict[Sentence, bytes]:
+        spoken = self.units(units_of(self.engine, sentences))
+        return {
+            sentence: sentence_of(self.engine, sentence, spoken, self.profile, rate_hz=self.rate_hz)
+            for sentence in sentences
+        }
 
-    def sentences(self, sentences: Iterable[Sentence]) -> dict[Sentence, bytes]:
-        units = {sentence: self._units(sentence) for sentence in sentences}
-        different = list(dict.fromkeys(unit for those in units.values() for unit in those))
-        takes = self._takes_of(different)
-        spoken = {unit: self._at_rate(unit, takes) for unit in different}
-        pause = silence(self.phrase_pause_s, self.rate_hz)
-        return {sentence: pause.join(spoken[unit] for unit in those) for sentence, those in units.items()}
+    def units(self, units: Sequence[Unit]) -> dict[Unit, bytes]:
+        takes = self._takes_of(units) if self.is_quick else {}
+        return {unit: self._at_rate(unit, takes) for unit in units}
 
-    def _takes_of(self, units: Sequence[_Unit]) -> dict[tuple[_Unit, float], bytes]:
-        """What `_at_rate` will ask for first, asked for side by side where the engine works elsewhere."""
-        if not (self.is_quick and isinstance(self.engine, SpeechServer)):
-            return {}
-        rates = {1.0, self.profile.rate} if self.engine.native_rate else {1.0}
-        wanted = [(unit, rate) for unit in units for rate in sorted(rates)]
-        if len(wanted) < 2:  # noqa: PLR2004 - nothing to do beside it
-            return {}
-        with ThreadPoolExecutor(self.engine.side_by_side) as pool:
+    def _takes_of(self, units: Sequence[Unit]) -> dict[tuple[Unit, float], bytes]:
+        """What `_at_rate` will ask for first, where an engine speaks several takes better than one after the other."""
+        rates = [1.0, self.profile.rate] if self.engine.native_rate and self.profile.rate != 1.0 else [1.0]
+        wanted = [(unit, rate) for unit in units for rate in rates]
+        match self.engine:
+            case SpeechServer() if len(wanted) > 1:
+                return self._side_by_side(self.engine, wanted)
+            case EspeakNg() if len(rates) > 1:
+                return {
+                    (unit, rate): self._heard(wav, unit, rate)
+                    for unit in units
+                    for rate, wav in zip(rates, self._in_one_run(self.engine, unit, rates), strict=True)
+                }
+            case _:
+                return {}
+
+    def _side_by_side(
+        self, engine: SpeechServer, wanted: Sequence[tuple[Unit, float]]
+    ) -> dict[tuple[Unit, float], bytes]:
+        with ThreadPoolExecutor(engine.side_by_side) as pool:
             takes = [pool.submit(contextvars.copy_context().run, self._once, unit, rate) for unit, rate in wanted]
             try:
                 return {take: future.result() for take, future in zip(wanted, takes, strict=True)}
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _at_rate(self, unit: _Unit, takes: Mapping[tuple[_Unit, float], bytes]) -> bytes:
+    def _in_one_run(self, engine: EspeakNg, unit: Unit, rates: Sequence[float]) -> list[bytes]:
+        return engine.takes(" ".join(unit), self.language, rates, deadline_s=remaining_s())
+
+    def _at_rate(self, unit: Unit, takes: Mapping[tuple[Unit, float], bytes]) -> bytes:
         rate = self.profile.rate
         normal = takes.get((unit, 1.0)) or self._once(unit, 1.0)
         if rate == 1.0:
@@ -190,14 +234,19 @@ class _Speaker:
             return best
         return self.sox.at_rate(best, len(best) / (words + pauses), self.rate_hz)
 
-    def _once(self, unit: _Unit, rate: float) -> bytes:
-        text = " ".join(unit)
+    def _once(self, unit: Unit, rate: float) -> bytes:
         pause_s = self.phrase_pause_s if self.engine.takes_pauses else 0.0
         wav = self.engine.synthesise(unit, self.language, rate, pause_s, deadline_s=remaining_s())
+        return self._heard(wav, unit, rate)
+
+    def _heard(self, wav: bytes, unit: Unit, rate: float) -> bytes:
+        """Its samples, if they can be this text."""
+        text = " ".join(unit)
         spoken = trimmed(self.sox.samples(wav, self.rate_hz), self.rate_hz)
         if not spoken:
             raise SpeechError(f"nothing is heard of {text!r}: write words that the voice for {self.language} can speak")
-        longest_s = _LONGEST_EDGE_S + (len(unit) - 1) * pause_s + _LONGEST_CHARACTER_S * len(text) / rate
+        pauses_s = (len(unit) - 1) * self.phrase_pause_s
+        longest_s = _LONGEST_EDGE_S + pauses_s + _LONGEST_CHARACTER_S * len(text) / rate
         if seconds(spoken, self.rate_hz) > longest_s:
             raise SpeechError(f"{seconds(spoken, self.rate_hz):.0f} s of sound for {text[:40]!r} are no speech")
         return spoken
