@@ -29,10 +29,10 @@ from router.calls.verdict import spoken_profile
 from router.rules.book import load_rules
 from router.speech.catalogue import load_catalogue
 from router.speech.engines import EspeakNg
-from router.speech.profile import SpokenProfile
+from router.speech.profile import BASE_PHRASE_PAUSE_S, BASE_SENTENCE_PAUSE_S, SpokenProfile
 from router.speech.sentence import Sentence
 from router.speech.sound import Sox, seconds
-from router.speech.speaking import BASE_PHRASE_PAUSE_S, BASE_SENTENCE_PAUSE_S, speak_sentence
+from router.speech.speaking import speak_sentence
 
 USUAL: Final = "standard"
 APART_S: Final = 2.0

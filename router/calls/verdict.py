@@ -10,7 +10,7 @@ from asterisk.ami import SimpleAction
 from router.rules.model import ContextTarget, Decision, QueueTarget, SpeechProfile
 from router.rules.pace import next_slower
 from router.rules.schema import STANDARD_SPEECH
-from router.speech.profile import SpokenProfile, is_language, language_for
+from router.speech.profile import BASE_SENTENCE_PAUSE_S, SpokenProfile, is_language, language_for
 
 Variable = tuple[str, str]
 
@@ -100,6 +100,7 @@ def spoken_variables(
     return [
         *wanted,
         ("ELDER_DIGIT_TIMEOUT", f"{profile.digit_timeout_s:g}"),
+        ("ELDER_SENTENCE_PAUSE", _sentence_pause(profile)),
         ("ELDER_MENU_OPTIONS", options),
         ("ELDER_PACE", pace_offered(profile, profiles)),
     ]
@@ -133,16 +134,30 @@ def variables(
             wanted.append(("ELDER_CONTEXT", context))
     if decision.head_start_s:
         wanted.append(("ELDER_HEAD_START", str(decision.head_start_s)))
-    if decision.speech.digit_timeout_s != STANDARD_DIGIT_TIMEOUT_S:
-        wanted.append(("ELDER_DIGIT_TIMEOUT", f"{decision.speech.digit_timeout_s:g}"))
-    if decision.speech.menu_options is not None:
-        wanted.append(("ELDER_MENU_OPTIONS", str(decision.speech.menu_options)))
-    if (pace := pace_offered(decision.speech, profiles)) != USUAL_PACE:
-        wanted.append(("ELDER_PACE", pace))
+    wanted += _spoken_unusually(decision.speech, profiles)
     if decision.agent_label:
         wanted.append(("ELDER_LABEL", decision.agent_label))
     wanted.append((TARGET, decision.target.name))
     return wanted
+
+
+def _spoken_unusually(profile: SpeechProfile, profiles: Mapping[str, SpeechProfile]) -> list[Variable]:
+    """What a menu must know of a profile, as far as it differs from what the dialplan starts from."""
+    wanted = []
+    if profile.digit_timeout_s != STANDARD_DIGIT_TIMEOUT_S:
+        wanted.append(("ELDER_DIGIT_TIMEOUT", f"{profile.digit_timeout_s:g}"))
+    if (pause_s := _sentence_pause(profile)) != f"{BASE_SENTENCE_PAUSE_S:g}":
+        wanted.append(("ELDER_SENTENCE_PAUSE", pause_s))
+    if profile.menu_options is not None:
+        wanted.append(("ELDER_MENU_OPTIONS", str(profile.menu_options)))
+    if (pace := pace_offered(profile, profiles)) != USUAL_PACE:
+        wanted.append(("ELDER_PACE", pace))
+    return wanted
+
+
+def _sentence_pause(profile: SpeechProfile) -> str:
+    """Seconds between two sentences that are sounds of their own, as between those of one prompt."""
+    return f"{BASE_SENTENCE_PAUSE_S + profile.sentence_pause_s:g}"
 
 
 def set_on_channel(channel: str, wanted: Iterable[Variable]) -> list[SimpleAction]:

@@ -26,10 +26,10 @@ from router.errors import SpeechError
 from router.speech.catalogue import Catalogue, Prompt
 from router.speech.engines import Engine
 from router.speech.manifest import digest
-from router.speech.profile import SpokenProfile, language_for
+from router.speech.profile import BASE_PHRASE_PAUSE_S, BASE_SENTENCE_PAUSE_S, SpokenProfile, language_for
 from router.speech.recordings import Recordings, find_recordings, require_directory
 from router.speech.sound import RECIPE, STUDIO_INPUT, Sox
-from router.speech.speaking import BASE_PHRASE_PAUSE_S, BASE_SENTENCE_PAUSE_S, speak
+from router.speech.speaking import speak
 
 BASE_PROFILE: Final = SpokenProfile("standard")
 

@@ -10,7 +10,7 @@ import pytest
 from lab.listening import heard_part, pitch_hz, read_sound
 from lab.places import PROJECT, SOUNDS
 from lab.rtp import RATE_HZ, Recorder, Samples
-from router.speech.speaking import BASE_SENTENCE_PAUSE_S
+from router.speech.profile import BASE_SENTENCE_PAUSE_S
 from tests.integration.conftest import Callers
 from tests.integration.witness import Witness
 

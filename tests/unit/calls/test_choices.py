@@ -45,6 +45,7 @@ async def test_slower_is_set_on_the_channel_with_the_answer_last_and_is_remember
             CHANNEL: [
                 ("CHANNEL(language)", "en_slow"),
                 ("ELDER_DIGIT_TIMEOUT", "12"),
+                ("ELDER_SENTENCE_PAUSE", "0.95"),
                 ("ELDER_MENU_OPTIONS", "2"),
                 ("ELDER_PACE", "slowest"),
                 ("ELDER_PACE_CHOSEN", "slower:slow"),

@@ -36,6 +36,7 @@ async def test_an_older_caller_is_put_through_to_a_person_and_followed_to_the_en
                 ("ELDER_OVERFLOW_QUEUE", "agents"),
                 ("ELDER_HEAD_START", "480"),
                 ("ELDER_DIGIT_TIMEOUT", "8"),
+                ("ELDER_SENTENCE_PAUSE", "0.65"),
                 ("ELDER_MENU_OPTIONS", "3"),
                 ("ELDER_PACE", "between"),
                 ("ELDER_LABEL", "75+"),

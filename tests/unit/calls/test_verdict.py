@@ -22,6 +22,7 @@ from router.calls.verdict import (
 )
 from router.daemon import HEARTBEAT_S
 from router.rules.model import ContextTarget, Decision, Overflow, QueueTarget, SpeechProfile, Target
+from router.speech.profile import BASE_SENTENCE_PAUSE_S
 
 from .dialplan import TEXT, sets, steps
 
@@ -89,6 +90,7 @@ def test_everything_that_differs_from_the_dialplans_own_is_sent() -> None:
         ("ELDER_OVERFLOW_QUEUE", "agents"),
         ("ELDER_HEAD_START", "300"),
         ("ELDER_DIGIT_TIMEOUT", "8"),
+        ("ELDER_SENTENCE_PAUSE", "0.65"),
         ("ELDER_MENU_OPTIONS", "3"),
         ("ELDER_PACE", "between"),
         ("ELDER_LABEL", "60+"),
@@ -122,11 +124,13 @@ def test_another_profile_during_the_call_says_everything_anew() -> None:
     assert spoken_variables(SLOW, BY_NAME, language="zh_slow", language_now="zh_unhurried") == [
         ("CHANNEL(language)", "zh_slow"),
         ("ELDER_DIGIT_TIMEOUT", "12"),
+        ("ELDER_SENTENCE_PAUSE", "0.95"),
         ("ELDER_MENU_OPTIONS", "2"),
         ("ELDER_PACE", "slowest"),
     ]
     assert spoken_variables(STANDARD, BY_NAME, language="zh", language_now="zh") == [
         ("ELDER_DIGIT_TIMEOUT", "5"),
+        ("ELDER_SENTENCE_PAUSE", "0.25"),
         ("ELDER_MENU_OPTIONS", ""),
         ("ELDER_PACE", "usual"),
     ]
@@ -188,6 +192,7 @@ def test_the_dialplan_waits_for_the_variable_that_is_set_last() -> None:
 def test_the_dialplans_numbers_are_those_of_the_code() -> None:
     ask = sets("elder-ask")
     assert float(ask["ELDER_DIGIT_TIMEOUT"]) == STANDARD_DIGIT_TIMEOUT_S
+    assert float(ask["ELDER_SENTENCE_PAUSE"]) == BASE_SENTENCE_PAUSE_S
     assert ask["ELDER_HEAD_START"] == "0"
     assert (ask["ELDER_MENU_OPTIONS"], ask["ELDER_PACE"]) == ("", USUAL_PACE)
     assert set(re.findall(r"% (\d+)\]", "".join(steps("elder-note-fallback")))) == {str(RING_SIZE)}

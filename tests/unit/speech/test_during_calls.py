@@ -22,11 +22,10 @@ from router.speech.during_calls import (
 )
 from router.speech.engines import Voices
 from router.speech.formats import samples_of_ulaw, wav_of
-from router.speech.profile import SpokenProfile
+from router.speech.profile import BASE_SENTENCE_PAUSE_S, SpokenProfile
 from router.speech.sentence import Sentence
 from router.speech.settings import DuringCallsSettings
 from router.speech.sound import Sox, seconds, trimmed
-from router.speech.speaking import BASE_SENTENCE_PAUSE_S
 from router.speech.spoken import SpokenFiles
 from tests.unit.speech.voice_like import voice_like
 

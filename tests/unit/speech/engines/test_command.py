@@ -12,11 +12,11 @@ import pytest
 from router.errors import SpeechError
 from router.speech import programs
 from router.speech.engines.command import Command
-from router.speech.profile import SpokenProfile
+from router.speech.profile import BASE_PHRASE_PAUSE_S, SpokenProfile
 from router.speech.sentence import Sentence
 from router.speech.settings import CommandVoice
 from router.speech.sound import Sox, seconds, trimmed
-from router.speech.speaking import BASE_PHRASE_PAUSE_S, speak
+from router.speech.speaking import speak
 
 ESPEAK = ("espeak-ng", "-b", "1", "-z", "-v", "{voice}", "--stdin", "--stdout")
 # Any engine that takes SSML on standard input: espeak-ng itself.
