@@ -21,7 +21,7 @@ from router.callers.link import RegistryAddress
 from router.callers.number import is_home_region
 from router.callers.past import CHOICE_KEPT_S
 from router.errors import ConfigurationError, Problem
-from router.rules.document import Document, load_document, read_source, validate
+from router.rules.document import Document, load_document, open_ordinary, read_source, validate
 from router.rules.durations import DurationS
 from router.speech.settings import SpeechSettings
 from router.speech.settings_file import SpeechEntry, speech_settings
@@ -318,7 +318,7 @@ class _Secrets:
 
     def _from_file(self, place: tuple[str | int, ...], file: Path) -> str:
         try:
-            with file.open("rb") as stream:
+            with open_ordinary(file) as stream:
                 raw = stream.read(MAX_SECRET_BYTES + 1)
             secret = raw.decode().strip()
         except OSError as error:

@@ -50,6 +50,8 @@ def find_program(name: str, *, purpose: str) -> Path:
         SpeechError: it is not there; the message says what to install.
     """
     found = shutil.which(name)
+    if found is None and "/" in name:
+        raise SpeechError(f"{name}, which {purpose}, is no program that this user can run: check its path and its mode")
     if found is None:
         raise SpeechError(
             f"{name}, which {purpose}, is not installed: install the package {name} (apt-get install {name}) "

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from router.rules.document import Document, DocumentPath
+from router.rules.document import Document, DocumentPath, open_ordinary
 from router.rules.durations import DurationS
 from router.rules.wording import did_you_mean, listed
 from router.speech.engines.command import PLACEHOLDER, PLACEHOLDERS
@@ -315,7 +315,7 @@ class _Voice:
             raw_rate_hz=entry.raw_rate_hz or PCM_RATE_HZ,
             ssml=entry.ssml,
             native_rate=entry.native_rate,
-            ca_file=self._ca_file(is_https=url.startswith("https:")),
+            ca_file=self._ca_file(is_https=url.lower().startswith("https:")),
         )
 
     def _check_url(self, url: str, *, has_key: bool) -> None:
@@ -337,6 +337,8 @@ class _Voice:
             self._wrong("`ca_file` is for https://; use that, or remove it", "ca_file")
             return None
         try:
+            with open_ordinary(ca_file):  # a pipe would keep whoever reads it waiting
+                pass
             ssl.create_default_context(cafile=ca_file)
         except (OSError, ssl.SSLError) as error:
             self._wrong(f"{ca_file}: no certificates can be read from it: {error}", "ca_file")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -170,6 +171,7 @@ def test_a_key_may_go_unencrypted_to_this_machine_only(folder: Path, host: str) 
         ("url: 'http://a:b@h/x', model: m, voice: v", "`url` holds a name or password; use `key_file` or `key_env`"),
         (f"{SERVER}, key_file: speech.key, key_env: K", "both `key_file` and `key_env` are given; keep one"),
         (f"{SERVER}, key_file: none.key", "the secret cannot be read from none.key: No such file or directory"),
+        (f"{SERVER}, key_file: pipe", "the secret cannot be read from pipe: this is no ordinary file but a pipe, a"),
         (f"{SERVER}, key_env: UNSET_KEY", "the environment variable UNSET_KEY is not set, or is empty"),
         (f"{SERVER}, key_file: bad.key", "the key holds characters that no key has; write it anew, as one line of AS"),
         (f"{SERVER}, key: {KEY}", "unknown key `key`; did you mean `key_env`? "),
@@ -181,6 +183,10 @@ def test_a_key_may_go_unencrypted_to_this_machine_only(folder: Path, host: str) 
             "speech.key: no certificates can be read from it: ",
         ),
         (
+            "url: 'HTTPS://h/x', model: m, voice: v, ca_file: pipe",
+            "pipe: no certificates can be read from it: ",
+        ),
+        (
             "url: 'http://192.0.2.7/x', model: m, voice: v, key_file: speech.key",
             "over http:// everybody on the way can read the key; use https://",
         ),
@@ -188,6 +194,7 @@ def test_a_key_may_go_unencrypted_to_this_machine_only(folder: Path, host: str) 
 )
 def test_a_wrong_voice_is_told_with_what_to_write(folder: Path, voice: str, message: str) -> None:
     (folder / "bad.key").write_text("schlüssel\n")
+    os.mkfifo(folder / "pipe")
     problems = said(folder, f"speech:\n  voices:\n    en: {{{voice}}}")
     assert any(re.match(r"elder-router\.yaml:3:\d+: error: ", problem) for problem in problems)
     assert message in problems[0]

@@ -22,7 +22,7 @@ class Voices:
     """
 
     def __init__(self, engines: Mapping[str, Engine], otherwise: Engine | None = None) -> None:
-        self._engines = dict(engines)
+        self._engines = {language.replace("-", "_"): engine for language, engine in engines.items()}
         self._otherwise = otherwise
 
     @property

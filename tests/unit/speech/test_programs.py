@@ -21,6 +21,12 @@ def test_a_missing_program_says_what_to_install(monkeypatch: pytest.MonkeyPatch,
         find_program("sox", purpose="stretches")
 
 
+def test_a_path_that_leads_to_no_program_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "piper").write_text("not executable")
+    with pytest.raises(SpeechError, match=r"piper, which speaks, is no program that this user can run: check its path"):
+        find_program(str(tmp_path / "piper"), purpose="speaks")
+
+
 def test_standard_input_goes_in_and_standard_output_comes_out() -> None:
     program = "import sys; sys.stdout.write(sys.stdin.read().upper())"
     assert run(PYTHON, ["-c", program], stdin=b"hello") == b"HELLO"

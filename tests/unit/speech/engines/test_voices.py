@@ -39,9 +39,9 @@ def settings(**voices: VoiceSettings) -> SpeechSettings:
 
 
 def test_each_language_has_its_engine_and_countries_share_their_languages() -> None:
-    voices = Voices({"en": Named("a"), "zh": Named("b"), "zh_TW": Named("c")}, Named("d"))
-    languages = ("en", "en_GB", "zh", "zh_CN", "zh-CN", "zh_TW", "zh_TW_slow", "de")
-    assert [voices.identity(language).split()[0] for language in languages] == list("aabbbccd")
+    voices = Voices({"en": Named("a"), "zh": Named("b"), "zh_TW": Named("c"), "pt-BR": Named("e")}, Named("d"))
+    languages = ("en", "en_GB", "zh", "zh_CN", "zh-CN", "zh_TW", "zh_TW_slow", "pt_BR", "pt-BR", "de")
+    assert [voices.identity(language).split()[0] for language in languages] == list("aabbbcceed")
 
 
 def test_what_is_asked_of_it_reaches_the_engine_whole() -> None:
