@@ -117,7 +117,7 @@ class SpeechServer:
             try:
                 answer = self._once(body, ends_at)
             except (HTTPError, OSError) as error:
-                problem, again = _lost(error)
+                problem, again = _lost(error, self._voice.key)
             else:
                 if answer.status == HTTPStatus.OK and time.monotonic() < ends_at:
                     return answer
@@ -190,12 +190,15 @@ def _read(response: BaseHTTPResponse) -> _Answer:
     return _Answer(response.status, bytes(content), is_sound, response.headers.get("Retry-After"))
 
 
-def _lost(error: Exception) -> tuple[str, bool]:
-    """A lost connection in few words, without urllib3's names of objects; and whether another may be better."""
+def _lost(error: Exception, secret: str | None) -> tuple[str, bool]:
+    """A lost connection in few words, without urllib3's names of objects; and whether another may be better.
+
+    http.client shows what came in place of an answer, in which `secret` may be.
+    """
     cause: BaseException = error
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({cause.verify_message}); check `ca_file` and `url`", False
     said = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-    return f"the connection failed ({said[:120]}); check `url`, and that the server runs", True
+    return f"the connection failed ({said_in(said.encode(), secret)[:120]}); check `url`, and that the server runs", True

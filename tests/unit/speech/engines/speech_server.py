@@ -193,6 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
             "html as pcm": lambda _: self._answer(200, HTML, "text/html"),
             "json": lambda _: self._answer(200, b'{"detail": "busy"}', "application/json"),
             "key as wav": lambda _: self._answer(200, f"Wrong key: {state.key}".encode(), "audio/wav"),
+            "key as status": lambda _: self._echo(),
             "empty": lambda _: self._answer(200, b"", "audio/wav"),
             "half": lambda body: self._answer(200, sound(body)[:4001], "audio/wav"),
             "cut": lambda body: self._cut(sound(body)),
@@ -226,6 +227,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
                 if self.server_state.stopped.wait(0.01):
                     return
+
+    def _echo(self) -> None:
+        self.close_connection = True
+        self.wfile.write(f"Authorization: Bearer {self.server_state.key}\r\n\r\n".encode())
 
     def _reset(self) -> None:
         self.close_connection = True

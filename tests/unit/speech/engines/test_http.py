@@ -129,6 +129,11 @@ def test_a_key_that_comes_back_as_sound_is_not_shown(server: Server) -> None:
     assert "it gave no WAV but 'Wrong key: <secret>'" in refused(engine(server))
 
 
+def test_a_key_that_comes_back_in_place_of_an_answer_is_not_shown(server: Server) -> None:
+    server.always = "key as status"
+    assert "the connection failed (Authorization: Bearer <secret>); check `url`" in refused(engine(server))
+
+
 def test_no_key_is_sent_where_there_is_none() -> None:
     with speech_server() as open_server:
         engine(open_server, key=None).synthesise(["Hello."], "en", 1.0)
