@@ -201,4 +201,5 @@ def _lost(error: Exception, secret: str | None) -> tuple[str, bool]:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({cause.verify_message}); check `ca_file` and `url`", False
     said = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-    return f"the connection failed ({said_in(said.encode(), secret)[:120]}); check `url`, and that the server runs", True
+    shown = said_in(said.encode(), secret)[:120]
+    return f"the connection failed ({shown}); check `url`, and that the server runs", True
