@@ -26,7 +26,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-_Signal: TypeAlias = npt.NDArray[np.float64]
+_Signal: TypeAlias = npt.NDArray[np.float32]
 
 # −1 dB of full scale: room for what a codec on the way makes of it (µ-law's and A-law's largest steps are 0.3 dB).
 CEILING: Final = 32767 * 10 ** (-1 / 20)
@@ -101,7 +101,7 @@ def _limited(signal: _Signal, rate_hz: int) -> _Signal:
         return signal
     reach = round(_LOOK_AHEAD_S * rate_hz)
     gain = np.minimum(1.0, CEILING / np.maximum(peak, 1.0))
-    window = np.hanning(2 * reach + 3)[1:-1]
+    window = np.hanning(2 * reach + 3)[1:-1].astype(np.float32)
     lowest = _lowest_around(np.pad(gain, 2 * reach, mode="edge"), reach)
     smooth = np.convolve(lowest, window / window.sum(), mode="valid")
     return signal * smooth[: signal.size]
@@ -137,7 +137,7 @@ def _frame_powers(signal: _Signal, rate_hz: int) -> _Signal:
 
 
 def _signal(samples: bytes) -> _Signal:
-    return np.frombuffer(samples, np.int16).astype(np.float64)
+    return np.frombuffer(samples, np.int16).astype(np.float32)
 
 
 def _samples(signal: _Signal) -> bytes:

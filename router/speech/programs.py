@@ -11,6 +11,7 @@ settings may have put there (`secret_env`, `key_env`).
 
 from __future__ import annotations
 
+import fcntl
 import os
 import selectors
 import shutil
@@ -33,6 +34,10 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 _LONGEST_COMPLAINT_CHARACTERS: Final = 200
 _KEPT_OF_STDERR_BYTES: Final = 8192
 _CHUNK_BYTES: Final = 65_536
+# espeak-ng writes a minute of sound in 600 pieces. Woken for each, the thread that reads would as often take Python's
+# lock from the one that routes calls; so what comes within 2 ms is read at once, and the pipe has room for it.
+_PIPE_BYTES: Final = 1024 * 1024
+_GATHER_S: Final = 0.002
 
 # Where programs, their libraries and data are, and in which language they complain.
 _ENVIRONMENT: Final = frozenset(
@@ -196,6 +201,8 @@ class _Talk:
             raise AssertionError("all three are pipes")
         to_write = memoryview(self.stdin)
         with selectors.DefaultSelector() as selector:
+            with suppress(OSError):  # a user may have only so much in pipes; then it is read in smaller pieces
+                fcntl.fcntl(out.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
             for pipe in (into, out, complaints):
                 os.set_blocking(pipe.fileno(), False)
                 selector.register(pipe, selectors.EVENT_WRITE if pipe is into else selectors.EVENT_READ, pipe)
@@ -209,6 +216,8 @@ class _Talk:
                         is_done = not to_write
                     else:
                         is_done = not self._read(key.fd, is_sound=key.data is out)
+                        if not is_done:
+                            time.sleep(_GATHER_S)
                     if is_done:
                         selector.unregister(key.data)
                         key.data.close()
@@ -224,7 +233,7 @@ class _Talk:
     def _read(self, descriptor: int, *, is_sound: bool) -> bool:
         """Whether there may be more."""
         try:
-            chunk = os.read(descriptor, _CHUNK_BYTES)
+            chunk = os.read(descriptor, _PIPE_BYTES)
         except BlockingIOError:
             return True
         if is_sound:
