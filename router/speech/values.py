@@ -55,6 +55,8 @@ _DIGITS = re.compile(r"[0-9]+(?:[ -][0-9]+)*")
 _AMOUNT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,2})?) ([A-Z]{3})")
 _DATE = re.compile(r"(?:19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(r"[0-9]{1,2}:[0-9]{2}")
+# ISO 4217's codes for no currency, and for tests.
+_NO_MONEY: Final = frozenset({"XXX", "XTS"})
 _CHINESE: Final = frozenset({"zh", "yue", "cmn"})
 
 
@@ -119,7 +121,7 @@ def _digits(value: str, words: AnyLanguage) -> tuple[str, ...]:
 
 def _amount(value: str, words: AnyLanguage) -> tuple[str, ...]:
     match = _AMOUNT.fullmatch(value)
-    if match is None or not is_currency(match[2]):
+    if match is None or match[2] in _NO_MONEY or not is_currency(match[2]):
         raise _wrong(value, "an amount and its currency's three letters, like 1234.50 CNY")
     return words.amount(Decimal(match[1]), match[2])
 

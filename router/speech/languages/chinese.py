@@ -127,8 +127,9 @@ class Chinese(AnyLanguage):
         tenths, rest = divmod(hundredths, 10) if tenth else (0, hundredths)
         said += f"{self.counted(tenths)}{tenth}" if tenths else ""
         if rest:
-            # 三元零五分: a place that is left out is said.
-            said += f"{'零' if tenth and whole and not tenths else ''}{self.counted(rest)}{hundredth}"
+            # 三元零二分: a place that is left out is said, and what follows it is not counted anew.
+            is_left_out = bool(tenth and whole and not tenths)
+            said += f"零{self._numeral(rest)}{hundredth}" if is_left_out else f"{self.counted(rest)}{hundredth}"
         return (said,)
 
     def date(self, day: date) -> tuple[str, ...]:

@@ -229,7 +229,7 @@ def test_play_writes_what_a_caller_hears_and_tells_its_phrases_and_length(place:
     assert slowed.output.splitlines() == [
         f"place-and-wait, zh, unhurried: {slowed_s:.1f} s",
         "    您现在排在 | 第三位。",
-        "    还要等 | 大约四分钟。",
+        "    还需要等待 | 大约四分钟。",
         f"written: {place / 'out.wav'}",
     ]
     # The pause between its two sentences grows by 0.4 s; what is spoken takes 1/0.85 as long.
