@@ -146,6 +146,44 @@ async def test_sentences_that_were_said_before_are_joined_without_the_engine(rig
     assert rig.length_s(name) == pytest.approx(2 * ONE_S + BASE_SENTENCE_PAUSE_S, abs=0.03)
 
 
+async def test_of_an_answer_no_more_is_spoken_than_is_new(rig: Rig) -> None:
+    async def say(amount: str, profile: SpokenProfile = STANDARD) -> None:
+        sentence = Sentence(("The amount is", amount), essential=True)
+        await rig.speaker.say([sentence], "en", profile, until=rig.clock() + rig.deadline_s)
+
+    await say("12.50 yuan.")
+    await say("13.70 yuan.")
+    assert rig.engine.asked == ["The amount is", "12.50 yuan.", "13.70 yuan."]
+    assert rig.speaker.counts.spoken == 2
+    longer_pauses = SpokenProfile("p", value_pause_s=0.5, sentence_pause_s=0.7, gain_db=3.0, repeat_essential=True)
+    await say("13.70 yuan.", longer_pauses)
+    assert len(rig.engine.asked) == 3, "pauses and gain are no part of a phrase"
+    await say("13.70 yuan.", SpokenProfile("slow", 0.7))
+    assert len(rig.engine.asked) == 3 + 2 * 2
+    assert (rig.speaker.counts.spoken, rig.speaker.counts.joined) == (3, 1)
+
+
+async def test_an_engine_that_looks_for_its_voice_does_not_hold_up_others(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[threading.Thread] = []
+
+    def identity(language: str) -> str:
+        asked.append(threading.current_thread())
+        return f"stand-in {language}"
+
+    monkeypatch.setattr(rig.engine, "identity", identity)
+    await rig.say("One.")
+    await rig.say("Two.")
+    assert len(asked) == 1
+    assert asked[0] is not threading.current_thread()
+    release = threading.Event()
+    monkeypatch.setattr(rig.engine, "identity", lambda language: str(release.wait(10)) + language)
+    with pytest.raises(SpeechError, match="did not say in time whether it has a voice for de"):
+        await rig.speaker.say([Sentence(("One.",))], "de", STANDARD, until=rig.clock() + 0.05)
+    release.set()
+
+
 async def test_each_thing_that_changes_the_sound_has_a_file_of_its_own(rig: Rig) -> None:
     names = [
         await rig.say("One."),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from router.errors import SpeechError
+from router.speech.engines import EspeakNg
 from router.speech.sound import STUDIO_INPUT, Sox, seconds, silence, trimmed, wav_of
 from tests.unit.speech.voice_like import clipped_samples, loudness_db, pitch_hz, voice_like, voice_like_wav
 
@@ -65,6 +66,30 @@ def test_no_change_runs_no_program_and_changes_nothing(sox: Sox) -> None:
     voice = voice_like(0.5)
     assert sox.louder(voice, 0.0) is voice
     assert sox.at_rate(voice, 1.0) is voice
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 16000])
+@pytest.mark.parametrize(("language", "text"), [("en", "Please stay on the line."), ("zh", "一千二百三十四元五角。")])
+def test_a_wav_is_read_without_a_program_as_sox_reads_it(
+    sox: Sox, monkeypatch: pytest.MonkeyPatch, language: str, text: str, rate_hz: int
+) -> None:
+    # The Chinese overshoots full scale when it is converted, which sox's -G makes fit.
+    wav = EspeakNg().synthesise((text,), language, 1.0)
+    piped = wav[:40] + bytes(4) + wav[44:]
+    by_sox = np.frombuffer(sox._converted(("-t", "wav", "--ignore-length"), wav, rate_hz), np.int16)
+    monkeypatch.setattr("router.speech.sound.run", lambda *_, **__: pytest.fail("a program was run"))
+    for one in (wav, piped):
+        read = np.frombuffer(sox.samples(one, rate_hz), np.int16).astype(int)
+        assert read.size == by_sox.size
+        assert np.abs(read - by_sox).max() <= 6
+
+
+def test_a_wav_of_another_kind_is_read_by_sox(sox: Sox) -> None:
+    voice = voice_like_wav(1.0)
+    for options in (["-b", "8"], ["-b", "24"], ["-c", "2"], ["-e", "mu-law"], ["-e", "floating-point", "-b", "32"]):
+        made = ["sox", "-D", "-t", "wav", "-", *options, "-t", "wav", "-"]
+        other = subprocess.run(made, input=voice, capture_output=True, check=True).stdout
+        assert seconds(sox.samples(other)) == pytest.approx(1.0, abs=0.001), options
 
 
 @pytest.mark.parametrize("suffix", sorted(STUDIO_INPUT))

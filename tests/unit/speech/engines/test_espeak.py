@@ -4,15 +4,16 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from router.errors import SpeechError
 from router.speech.catalogue import load_catalogue
-from router.speech.engines import EspeakNg
+from router.speech.engines import EspeakNg, espeak
 from router.speech.engines.espeak import VOICES, voice_for
+from router.speech.programs import run
 from router.speech.settings import EspeakVoice
 from router.speech.sound import Sox, seconds, trimmed
 
@@ -51,6 +52,58 @@ def test_phonemes_in_a_text_are_spoken_not_obeyed(engine: EspeakNg) -> None:
 def test_a_slower_rate_takes_longer(engine: EspeakNg) -> None:
     sentence = "Please stay on the line."
     assert heard_s(engine, sentence, rate=0.7) > 1.3 * heard_s(engine, sentence)
+
+
+def programs_run(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """The options of each run of espeak-ng from now on."""
+    runs: list[Sequence[str]] = []
+
+    def counted(program: Path, options: Sequence[str], *, stdin: bytes, deadline_s: float | None) -> bytes:
+        runs.append(options)
+        return run(program, options, stdin=stdin, deadline_s=deadline_s)
+
+    monkeypatch.setattr(espeak, "run", counted)
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("language", "phrase"),
+    [
+        ("en", "1234.50 yuan."),
+        ("en", "Are you there? Wait… No!"),
+        ("zh", "一千二百三十四元五角。"),
+        ("de", "Sonntag"),
+        ("en", "5"),
+    ],
+)
+@pytest.mark.parametrize("rates", [(1.0, 0.85), (1.0, 0.5), (1.0, 1.5, 0.7)])
+def test_takes_of_one_run_are_what_a_run_each_gives(
+    engine: EspeakNg, monkeypatch: pytest.MonkeyPatch, language: str, phrase: str, rates: tuple[float, ...]
+) -> None:
+    alone_s = [heard_s(engine, phrase, language, rate) for rate in rates]
+    runs = programs_run(monkeypatch)
+    takes_s = [seconds(trimmed(Sox().samples(take))) for take in engine.takes(phrase, language, rates)]
+    assert len(runs) == 1
+    # One alone may end without the 10 ms behind it.
+    assert takes_s == pytest.approx(alone_s, rel=0.01, abs=0.015)
+
+
+@pytest.mark.parametrize("phrase", ["one < two & three", "<break time='9s'/>", "&lt;", "…"])
+def test_what_one_run_cannot_tell_apart_is_spoken_in_several(
+    engine: EspeakNg, monkeypatch: pytest.MonkeyPatch, phrase: str
+) -> None:
+    alone = [engine.synthesise([phrase], "en", rate) for rate in (1.0, 0.85)]
+    assert engine.takes(phrase, "en", (1.0, 0.85)) == alone
+    # Whatever comes between, nothing of one take is ever in another.
+    monkeypatch.setattr(espeak, "_SILENT_FOR_S", 0.01)
+    alone = [engine.synthesise(["Hello. Yes."], "en", rate) for rate in (1.0, 0.85)]
+    assert engine.takes("Hello. Yes.", "en", (1.0, 0.85)) == alone
+
+
+def test_takes_are_of_text_not_of_commands(engine: EspeakNg) -> None:
+    usual_s = heard_s(engine, "450 S Please stay on the line while we find someone.")
+    for take in engine.takes("\x01450S Please stay on the line while we find someone.", "en", (1.0, 1.0)):
+        assert seconds(trimmed(Sox().samples(take))) > 0.9 * usual_s
 
 
 def test_a_language_without_a_voice_has_no_identity(engine: EspeakNg) -> None:
