@@ -102,19 +102,21 @@ async def test_the_pace_changes_with_the_next_sentence_and_is_remembered_for_the
         Recorder() as waiting,
     ):
         await _pause(witness, "agent2", "true")
-        keys = [Key(1500, "7"), *(Key(1600, key) for key in "19778"), Key(3700, "3"), Key(1800, "0")]
+        keys = [Key(2200, "7"), *(Key(1600, key) for key in "19778"), Key(3700, "3"), Key(1800, "0")]
         callers.call(ADULTS[0], media_port=in_assistant.port, keys=keys, hold_ms=20_000)
         # Another, who chose slower speech before, is offered two things, and after half the key timeout two more.
         assert (await centre.command("callers", "choose", ADULTS[1], "slower:slow"))[0] == 0
-        callers.call(ADULTS[1], media_port=offered.port, hold_ms=16_500)
+        callers.call(ADULTS[1], media_port=offered.port, hold_ms=19_500)
         # Meanwhile an older caller, who is spoken to unhurriedly, waits for a person and wants it slower still.
         await callers.call(OLDER, "95501", media_port=waiting.port, keys=[Key(10_000, "7")], hold_ms=2500)
         _heard(waiting.samples(), ("en_unhurried", "connecting-person"), ("en_slow", "slower-now"))
         await centre.router.wait_for_records("outcome", 1)
         assert await centre.command("callers", "get", OLDER) == (0, "+86139****0001: elder, chose slower (slow)\n")
         async with Recorder() as again:
-            await callers.call(OLDER, "95501", media_port=again.port, hold_ms=2200)
-        _heard(again.samples(), ("en_slow", "connecting-person"))
+            # Keys work before the queue is joined, too; one that means nothing cuts nothing short.
+            keys = [Key(800, "5"), Key(1400, "8")]
+            await callers.call(OLDER, "95501", media_port=again.port, keys=keys, hold_ms=6000)
+        _heard(again.samples(), ("en_slow", "connecting-person"), ("en", "normal-now"), ("en", "connecting-person"))
         assert (await centre.command("callers", "forget", OLDER))[0] == 0
         await callers.call(OLDER, "95501", hold_ms=200)
         await callers.all_ended()
@@ -233,6 +235,11 @@ async def test_a_key_leaves_the_overflow_the_time_it_had_and_the_caller_the_queu
 ) -> None:
     overflowing = """
 [from-callers]
+exten => 6667,1,Set(ELDER_QUEUE=senior-care)
+ same => n,Set(ELDER_OVERFLOW_S=0)
+ same => n,Set(ELDER_OVERFLOW_QUEUE=agents)
+ same => n,Set(ELDER_STATE=fallback)
+ same => n,Goto(elder-people,s,1)
 exten => 6666,1,Set(ELDER_QUEUE=senior-care)
  same => n,Set(ELDER_OVERFLOW_S=4)
  same => n,Set(ELDER_OVERFLOW_QUEUE=agents)
@@ -243,14 +250,20 @@ exten => 6666,1,Set(ELDER_QUEUE=senior-care)
     callers = Callers(centre)
     async with Witness(centre.asterisk) as witness:
         await _pause(witness, "agent1", "true")
+        # Nothing left of the time is no time at all, and not for ever.
+        at_once = callers.call(ADULTS[1], "6667", hold_ms=2500)
+        await witness.wait_for("QueueCallerJoin", 2)
+        await at_once
+        already = len(witness.events("QueueCallerJoin"))
+        assert [seen.headers["Queue"] for seen in witness.events("QueueCallerJoin")] == ["senior-care", "agents"]
         callers.call(ADULTS[0], "6666", hold_ms=60_000)
-        (joined,) = await witness.wait_for("QueueCallerJoin", 1)
+        joined = (await witness.wait_for("QueueCallerJoin", already + 1))[-1]
         await asyncio.sleep(2.5)
         await _press(witness, (joined.uniqueid, "9"))
-        overflowed = (await witness.wait_for("QueueCallerJoin", 3))[2]
+        overflowed = (await witness.wait_for("QueueCallerJoin", already + 3))[-1]
         assert 3 < overflowed.at - joined.at < 5.5, "4 s after the first joining, in whole seconds; not after the key"
         await _press(witness, (joined.uniqueid, "8"))
-        queues = [seen.headers["Queue"] for seen in witness.events("QueueCallerJoin")]
+        queues = [seen.headers["Queue"] for seen in witness.events("QueueCallerJoin")[already:]]
         assert queues == ["senior-care", "senior-care", "agents", "agents"]
         await _pause(witness, "agent1", "false")
         await witness.wait_for("AgentConnect", 1)

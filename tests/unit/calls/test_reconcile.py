@@ -474,7 +474,7 @@ async def test_what_a_call_chose_that_ended_in_the_gap_is_not_known_and_not_said
 
 def test_the_dialplan_keeps_that_a_person_was_asked_for_wherever_it_tells_so() -> None:
     told = TEXT.count("Step: key,Detail: person)\n")
-    assert told == TEXT.count("Step: key,Detail: person)\n same => n,Set(ELDER_PERSON_CHOSEN=yes)\n") == 2
+    assert told == TEXT.count("Step: key,Detail: person)\n same => n,Set(ELDER_PERSON_CHOSEN=yes)\n") == 3
 
 
 async def test_a_variable_that_asterisk_lists_as_not_set_is_not_taken_for_a_value(tmp_path: Path) -> None:
