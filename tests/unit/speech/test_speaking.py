@@ -249,6 +249,14 @@ def test_quickly_spoken_it_lasts_as_long(espeak: EspeakNg, sox: Sox, language: s
     assert seconds(slowed) - BASE_PHRASE_PAUSE_S == pytest.approx(words_s / rate, rel=0.015)
 
 
+def test_quickly_espeak_is_run_once_a_phrase(espeak: EspeakNg, sox: Sox, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone: list[object] = []
+    monkeypatch.setattr(EspeakNg, "synthesise", lambda *asked, **_: alone.append(asked))
+    said = [Sentence(("You are", "number 13."))]
+    assert speak(espeak, sox, said, "en", SpokenProfile("slow", 0.85), quick=True)
+    assert not alone
+
+
 def test_quickly_an_engine_is_asked_twice_a_phrase_and_no_more(sox: Sox) -> None:
     engine = StubbornEngine()
     speak(engine, sox, sentences("a", "b", "a"), "en", SpokenProfile("slow", 0.7), quick=True)

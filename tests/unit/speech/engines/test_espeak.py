@@ -101,9 +101,12 @@ def test_what_one_run_cannot_tell_apart_is_spoken_in_several(
 
 
 def test_takes_are_of_text_not_of_commands(engine: EspeakNg) -> None:
-    usual_s = heard_s(engine, "450 S Please stay on the line while we find someone.")
-    for take in engine.takes("\x01450S Please stay on the line while we find someone.", "en", (1.0, 1.0)):
-        assert seconds(trimmed(Sox().samples(take))) > 0.9 * usual_s
+    usual_s = heard_s(engine, "90S Please stay on the line while we find someone.")
+    for take in engine.takes("\x0190S Please stay on the line while we find someone.", "en", (1.0, 1.0)):
+        assert seconds(trimmed(Sox().samples(take))) == pytest.approx(usual_s, rel=0.02)
+    obeyed_s = heard_s(engine, "one hundred")
+    for take in engine.takes("[[wVn h'VndrId]]", "en", (1.0, 1.0)):
+        assert seconds(trimmed(Sox().samples(take))) > 1.5 * obeyed_s
 
 
 def test_a_language_without_a_voice_has_no_identity(engine: EspeakNg) -> None:
