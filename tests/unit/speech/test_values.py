@@ -45,6 +45,7 @@ UNITS = {"十": 10, "百": 100, "千": 1000, "万": 10_000, "亿": 100_000_000}
         ("time", "14:30", ("2:30 in the afternoon",), ("下午两点半",), ("下晝兩點半",)),
         ("time", "9:05", ("9:05 in the morning",), ("上午九点零五分",), ("上晝九點零五分",)),
         ("time", "00:00", ("midnight",), ("凌晨零点",), ("凌晨零點",)),
+        ("time", "0:05", ("12:05 at night",), ("凌晨零点零五分",), ("凌晨零點零五分",)),
         ("time", "12:00", ("12 noon",), ("中午十二点",), ("中午十二點",)),
         ("time", "20:15", ("8:15 in the evening",), ("晚上八点十五分",), ("夜晚八點十五分",)),
         ("wait", "59", ("less than a minute",), ("不到一分钟",), ("少過一分鐘",)),
@@ -63,6 +64,12 @@ def test_values_are_said_as_people_do(
     assert phrases_of(kind, value, "zh") == mandarin
     if cantonese:
         assert phrases_of(kind, value, "yue") == cantonese
+
+
+def test_english_days_have_their_endings() -> None:
+    said = [phrases_of("date", f"2026-01-{day:02}", "en")[1].removeprefix("January ") for day in range(1, 32)]
+    irregular = {1: "1st", 2: "2nd", 3: "3rd", 21: "21st", 22: "22nd", 23: "23rd", 31: "31st"}
+    assert said == [irregular.get(day, f"{day}th") for day in range(1, 32)]
 
 
 @pytest.mark.parametrize(

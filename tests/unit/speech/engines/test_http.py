@@ -13,6 +13,7 @@ import pytest
 from router.errors import SpeechError
 from router.speech.engines import SpeechServer, Voices
 from router.speech.engines import http as engine_module
+from router.speech.engines.answers import wait_s
 from router.speech.profile import SpokenProfile
 from router.speech.sentence import Sentence
 from router.speech.settings import HttpVoice
@@ -186,6 +187,15 @@ def test_retry_after_is_waited_for(server: Server, *, as_date: bool) -> None:
     engine(server).synthesise(["Hello."], "en", 1.0, deadline_s=5.0)
     assert time.monotonic() - begun >= 0.95
     assert len(server.requests) == 2
+
+
+def test_each_wait_is_longer_than_the_last_and_never_quite_the_same() -> None:
+    shortest = [wait_s(attempt, None, uniform=lambda low, _high: low) for attempt in range(1, 8)]
+    longest = [wait_s(attempt, None, uniform=lambda _low, high: high) for attempt in range(1, 8)]
+    assert shortest == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 2.5, 2.5])
+    assert longest == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0])
+    assert wait_s(1, "99999") == 99999.0
+    assert wait_s(1, "soon", uniform=lambda _low, high: high) == 0.2
 
 
 def test_a_wait_beyond_the_deadline_is_not_begun(server: Server) -> None:
