@@ -1,9 +1,9 @@
 """What callers hear, on real calls, measured in what their phones recorded.
 
 One call of each language and speech profile goes through the router, to a rule that gives the number called its
-profile and language. The dialplan then says one thing after the other, 2 s apart, and at last leaves the caller in a
-real queue that makes its announcements. Everything that was heard between two silences that long is one thing; its
-pauses are found in it (`listening.phrases`), and what is left is speech. How long the phrases last in the call at the
+profile and language. The dialplan then says one thing after the other, 2 s apart, lets the caller wait in a real queue
+that makes its announcements, and ends in the assistant. Everything that was heard between two silences that long is one
+thing; its pauses are found in it (`listening.phrases`), and what is left is speech. How long the phrases last in the call at the
 usual speed is the measure for the others.
 """
 
@@ -38,6 +38,8 @@ USUAL: Final = "standard"
 APART_S: Final = 2.0
 # More than any pause in speech, less than lies between two things.
 _BETWEEN_S: Final = 1.5
+# Where the dialplan itself sends nothing for a pause, from 0.25 s on: what is shorter came late.
+_LATE_S: Final = 0.2
 _RULES: Final = PROJECT / "config" / "routing.yaml"
 _PROMPTS: Final = PROJECT / "config" / "prompts"
 _QUEUE_AFTER_S: Final = 10  # `Recorder` takes a longer gap for another stream
@@ -49,44 +51,57 @@ class Thing:
 
     Attributes:
         name: For people.
-        plays: The dialplan's application that plays it; "" for what the queue does by itself.
-        prompt: Whose sentences it says, with `values`; "" for a recording without pauses of ours.
-        values: See `prompt`.
+        plays: The dialplan's steps that play it; none for what the queue does by itself.
+        prompts: Whose sentences it says, with `values`; none for a recording without pauses of ours.
+        values: See `prompts`.
         recorded_in: Languages in which it is no prompt but a recording of Asterisk's own.
+        waits: Whether the dialplan waits between its sounds, sending nothing, to make a pause.
     """
 
     name: str
-    plays: str
-    prompt: str = ""
+    plays: tuple[str, ...]
+    prompts: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     recorded_in: frozenset[str] = frozenset()
+    waits: bool = False
 
     def sentences(self, language: str) -> tuple[Sentence, ...]:
         """What is said; none for a recording."""
-        if not self.prompt or language in self.recorded_in:
+        if language in self.recorded_in:
             return ()
-        return load_catalogue(_PROMPTS).say(self.prompt, language, self.values)
+        catalogue = load_catalogue(_PROMPTS)
+        return tuple(one for prompt in self.prompts for one in catalogue.say(prompt, language, self.values))
 
 
-def _said(prompt: str, **values: str) -> str:
-    return f"Gosub(elder-say,s,1({prompt},{'&'.join(f'{name}={value}' for name, value in values.items())}))"
+def prompt(name: str, prompt_id: str) -> Thing:
+    """One that was built."""
+    return Thing(name, (f"Playback(elder/{prompt_id})",), (prompt_id,))
 
 
-GREETING: Final = Thing("greeting", "Playback(elder/greeting)", "greeting")
-MENU: Final = Thing("menu", "Playback(elder/menu)", "menu")
-PLACE: Final = Thing(
-    "place and wait, spoken during the call",
-    _said("place-and-wait", position="3", wait="240"),
-    "place-and-wait",
-    {"position": "3", "wait": "240"},
+def spoken(name: str, prompt_id: str, **values: str) -> Thing:
+    """One that is spoken during the call."""
+    sent = "&".join(f"{name}={value}" for name, value in values.items())
+    return Thing(name, (f"Gosub(elder-say,s,1({prompt_id},{sent}))",), (prompt_id,), values)
+
+
+GREETING: Final = prompt("greeting", "greeting")
+MENU: Final = prompt("menu, as one sound", "menu")
+PLACE: Final = spoken("place and wait, spoken during the call", "place-and-wait", position="3", wait="240")
+REFERENCE: Final = spoken("digits, spoken during the call", "reference", digits="139057")
+DIGITS: Final = Thing("digits, Asterisk's SayDigits", ("SayDigits(139057)",))
+POSITION: Final = Thing("queue: Asterisk's position", (), ("core-queue-you-are-next",), recorded_in=frozenset({"en"}))
+WAITING: Final = Thing("queue: please wait", (), ("queue-wait",))
+# It waits for keys at its end, and nobody presses one: the call is over before it speaks again.
+ASSISTANT: Final = Thing(
+    "the assistant's greeting and menu",
+    (
+        *("Set(ELDER_GREETED=)", "Set(ELDER_MENU=hours,claims)", "Set(ELDER_DIGIT_TIMEOUT=15)"),
+        *("Set(TIMEOUT(absolute)=17)", "Goto(router-assistant,s,1)"),
+    ),
+    ("greeting", "menu-hours", "menu-claims"),
+    waits=True,
 )
-REFERENCE: Final = Thing(
-    "digits, spoken during the call", _said("reference", digits="139057"), "reference", {"digits": "139057"}
-)
-DIGITS: Final = Thing("digits, Asterisk's SayDigits", "SayDigits(139057)")
-POSITION: Final = Thing("queue: Asterisk's position", "", "core-queue-you-are-next", recorded_in=frozenset({"en"}))
-WAITING: Final = Thing("queue: please wait", "", "queue-wait")
-EVERYTHING: Final = (GREETING, MENU, PLACE, REFERENCE, DIGITS, POSITION, WAITING)
+EVERYTHING: Final = (GREETING, MENU, PLACE, REFERENCE, DIGITS, POSITION, WAITING, ASSISTANT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,17 +208,16 @@ def rules_for(every: Sequence[Asked]) -> str:
 
 
 def dialplan_for(things: Sequence[Thing]) -> str:
-    """Says one thing after the other, and ends in the queue that announces, if any of them is the queue's.
+    """Says one thing after the other; those of the queue, which follow each other, in a queue that announces.
 
     There, `r` takes the place of music, which would fill the silence between the announcements: on a call that is
     answered, and without tones of a country, nothing is heard of it.
     """
-    wait = f" same => n,Wait({APART_S:g})"
-    lines = ["", "[measured]", "exten => s,1,Answer()", " same => n,Wait(0.5)"]
-    for number, thing in enumerate(things):
-        lines += [wait] * (number > 0) + [f" same => n,{thing.plays}"] * bool(thing.plays)
-    if any(not thing.plays for thing in things):
-        lines.append(f" same => n,Queue(announcing-${{ELDER_CALLED}},r,,,{2 * _QUEUE_AFTER_S})")
+    queue = (f"Queue(announcing-${{ELDER_CALLED}},r,,,{2 * _QUEUE_AFTER_S})",)
+    played = dict.fromkeys(thing.plays or queue for thing in things)
+    wait = (f"Wait({APART_S:g})",)
+    steps = [step for number, plays in enumerate(played) for step in (*wait * (number > 0), *plays)]
+    lines = ["", "[measured]", "exten => s,1,Answer()", *(f" same => n,{step}" for step in ("Wait(0.5)", *steps))]
     return "\n".join([*lines, " same => n,Hangup()", ""])
 
 
@@ -275,15 +289,18 @@ def heard_in(every: Sequence[Asked], recordings: Mapping[str, Recording], things
                 + ", ".join(f"{span.seconds:.1f} s" for span in spans)
             )
         for thing, span in zip(things, spans, strict=True):
-            heard = _heard(one, thing, *_without_holes(recordings[one.number], span), usual)
+            longest_s = _LATE_S if thing.waits else APART_S
+            sound, late_s = _without_holes(recordings[one.number], span, longest_s=longest_s)
+            heard = _heard(one, thing, sound, late_s, usual)
             usual.setdefault((one.language, thing.name), heard.phrases_s)
             found.append(heard)
     return found
 
 
-def _without_holes(recording: Recording, span: Span) -> tuple[Samples, float]:
+def _without_holes(recording: Recording, span: Span, *, longest_s: float) -> tuple[Samples, float]:
     """What was heard there, put together where no packets came; and how long all those holes were, in seconds."""
-    holes = [(begin, end) for begin, end in recording.holes if span.begin < begin and end < span.end]
+    inside = ((begin, end) for begin, end in recording.holes if span.begin < begin and end < span.end)
+    holes = [(begin, end) for begin, end in inside if end - begin < longest_s * RATE_HZ]
     ends = [span.begin, *(end for _, end in holes)]
     begins = [*(begin for begin, _ in holes), span.end]
     pieces = [recording.samples[end:begin] for end, begin in zip(ends, begins, strict=True)]

@@ -17,13 +17,8 @@ from lab.heard import Asked, Bounds, Thing, asked_for
 from lab.processes import LabError
 from lab.rtp import RATE_HZ, Recording
 
-NEXT = Thing(
-    "next and wait, spoken during the call",
-    "Gosub(elder-say,s,1(place-next-and-wait,wait=240))",
-    "place-next-and-wait",
-    {"wait": "240"},
-)
-THINGS = (heard.GREETING, NEXT, Thing("digits, Asterisk's SayDigits", "SayDigits(39)"))
+NEXT = heard.spoken("next and wait, spoken during the call", "place-next-and-wait", wait="240")
+THINGS = (heard.GREETING, NEXT, Thing("digits, Asterisk's SayDigits", ("SayDigits(39)",)))
 EN_USUAL, EN_SLOW, ZH_USUAL, ZH_UNHURRIED = CALLS = (
     *asked_for(["en"], ["slow"]),
     *(replace(one, number=f"{one.number}0") for one in asked_for(["zh"], ["unhurried"])),
