@@ -24,6 +24,8 @@ from router.rules.wording import listed
 
 _UNKNOWN = "unknown"
 _ACROSS: Final = 3  # profiles beside each other, so that a terminal of 100 columns holds them
+_TITLES_WIDE, _PROFILE_WIDE = 22, 26
+_ALL_WIDE: Final = 80  # what a comparison takes; in less, its lines are broken
 _NAMED_ROUTES: Final = 3
 _STYLES: Final = {"more": "bold", "fewer": "bold", "too few to tell": "dim"}
 _OF_ASSISTANT: Final = "* of those who met the assistant, where alone it can happen; the others are of all calls"
@@ -79,9 +81,10 @@ def print_report(console: Console, shown: Shown) -> None:
     _print_head(console, shown)
     for _, of_band in groupby(shown.groups(), key=lambda pair: pair[0].band):
         groups = list(of_band)
-        for first in range(0, len(groups), _ACROSS):
+        across = min(_ACROSS, max(1, (console.width - _TITLES_WIDE) // _PROFILE_WIDE))
+        for first in range(0, len(groups), across):
             console.print()
-            _print_groups(console, groups[first : first + _ACROSS])
+            _print_groups(console, groups[first : first + across])
     console.print()
     console.print(Text(_OF_ASSISTANT, "dim"))
     for trial in shown.trials:
@@ -99,6 +102,8 @@ def print_report(console: Console, shown: Shown) -> None:
 def _print_head(console: Console, shown: Shown) -> None:
     found = shown.report
     grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
     grid.add_row("journals" if len(shown.journals) > 1 else "journal", shown_text(listed(map(str, shown.journals))))
     if found.first and found.last:
         first, last = found.first.astimezone(shown.zone), found.last.astimezone(shown.zone)
@@ -176,9 +181,10 @@ def _mix(counts: Counter[str]) -> str:
 
 def _print_differences(console: Console, band: str, differences: Sequence[Difference]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(shown_text(band or _UNKNOWN), no_wrap=True)
+    holds_all = console.width >= _ALL_WIDE
+    table.add_column(shown_text(band or _UNKNOWN), no_wrap=holds_all)
     for title in ("A", "B", "A less B, points"):
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title, justify="right", no_wrap=holds_all)
     table.add_column("A:")
     of_all = next(one for one in differences if not one.measure.of_assistant)
     of_assistant = next(one for one in differences if one.measure.of_assistant)
@@ -251,6 +257,11 @@ def _notes_on(trial: Trial) -> Iterator[str]:
         yield (
             f'who comes under "{trial.rule}" or "{trial.other}" is no chance: the callers themselves may differ. A '
             "roll-out compares like with like"
+        )
+    if len(trial.rollouts) > 1 and not trial.other:
+        yield (
+            f'"{trial.rule}": its roll-out was changed ({listed(sorted(trial.rollouts)[:_NAMED_ROUTES])}), so that the '
+            "groups called at different times, too; what differs may come of that. Compare since the last change"
         )
     if by_choice := within.by_choice + without.by_choice:
         yield (

@@ -7,7 +7,7 @@ are under way, and tables whose size is that of the rules. Comparing two groups 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
@@ -130,7 +130,7 @@ class Decided:
         rule: The rule that matched.
         caller_key: Tells that two calls are one caller's; "" without a number.
         route: Where the call went, and its head start, for people to compare.
-        left_out_by: The rules that would have matched but for their `rollout`.
+        left_out_by: The rules that would have matched but for their `rollout`, and what that was, such as `below 50`.
     """
 
     at: datetime
@@ -140,7 +140,7 @@ class Decided:
     rule: str
     caller_key: str
     route: str
-    left_out_by: tuple[str, ...]
+    left_out_by: Mapping[str, str]
 
 
 Note: TypeAlias = Callable[[Story], None]
@@ -308,13 +308,18 @@ def decided_of(fields: Mapping[str, Any]) -> Decided:
         rule=rule,
         caller_key=caller_key,
         route=f"{target}, head start {head_start_s} s" if head_start_s else target,
-        left_out_by=tuple(_left_out_by(fields.get("trace", ()))) if caller_key else (),
+        left_out_by=dict(_left_out_by(fields.get("trace", ()))) if caller_key else {},
     )
 
 
-def _left_out_by(trace: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+def _left_out_by(trace: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """Rules that failed by their roll-out, the condition that is tried last: all others held."""
-    return (step["rule"] for step in trace if step["failed"] == "rollout")
+    for step in trace:
+        if step["failed"] == "rollout":
+            rule, wanted = step["rule"], step["wanted"]
+            if not isinstance(rule, str) or not isinstance(wanted, str):
+                raise TypeError("a rule of its trace, or what that wanted, is no text")
+            yield rule, wanted
 
 
 def _key(fields: Mapping[str, Any]) -> tuple[str, str]:

@@ -69,6 +69,7 @@ class Trial:
         rule: Whose callers are `within`.
         other: The rule whose callers are `without`; "" where the roll-out of `rule` tells them.
         callers: The keys of those who have called.
+        rollouts: What the roll-out was, such as `below 50`: more than one where it was changed.
     """
 
     rule: str
@@ -76,6 +77,7 @@ class Trial:
     within: Side = field(default_factory=Side)
     without: Side = field(default_factory=Side)
     callers: set[int] = field(default_factory=set)
+    rollouts: set[str] = field(default_factory=set)
 
     def side(self, decided: Decided) -> Side | None:
         """The group that a call belongs to, if any."""
@@ -160,6 +162,8 @@ class Trials:
         side = trial.side(decided)
         if side is None:
             return ()
+        if (rollout := decided.left_out_by.get(trial.rule)) and len(trial.rollouts) < MOST_NAMES:
+            trial.rollouts.add(rollout)
         caller = hash(decided.caller_key)
         if caller in trial.callers:
             return ()

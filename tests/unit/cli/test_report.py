@@ -209,6 +209,14 @@ def test_unlike_shares_of_the_assistant_are_told(tmp_path: Path) -> None:
     assert any("so that the rows marked * compare unlike callers" in note for note in notes)
 
 
+def test_a_roll_out_that_was_changed_is_told(tmp_path: Path) -> None:
+    before, after = decided(0, left_out_by=[TRIAL]), decided(1, left_out_by=[TRIAL])
+    for share, warned in (("below 50", False), ("below 80", True)):
+        after["trace"][0]["wanted"] = share
+        notes = as_json("--journal", write(tmp_path / "j", [before, ended(0), after, ended(1)]))["notes"]
+        assert any("its roll-out was changed (below 50, below 80)" in note for note in notes) == warned
+
+
 def test_several_trials_at_once_are_warned_of(tmp_path: Path) -> None:
     records = [
         record
@@ -305,7 +313,8 @@ def test_no_control_characters_of_a_journal_reach_the_terminal(tmp_path: Path) -
     assert "[red]" in report("--journal", journal).output
 
 
-def test_a_terminal_of_100_columns_holds_it(tmp_path: Path, rules: Path) -> None:
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_a_terminal_holds_it(columns: int, tmp_path: Path, rules: Path) -> None:
     three = [
         record
         for number in range(60)
@@ -320,7 +329,7 @@ def test_a_terminal_of_100_columns_holds_it(tmp_path: Path, rules: Path) -> None
         )
     ]
     ours, its = pty.openpty()
-    environment = os.environ | {"COLUMNS": "100", "LINES": "50", "TERM": "dumb"}
+    environment = os.environ | {"COLUMNS": str(columns), "LINES": "50", "TERM": "dumb"}
     command = [
         *(str(PROGRAM), "report", "speech", "--rules", str(rules), "--by", "rule"),
         *("--journal", str(write(tmp_path / "j", [*three, *BY_CHANCE]))),
@@ -336,7 +345,7 @@ def test_a_terminal_of_100_columns_holds_it(tmp_path: Path, rules: Path) -> None
         os.close(ours)
         assert process.wait(timeout=20) == 0
     text = read.decode().replace("\r\n", "\n")
-    assert max(map(len, text.splitlines())) <= 100
+    assert max(map(len, text.splitlines())) <= columns
     assert "…" not in text.replace(", …", ""), "nothing is cut off"
     assert "perhaps" in text
 

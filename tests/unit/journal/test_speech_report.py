@@ -136,6 +136,10 @@ def test_what_is_waited_for_is_bounded_and_the_oldest_is_given_up() -> None:
         (decided(1, at="1970-01-01T00:00:00Z"), "cannot be counted: it was made in no year from 2000 to 2100"),
         (decided(1, speech=5), "cannot be counted: speech is no text"),
         (decided(1, age_band=["elder"]), "cannot be counted: age_band is no text"),
+        (
+            decided(1, trace=[{"rule": None, "failed": "rollout", "wanted": "below 50"}]),
+            "cannot be counted: a rule of its trace, or what that wanted, is no text",
+        ),
     ],
 )
 def test_a_record_that_no_router_writes_is_refused_with_its_reason(record: dict[str, Any], why: str) -> None:
