@@ -3,8 +3,8 @@
 One call of each language and speech profile goes through the router, to a rule that gives the number called its
 profile and language. The dialplan then says one thing after the other, 2 s apart, lets the caller wait in a real queue
 that makes its announcements, and ends in the assistant. Everything that was heard between two silences that long is one
-thing; its pauses are found in it (`listening.phrases`), and what is left is speech. How long the phrases last in the call at the
-usual speed is the measure for the others.
+thing; its pauses are found in it (`listening.phrases`), and what is left is speech. How long the phrases last in the
+call at the usual speed is the measure for the others.
 """
 
 from __future__ import annotations
