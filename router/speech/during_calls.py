@@ -36,9 +36,10 @@ from router.speech.sound import RECIPE, Sox
 from router.speech.speaking import Unit, join, sentence_of, speak_units, units_of
 from router.speech.spoken import NAME_CHARACTERS, SpokenFiles
 
-MOST_WAITING: Final = 8
-"""Answers that wait for their turn. espeak-ng takes 0.25 s for a new one on a small machine, two at once, so that the
-last of these is heard after a second or so; more would keep callers waiting for what then comes too late."""
+MOST_WAITING: Final = 16
+"""Answers that wait for their turn. espeak-ng and what is done to its sound take 25 ms of a core for a new amount, so
+that on a busy machine the last of these is heard after half a second; more would keep callers of a slower engine
+waiting for what then comes too late."""
 
 FAILURES_TO_REST: Final = 3
 REST_S: Final = 5.0

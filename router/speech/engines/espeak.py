@@ -7,6 +7,7 @@ made of silence are exact.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -30,6 +31,9 @@ VOICES: Final[Mapping[str, EspeakVoice]] = MappingProxyType(
 # What espeak-ng's -s takes; outside, it silently uses its limits.
 SLOWEST_WORDS_PER_MINUTE: Final = 80
 FASTEST_WORDS_PER_MINUTE: Final = 450
+# A rate must be asked for as this power of it. Mandarin is slowed by 3 to 7 % more than asked for at 0.85 and 0.7; so
+# asked, of new amounts at 0.85 none need stretching, and at 0.7 one in six, in place of all. English needs none.
+_TAKEN_AS: Final[Mapping[str, float]] = MappingProxyType({"cmn-latn-pinyin": 0.85})
 _ANSWER_WITHIN_S: Final = 2.0
 
 # Between the takes of one run: longer than any pause that espeak-ng makes by itself (under 1 s).
@@ -136,7 +140,8 @@ class EspeakNg:
 
 def _speed(voice: EspeakVoice, rate: float) -> int:
     """In words a minute."""
-    return min(max(round(voice.words_per_minute * rate), SLOWEST_WORDS_PER_MINUTE), FASTEST_WORDS_PER_MINUTE)
+    asked = math.pow(rate, _TAKEN_AS.get(voice.name, 1.0))
+    return min(max(round(voice.words_per_minute * asked), SLOWEST_WORDS_PER_MINUTE), FASTEST_WORDS_PER_MINUTE)
 
 
 def _told_apart(sound: bytes, count: int) -> list[bytes]:
