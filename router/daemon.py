@@ -37,9 +37,9 @@ from router.reloading.history import RulesHistory
 from router.reloading.keeper import RulesKeeper
 from router.rules.book import RuleBook
 from router.settings import Settings
-from router.speech.during_calls import open_speaker
+from router.speech.during_calls import SpeakerCounts, open_speaker
 from router.speech.kept_catalogue import KeptCatalogue
-from router.web.metrics import MetricsServer, RulesMetrics
+from router.web.metrics import MetricsServer, RulesMetrics, SpeechMetrics
 from router.web.spoken import spoken_served, url_of
 
 HEARTBEAT_S = 1.0
@@ -79,6 +79,7 @@ class Daemon:
             choice_kept_s=settings.registry.choice_kept_s,
         )
         self._prompts = KeptCatalogue(settings.speech.prompts if settings.speech else None)
+        self._spoken: SpeakerCounts | None = None
         self._stop = asyncio.Event()
         self._hang_up = asyncio.Event()
 
@@ -153,7 +154,8 @@ class Daemon:
         if self.settings.metrics is None:
             yield
             return
-        server = MetricsServer(self.settings.metrics, RulesMetrics(lambda: self._keeper.status))
+        rules, speech = RulesMetrics(lambda: self._keeper.status), SpeechMetrics(lambda: self._spoken)
+        server = MetricsServer(self.settings.metrics, rules, speech)
         try:
             yield
         finally:
@@ -173,6 +175,7 @@ class Daemon:
         if settings is None or speaker is None:
             yield None
             return
+        self._spoken = speaker.counts
         serve, files = settings.serve, speaker.files
         keeping = asyncio.create_task(speaker.keep_within_bounds())
         try:

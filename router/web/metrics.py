@@ -7,6 +7,9 @@
     elder_router_rules_problems                           how much is wrong with them
     elder_router_rules_reloads_total{result}              loaded, refused, unchanged; since the start
 
+    elder_router_speech_answers_total{result}             what came of what was to be said during calls, since the
+                                                          start: the fields of `SpeakerCounts`
+
 One thread answers one request after the other: whoever asks too often or too slowly waits, and calls do not.
 """
 
@@ -17,6 +20,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -25,6 +29,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from router.reloading.keeper import RulesStatus
+from router.speech.during_calls import SpeakerCounts
 from router.web.settings import MetricsSettings
 
 REQUEST_WITHIN_S: Final = 2.0
@@ -65,6 +70,28 @@ class RulesMetrics(Collector):
         for result in ("loaded", "refused", "unchanged"):
             reloads.add_metric([result], getattr(status, result))
         yield reloads
+
+
+class SpeechMetrics(Collector):
+    """What came of what was to be said during calls.
+
+    Args:
+        counts: Says it; None where nothing is said during calls. Asked in another thread.
+    """
+
+    def __init__(self, counts: Callable[[], SpeakerCounts | None]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        """A sample for each result."""
+        counts = self._counts()
+        if counts is None:
+            return
+        what = "Answers that were asked for during calls, by what came of them."
+        answers = CounterMetricFamily("elder_router_speech_answers", what, labels=["result"])
+        for result, count in asdict(counts).items():
+            answers.add_metric([result], count)
+        yield answers
 
 
 class MetricsServer:

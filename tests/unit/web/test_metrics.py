@@ -14,8 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from lab.ports import free_port
 from router.errors import ConfigurationError, Problem
 from router.reloading.keeper import RulesStatus
+from router.speech.during_calls import SpeakerCounts
 from router.web import metrics as metrics_module
-from router.web.metrics import MetricsServer, RulesMetrics
+from router.web.metrics import MetricsServer, RulesMetrics, SpeechMetrics
 from router.web.settings import MetricsSettings
 
 LOADED = datetime(2026, 11, 25, 15, 3, 1, tzinfo=UTC)
@@ -28,9 +29,14 @@ BROKEN = RulesStatus(
 
 
 @contextmanager
-def served(status: Callable[[], RulesStatus], address: str = "127.0.0.1") -> Iterator[int]:
+def served(
+    status: Callable[[], RulesStatus],
+    address: str = "127.0.0.1",
+    counts: Callable[[], SpeakerCounts | None] = lambda: None,
+) -> Iterator[int]:
     port = free_port()
-    server = MetricsServer(MetricsSettings(address, port, "elder-router.yaml", 9, 12), RulesMetrics(status))
+    settings = MetricsSettings(address, port, "elder-router.yaml", 9, 12)
+    server = MetricsServer(settings, RulesMetrics(status), SpeechMetrics(counts))
     try:
         yield port
     finally:
@@ -81,8 +87,24 @@ def test_what_is_told_is_how_things_are_when_it_is_asked() -> None:
     assert told["elder_router_rules_problems"] == 2
 
 
+def test_what_came_of_what_was_to_be_said_is_told() -> None:
+    with served(lambda: FINE, counts=lambda: SpeakerCounts(found=7, spoken=2, late=1)) as port:
+        told = samples(get(port))
+    name = "elder_router_speech_answers_total"
+    assert {sample: value for sample, value in told.items() if sample.startswith(name)} == {
+        f"{name}{{result=found}}": 7,
+        f"{name}{{result=joined}}": 0,
+        f"{name}{{result=spoken}}": 2,
+        f"{name}{{result=failed}}": 0,
+        f"{name}{{result=late}}": 1,
+        f"{name}{{result=turned_away}}": 0,
+        f"{name}{{result=resting}}": 0,
+        f"{name}{{result=unwritten}}": 0,
+    }
+
+
 def test_every_metric_says_what_it_is() -> None:
-    with served(lambda: FINE) as port:
+    with served(lambda: FINE, counts=SpeakerCounts) as port:
         text = get(port)
     assert set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)) == set(
         re.findall(r"^# HELP (\S+) .+\.$", text, re.MULTILINE)
