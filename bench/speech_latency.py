@@ -31,12 +31,17 @@ RATE = 50
 SELDOM = 4
 """Calls a second that say something new, of which the machine can speak each."""
 
-FOUND, JOINED, NEW, PLAIN = "96711", "96712", "96713", "96714"
+FOUND, JOINED, FIGURES, PLAIN, AMOUNT = "96711", "96712", "96713", "96714", "96715"
 WAITS_MIN, PLACES = range(1, 31), range(2, 100)
 FOUND_PLACES, FOUND_WAITS_MIN = range(2, 12), range(1, 6)
 
 _PLACE = "place-and-wait,position=${EXTEN:5:2}&wait=$[${EXTEN:7:2} * 60]"
-_ASKS = {FOUND: _PLACE, JOINED: _PLACE, NEW: "reference,digits=${EXTEN:5}"}
+_ASKS = {
+    FOUND: _PLACE,
+    JOINED: _PLACE,
+    FIGURES: "reference,digits=${EXTEN:5}",
+    AMOUNT: "balance,amount=${EXTEN:5:-2}.${EXTEN:-2} CNY",
+}
 _HEARS = """
 exten => _{prefix}!,1,Set(CHANNEL(language)=en_unhurried)
  same => n,Answer(,i)
@@ -111,7 +116,8 @@ class _Bench:
         self._found = [f"{place:02d}{wait:02d}" for place in FOUND_PLACES for wait in FOUND_WAITS_MIN]
         self._joined = sorted(every - set(self._found))
         random.Random(4).shuffle(self._joined)  # noqa: S311 - the same at each run
-        self._new = itertools.count(10_000_001, 7919)
+        self._figures = itertools.count(10_000_001, 7919)
+        self._cents = itertools.count(123_450, 7919)
 
     async def warm_up(self) -> None:
         """Have everything said that is to be known, as slowly as it takes."""
@@ -127,8 +133,9 @@ class _Bench:
             ("a built prompt, asked of nobody", RATE, lambda: PLAIN),
             ("said before", RATE, lambda: FOUND + next(found)),
             ("new, of sentences said before", RATE, lambda: JOINED + next(joined)),
-            ("new", SELDOM, lambda: f"{NEW}{next(self._new)}"),
-            ("new", RATE, lambda: f"{NEW}{next(self._new)}"),
+            ("a new amount", SELDOM, lambda: f"{AMOUNT}{next(self._cents)}"),
+            ("a new amount", RATE, lambda: f"{AMOUNT}{next(self._cents)}"),
+            ("eight new figures", RATE, lambda: f"{FIGURES}{next(self._figures)}"),
             ("nothing", RATE, None),
         ]
 
