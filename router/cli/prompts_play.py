@@ -84,6 +84,7 @@ def play(
     """
     try:
         prompt = load_catalogue(prompts_path).prompt(prompt_id)
+        _check_names(prompt, values)
         profile = _profile(rules_path, profile_name) if profile_name else _USUAL
         spoken_in = prompt.language_of(language) if language else next(iter(prompt.text))
         sentences = prompt.filled(language or next(iter(prompt.text)), values)
@@ -98,6 +99,14 @@ def play(
         _write(output, wav_of(samples))
     else:
         _play(wav_of(samples))
+
+
+def _check_names(prompt: Prompt, values: Mapping[str, str]) -> None:
+    for name in values:
+        if name not in prompt.variables:
+            known = f"it has {listed(prompt.variables)}" if prompt.variables else "it has none"
+            advice = did_you_mean(name, prompt.variables).strip() or known
+            raise click.BadParameter(f"{prompt.id} has no value {name!r}; {advice}", param_hint="--value")
 
 
 def _profile(rules: Path, name: str) -> SpokenProfile:

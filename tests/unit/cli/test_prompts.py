@@ -88,6 +88,18 @@ def test_one_failure_exits_1_and_is_told_on_standard_error(place: Path) -> None:
     assert result.stdout.splitlines()[-1] == "made 5, kept 0, removed 0, failed 1"
 
 
+def test_a_name_that_is_no_text_is_refused_and_no_name_commands_the_terminal(place: Path) -> None:
+    sound = (place / "core" / "digits" / "1.wav").read_bytes()
+    for name in (b"\xff", b"-a&b, c\n"):
+        (place / "core" / os.fsdecode(name + b".wav")).write_bytes(sound)
+    (place / "core" / "\x1b[2J.wav").write_bytes(b"no sound")
+    for counts in ("made 6, kept 0, removed 0, failed 2", "made 0, kept 6, removed 0, failed 2"):
+        result = build(place, f"--core=en={place / 'core'}")
+        assert "failed: en_unhurried/\\udcff: its name is not in UTF-8: give it another" in result.stderr
+        assert "failed: en_unhurried/\\u001b[2J: sox failed" in result.stderr
+        assert result.stdout.splitlines()[-1] == counts
+
+
 def test_many_failures_do_not_scroll_away(place: Path) -> None:
     for number in range(30):
         (place / "core" / f"broken-{number}.wav").write_bytes(b"no sound")
@@ -258,6 +270,8 @@ def test_play_takes_the_studio_recording_and_slows_it(place: Path) -> None:
         (("greeting", "--language=fr"), 'the prompt greeting is not in "fr"; it is in en, zh'),
         (("greeting", "--profile=unhuried"), "no speech profile 'unhuried'; did you mean `unhurried`?"),
         (("place", "--value=position"), "write it like position=3"),
+        (("place", "--value=positon=3"), "place has no value 'positon'; did you mean `position`?"),
+        (("greeting", "--value=position=3"), "greeting has no value 'position'; it has none"),
         (("place",), "the prompt place needs a value for position (number); send position=…"),
         (("place", "--value=position=x"), 'position of the prompt place: "x" cannot be said; give a whole number'),
     ],
