@@ -137,11 +137,11 @@ def _installed(sounds_dir: Path, profiles: Sequence[SpokenProfile]) -> list[str]
 
 def _print_report(report: BuildReport) -> None:
     for failure in report.failed[:_MOST_FAILURES_SHOWN]:
-        click.echo(f"failed: {failure.path}: {failure.reason}", err=True)
+        click.echo(printable(f"failed: {failure.path}: {failure.reason}"), err=True)
     if (more := len(report.failed) - _MOST_FAILURES_SHOWN) > 0:
         click.echo(f"failed: and {more} more", err=True)
     for path in report.left_alone:
-        click.echo(f"left alone: {path} was not made here")
+        click.echo(printable(f"left alone: {path} was not made here"))
     counts = f"made {len(report.made)}, kept {len(report.kept)}, removed {len(report.removed)}"
     click.echo(f"{counts}, failed {len(report.failed)}")
 

@@ -199,6 +199,7 @@ class Planner:
         if not profiles:
             return
         try:
+            _require_utf8(sound)
             content = self._digest(source)
         except SpeechError as error:
             self.plan.failures += [Failure(_path(language, profile, sound), str(error)) for profile in profiles]
@@ -228,6 +229,18 @@ class Planner:
 
     def _key(self, *decides: object) -> str:
         return digest(json.dumps([RECIPE, self._rate_hz, self._sox.version, *decides]).encode())
+
+
+def _require_utf8(sound: str) -> None:
+    """Refuse a name that could not be listed as ours, so that its sounds would never be replaced or removed.
+
+    Raises:
+        SpeechError: see above.
+    """
+    try:
+        sound.encode()
+    except UnicodeEncodeError as error:
+        raise SpeechError("its name is not in UTF-8: give it another") from error
 
 
 def _path(language: str, profile: SpokenProfile, sound: str) -> str:
