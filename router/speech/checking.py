@@ -16,7 +16,7 @@ from typing import Final
 from router.errors import ConfigurationError, Problem, SpeechError
 from router.rules.document import open_ordinary
 from router.rules.wording import listed
-from router.speech.catalogue import Catalogue, Prompt, load_catalogue
+from router.speech.catalogue import Prompt, load_catalogue
 from router.speech.catalogue_file import Entry, Place, read_entries
 from router.speech.engines import Engine
 from router.speech.profile import SpokenProfile
@@ -71,9 +71,10 @@ def check_prompts(
     problems: list[Problem] = []
     said: list[_Said] = []
     sox = None if engine is None else Sox()
+    prompts, languages = {prompt.id: prompt for prompt in catalogue.prompts}, catalogue.languages
     for place, entry in entries:
-        prompt = catalogue.prompt(place.id)
-        problems += _wrong_with(place, entry, prompt, catalogue)
+        prompt = prompts[place.id]
+        problems += _wrong_with(place, entry, prompt, languages)
         problems += _wrong_recordings(place, entry, prompt, sox)
         for language in entry.text:
             try:
@@ -87,8 +88,8 @@ def check_prompts(
     return sorted(set(problems))
 
 
-def _wrong_with(place: Place, entry: Entry, prompt: Prompt, catalogue: Catalogue) -> Iterator[Problem]:
-    missing = [language for language in catalogue.languages if language not in prompt.text]
+def _wrong_with(place: Place, entry: Entry, prompt: Prompt, languages: Sequence[str]) -> Iterator[Problem]:
+    missing = [language for language in languages if language not in prompt.text]
     # Asterisk's own words are there in languages that have no recordings of them, and only in those.
     if entry.use and missing and not prompt.core_sound:
         yield place.problem(message=f"`{prompt.id}` is not in {listed(missing)}; add it under `text`")
