@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from lab.ports import free_port
 from router.daemon import Daemon
 from router.errors import ConfigurationError
 from router.speech.settings import CommandVoice, DuringCallsSettings, ServeSettings, SpeechSettings
+from router.web.settings import MetricsSettings
 
 from .ami.fake_asterisk import FakeAsterisk
 from .calls.wire import user_event_bytes
@@ -50,6 +52,21 @@ async def test_it_says_a_prompt_at_the_caller_s_speed_where_asterisk_finds_it(tm
         stem = await answer(asterisk, Prompt="place-next", SpeechLanguage="en_unhurried")
         assert Path(stem).parent == tmp_path / "spoken"
         assert Path(f"{stem}.ulaw").stat().st_size > 2000  # noqa: ASYNC240 - it takes no time
+
+
+async def test_prometheus_is_told_what_came_of_it(tmp_path: Path) -> None:
+    port = free_port()
+    async with an_asterisk() as asterisk:
+        settings = settings_for(tmp_path, asterisk.port)
+        metrics = MetricsSettings("127.0.0.1", port, "elder-router.yaml", 1, 1)
+        async with running(replace(settings, speech=speech(tmp_path), metrics=metrics)):
+            await until(asterisk, lambda: "ELDER_FALLBACKS_SEEN" in globals_of(asterisk))
+            await answer(asterisk, Prompt="place-next", SpeechLanguage="en")
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+            told = (await asyncio.wait_for(reader.read(), 10)).decode()
+            writer.close()
+    assert 'elder_router_speech_answers_total{result="spoken"} 1.0' in told.splitlines()
 
 
 async def test_without_a_section_speech_the_dialplan_is_told_at_once(tmp_path: Path) -> None:
