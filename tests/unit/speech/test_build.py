@@ -224,6 +224,25 @@ def test_a_full_disk_stops_the_build_with_advice_and_the_next_build_recovers(
     assert len(files(sounds)) == 3 + 7
 
 
+def test_a_disk_that_fills_up_between_two_formats_leaves_nothing_that_is_taken_for_somebody_elses(
+    sounds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = manifest.replace_file
+
+    def fills_up(path: Path, content: bytes) -> None:
+        if path.suffix == ".alaw":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        real(path, content)
+
+    monkeypatch.setattr(making_module, "replace_file", fills_up)
+    with pytest.raises(SpeechError, match="No space left on device"):
+        build_prompts(Catalogue((HELLO,)), [UNHURRIED], ["en"], sounds)
+    monkeypatch.undo()
+    assert list(sounds.rglob("*.ulaw"))
+    report = build_prompts(Catalogue((HELLO,)), [UNHURRIED], ["en"], sounds)
+    assert (report.left_alone, len(report.made) + len(report.kept)) == ((), 10)
+
+
 def test_a_directory_that_may_not_be_written_says_who_should_run_this(
     sounds: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,15 @@ def test_pauses_do_not_count_for_loudness() -> None:
     assert active_level_db(silence(1.0), 8000) == active_level_db(b"", 8000) == -math.inf
 
 
+def test_what_is_over_16_db_softer_than_speech_does_not_count_for_loudness() -> None:
+    loud = voice_like(1.0)
+    for below_db, counts in ((12, True), (25, False)):
+        soft = np.rint(signal(loud) * 10 ** (-below_db / 20)).astype(np.int16).tobytes()
+        change_db = active_level_db(loud + soft, 8000) - active_level_db(loud, 8000)
+        assert (change_db < -1) == counts
+        assert counts or change_db == pytest.approx(0.0, abs=0.1)
+
+
 def test_a_square_wave_at_full_scale_is_at_zero() -> None:
     square = np.tile(np.repeat(np.array([32767, -32767], np.int16), 20), 100).tobytes()
     assert active_level_db(square, 8000) == pytest.approx(0.0, abs=0.001)
