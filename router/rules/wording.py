@@ -32,8 +32,14 @@ _COLON = (
     "the line above is complete; text that holds a `:` goes in quotes"
 )
 _QUOTE = "a quote is opened here and never closed"
-_LIST = "a list that begins here with [ is not finished: a comma or the closing ] is missing"
-_GROUP = "a group that begins here with { is not finished: a comma or the closing } is missing"
+_LIST = (
+    "a list that begins here with [ is not finished: a comma or the closing ] is missing; text that begins with [ goes "
+    "in quotes"
+)
+_GROUP = (
+    "a group that begins here with { is not finished: a comma or the closing } is missing; text that begins with { "
+    "goes in quotes"
+)
 # The parser notices these where it gives up, often lines later; what must be mended is where they begin.
 _OPENED: Final = (_QUOTE, _LIST, _GROUP)
 _SYNTAX: Final = (
@@ -58,7 +64,7 @@ _SYNTAX: Final = (
     ("expected the node content", "a bracket is closed here that was never opened"),
     (
         "expected <block end>, but found '<scalar>'",
-        "text follows a closing quote: quote the whole value, or nothing",
+        "text follows a closing quote or bracket: put quotes around the whole value, or around nothing",
     ),
     ("expected <block end>, but found ','", _UNEXPECTED),
     ("expected <block end>", _INDENT),

@@ -245,6 +245,20 @@ place:
     ]
 
 
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        ("[number {position}] is yours.", "text that begins with [ goes in quotes"),
+        ("{position} is yours.", "put quotes around the whole value, or around nothing"),
+    ],
+)
+def test_a_sentence_that_begins_with_its_value_and_has_no_quotes_is_told_to(
+    tmp_path: Path, sentence: str, said: str
+) -> None:
+    text = f"place:\n  use: x\n  variables: {{position: number}}\n  text:\n    en:\n      - {sentence}\n"
+    assert said in " ".join(problems_of(tmp_path, a=text))
+
+
 def test_what_files_say_of_one_prompt_must_fit_together(tmp_path: Path) -> None:
     first = """\
 place:
