@@ -230,6 +230,11 @@ def _notes(shown: Shown) -> Iterator[str]:
             "differences between callers. Give a rule a `rollout` to have them compared: docs/speech.md"
         )
         return
+    if not any(trial.other for trial in trials):
+        yield (
+            "the columns by profile hold all calls, whatever gave them their profile; only the comparison is of callers "
+            "whom chance alone tells apart"
+        )
     made = sum(len(shown.trials.differences(trial)) for trial in trials)
     if made:
         yield (

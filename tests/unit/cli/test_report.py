@@ -122,6 +122,13 @@ def test_without_a_roll_out_it_is_said_that_profiles_are_no_chance(tmp_path: Pat
     assert "which profile callers were given is no chance here" in out
 
 
+def test_a_trial_makes_no_comparison_of_the_columns(journal: Path) -> None:
+    said = "the columns by profile hold all calls"
+    assert any(said in note for note in as_json("--journal", journal)["notes"])
+    named = as_json("--journal", journal, "--compare", TRIAL, "rest")
+    assert not any(said in note for note in named["notes"])
+
+
 def test_two_rules_are_compared_when_named_with_a_warning(journal: Path) -> None:
     out = report("--journal", journal, "--compare", "rest", TRIAL).output
     assert 'Callers of "rest" (A) against those of "trial of slow speech" (B)' in out

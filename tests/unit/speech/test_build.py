@@ -483,6 +483,17 @@ def test_a_build_that_was_killed_is_repaired_by_the_next(
     assert (sounds / "en/elder/hello.ulaw").stat().st_size == (sounds / "en/elder/hello.alaw").stat().st_size > 1000
 
 
+def test_a_wider_format_remakes_the_narrow_ones_as_a_clean_build_makes_them(sounds: Path, tmp_path: Path) -> None:
+    clean = tmp_path / "clean"
+    (clean / "en").mkdir(parents=True)
+    (clean / "en/beep.wav").write_bytes((sounds / "en/beep.wav").read_bytes())
+    build_prompts(Catalogue((HELLO,)), [UNHURRIED], ["en"], sounds, formats=["ulaw"])
+    for root in (sounds, clean):
+        build_prompts(Catalogue((HELLO,)), [UNHURRIED], ["en"], root, formats=["ulaw", "sln16"])
+    for name in ("en/elder/hello.ulaw", "en_unhurried/elder/hello.ulaw", "en_unhurried/beep.ulaw"):
+        assert (sounds / name).read_bytes() == (clean / name).read_bytes()
+
+
 def test_one_worker_makes_what_many_make(sounds: Path) -> None:
     contents = []
     for workers in (1, 4):
