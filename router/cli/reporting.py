@@ -232,8 +232,8 @@ def _notes(shown: Shown) -> Iterator[str]:
         return
     if not any(trial.other for trial in trials):
         yield (
-            "the columns by profile hold all calls, whatever gave them their profile; only the comparison is of callers "
-            "whom chance alone tells apart"
+            "the columns by profile hold all calls, whatever gave them their profile; only the comparison is of "
+            "callers whom chance alone tells apart"
         )
     made = sum(len(shown.trials.differences(trial)) for trial in trials)
     if made:
