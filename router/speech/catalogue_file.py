@@ -43,6 +43,9 @@ def _is_sentence(text: str) -> str:
 def _names_language(text: str) -> str:
     if not is_language(text):
         raise ValueError("this is not a language; write it like en, zh or en_GB")
+    first, *others = text.replace("-", "_").split("_")
+    if (named := "_".join([first.lower(), *others])) != text:
+        raise ValueError(f"write {named}: the channels of Asterisk that speak it name it so")
     return text
 
 

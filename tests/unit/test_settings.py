@@ -87,7 +87,8 @@ asterisk:
   - {name: pbx1, secret_file: ami.secret}
   - {name: pbx2, host: pbx2.example, port: 5039, username: me, secret_env: PBX2_SECRET, auth: plain,
      tls: {verify: false, server_name: pbx}}
-callers: {redis: "rediss://r:6380/1", password_file: redis.secret, lookup_deadline: 20ms, home_region: GB, choice_kept: 30d}
+callers: {redis: "rediss://r:6380/1", password_file: redis.secret, lookup_deadline: 20ms, home_region: GB,
+          choice_kept: 30d}
 rules: routing.yaml
 journal: {file: j, secret_file: k, full_numbers: true}
 """,

@@ -197,6 +197,7 @@ bye:
       - 12
     en/../..: ["x"]
     zh: []
+    EN-gb: ["Bye."]
 """
     second = """\
 place:
@@ -226,6 +227,7 @@ place:
         "first.yaml:15:5: error: `en/../..`: this is not a language; write it like en, zh or en_GB",
         "first.yaml:16:9: error: `zh` must be a list of sentences, each on a line of its own that begins with `- `; "
         "found an empty list",
+        "first.yaml:17:5: error: `EN-gb`: write en_gb: the channels of Asterisk that speak it name it so",
         "second.yaml:3:40: error: `other` must be one of number, count, digits, amount, date, time, wait, text; "
         'found "amuont"; did you mean `amount`?',
         "second.yaml:4:14: error: `essential` must be the number of the most important sentence, counted from 1; "
