@@ -106,6 +106,7 @@ class Planner:
         self._changed = [profile for profile in profiles if not profile.changes_nothing]
         self._root = root
         self._cores = cores
+        self._listed = frozenset(ours)
         # Their true places: `sounds/en` may be a link to the directory that is given as the core sounds'.
         self._ours = {(root / path).parent.resolve() / Path(path).name for path in ours}
         self._sox = sox
@@ -117,6 +118,7 @@ class Planner:
     def add(self, language: str) -> None:
         """Add what one language needs: recordings stretched, and prompts without a recording spoken."""
         try:
+            self._require_directories_of_their_own(language)
             found = self._recordings(language)
         except SpeechError as error:
             self._unsure(language, error)
@@ -138,6 +140,20 @@ class Planner:
     def _unsure(self, language: str, reason: SpeechError) -> None:
         self.plan.failures.append(Failure(language, str(reason)))
         self.plan.unsure.add(language)
+
+    def _require_directories_of_their_own(self, language: str) -> None:
+        """Refuse to write through a link into another language's or profile's sounds; links to other disks are fine.
+
+        Raises:
+            SpeechError: a profile's directory is such a link, and not made here.
+        """
+        for profile in self._changed:
+            directory = self._root / (name := language_for(language, profile))
+            if name not in self._listed and directory.is_symlink() and directory.resolve().parent == self._root:
+                raise SpeechError(
+                    f"{directory} is a link to {directory.readlink()}, whose sounds would be written over: remove the "
+                    "link (what a profile has not, Asterisk plays from the language by itself)"
+                )
 
     def _recordings(self, language: str) -> Recordings:
         """All that a channel of this language hears, the nearest language's own recordings last, which win."""

@@ -483,6 +483,20 @@ def test_a_build_that_was_killed_is_repaired_by_the_next(
     assert (sounds / "en/elder/hello.ulaw").stat().st_size == (sounds / "en/elder/hello.alaw").stat().st_size > 1000
 
 
+def test_slow_prompts_are_not_written_through_a_link_over_those_at_the_usual_speed(
+    sounds: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    link = sounds / "en_unhurried"
+    link.symlink_to("en")
+    report = build(sounds, HELLO)
+    assert [failure.path for failure in report.failed] == ["en"]
+    assert "en_unhurried is a link to en, whose sounds would be written over: remove" in report.failed[0].reason
+    assert not (sounds / "en/elder").exists()
+    link.unlink()
+    link.symlink_to(tmp_path_factory.mktemp("another-disk"))
+    assert len(build(sounds, HELLO).made) == 5
+
+
 def test_a_wider_format_remakes_the_narrow_ones_as_a_clean_build_makes_them(sounds: Path, tmp_path: Path) -> None:
     clean = tmp_path / "clean"
     (clean / "en").mkdir(parents=True)
