@@ -210,7 +210,7 @@ shows what as many calls do to routing that only play a prompt and ask nothing.
 {numbers}
 
 “Said before” is a file that is there already. “Of sentences said before” is joined, made louder and written, without
-the engine: a place in the queue and a wait that were each said, but not together. “A new amount” is what is most often
-new: of «The amount is 1234.50 yuan», the amount, for which espeak-ng runs once. “Eight new figures” are two new phrases,
-a run for each. Two answers are made at once. Where that is more than the machine can speak, those beyond it are told so
-at once and hear Asterisk's own words, and routing goes on."""
+the engine: a place in the queue and a wait that were each said, but not together. “A new amount” is what is
+usually new: of «The amount is 1234.50 yuan», the amount, for which espeak-ng runs once. “Eight new figures” are two new
+phrases, a run for each. Two answers are made at once. Where that is more than the machine can speak, those beyond it
+are told so at once and hear Asterisk's own words, and routing goes on."""
