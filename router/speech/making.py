@@ -92,6 +92,7 @@ class Making:
         todo = [missing for task in tasks if (missing := self._missing(task)).formats]
         links = {path: target for path, target in plan.links.items() if path not in self.ours}
         about_to_be = {path: Made(language=gap.task.language, key="") for gap in todo for path in gap.paths}
+        about_to_be |= {path: _linked(path, target) for path, target in links.items() if _is_free(self.root / path)}
         if not (todo or unwanted or links):
             self.on_progress(len(tasks), len(tasks))
             return _report(kept=wanted, failed=plan.failures, left_alone=theirs)
@@ -207,13 +208,20 @@ class Making:
         """Make links. Returns those in whose place somebody else's file or directory is."""
         refused = []
         for path, target in links.items():
-            place = self.root / path
-            if place.exists() or place.is_symlink():
-                refused.append(path)
+            if _is_free(self.root / path):
+                replace_link(self.root / path, target)
+                self.ours[path] = _linked(path, target)
             else:
-                replace_link(place, target)
-                self.ours[path] = Made(language=path.rpartition("_")[0], key="", link=target)
+                refused.append(path)
         return refused
+
+
+def _is_free(place: Path) -> bool:
+    return not place.exists() and not place.is_symlink()
+
+
+def _linked(path: str, target: str) -> Made:
+    return Made(language=path.rpartition("_")[0], key="", link=target)
 
 
 def _report(

@@ -508,6 +508,26 @@ def test_a_wider_format_remakes_the_narrow_ones_as_a_clean_build_makes_them(soun
         assert (sounds / name).read_bytes() == (clean / name).read_bytes()
 
 
+def test_a_link_made_by_a_build_that_was_killed_is_known_as_ours(sounds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def dies(path: Path, target: str) -> None:
+        manifest.replace_link(path, target)
+        monkeypatch.setattr(making_module, "save_manifest", lambda *_: None)
+        raise Killed
+
+    (sounds / "en_US").symlink_to("en")
+    monkeypatch.setattr(making_module, "replace_link", dies)
+    with pytest.raises(Killed):
+        build_all(sounds)
+    monkeypatch.undo()
+    assert (sounds / "en_US_unhurried").is_symlink()
+    assert build_all(sounds).left_alone == ()
+    build_prompts(Catalogue(()), [], None, sounds)
+    assert not (sounds / "en_US_unhurried").is_symlink()
+
+
 def test_one_worker_makes_what_many_make(sounds: Path) -> None:
     contents = []
     for workers in (1, 4):
