@@ -88,6 +88,17 @@ def test_takes_of_one_run_are_what_a_run_each_gives(
     assert takes_s == pytest.approx(alone_s, rel=0.01, abs=0.015)
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("rate", [0.85, 0.7])
+def test_a_rate_is_nearly_met_at_the_first_attempt(engine: EspeakNg, language: str, rate: float) -> None:
+    amounts = {"en": ("1234.50 yuan.", "7,090.16 yuan."), "zh": ("一千二百三十四元五角。", "七千零九十元一角六分。")}
+    for amount in amounts[language]:
+        usual_s, slow_s = (
+            seconds(trimmed(Sox().samples(take))) for take in engine.takes(amount, language, (1.0, rate))
+        )
+        assert slow_s == pytest.approx(usual_s / rate, rel=0.025)
+
+
 @pytest.mark.parametrize("phrase", ["one < two & three", "<break time='9s'/>", "&lt;", "…"])
 def test_what_one_run_cannot_tell_apart_is_spoken_in_several(
     engine: EspeakNg, monkeypatch: pytest.MonkeyPatch, phrase: str
