@@ -42,7 +42,7 @@ SAMPLE_RATE_HZ: Final = NARROW_HZ
 # Segment, search and overlap in ms. The search must reach over most of a period of the voice, 13 ms for a low one.
 TEMPO: Final = ("20", "12", "8")
 # What a change to how sounds are made must change, so that they are made again.
-RECIPE: Final = f"4 {' '.join(TEMPO)}"
+RECIPE: Final = f"5 {' '.join(TEMPO)}"
 
 _FULL_SCALE: Final = 32767
 # −54 dB of full scale: below any speech, above the noise that an engine leaves around it.

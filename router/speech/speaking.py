@@ -21,8 +21,9 @@ from router.speech.sound import Sox, seconds, silence, trimmed
 
 # Within one word a minute, espeak-ng's own step, there is nothing to gain from asking again.
 _GOOD_ENOUGH: Final = 0.01
-# Beyond this a listener could measure it, if not hear it; stretching by so little does not harm the voice.
-_STRETCH_ABOVE: Final = 0.015
+# Beyond 1.5 % a listener could measure it, if not hear it; stretching by so little does not harm the voice. The rest
+# is for the usual take itself: espeak-ng speaks it up to 3 ms longer or shorter each time.
+_STRETCH_ABOVE: Final = 0.012
 # espeak-ng needed at most 4 for the shipped prompts at 0.85 and 0.7, and then goes to and fro between two
 # steps.
 _MOST_ATTEMPTS: Final = 4
