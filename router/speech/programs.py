@@ -149,7 +149,9 @@ def run(
     with process:
         if niceness := _niceness.get():
             with suppress(OSError):  # it has ended already
-                os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
+                # On top of the router's own, which the system may have made to stand back already; 19 is the most.
+                own = os.getpriority(os.PRIO_PROCESS, process.pid)
+                os.setpriority(os.PRIO_PROCESS, process.pid, own + niceness)
         try:
             talk = _Talk(process, stdin, time.monotonic() + allowed_s)
             talk.hold()

@@ -320,7 +320,7 @@ async def test_the_engine_s_programs_stand_back_for_others(tmp_path: Path, sox: 
     rig = Rig(tmp_path / "spoken", sox)
     rig.speaker._voices = Voices({"en": Command(CommandVoice((str(program),)))})
     await rig.say("One.")
-    assert int(report.read_text()) == os.nice(0) + 10
+    assert int(report.read_text()) == min(19, os.nice(0) + 10)
 
 
 def test_answers_are_kept_in_formats_of_one_sample_rate() -> None:
