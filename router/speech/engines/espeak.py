@@ -31,8 +31,7 @@ VOICES: Final[Mapping[str, EspeakVoice]] = MappingProxyType(
 # What espeak-ng's -s takes; outside, it silently uses its limits.
 SLOWEST_WORDS_PER_MINUTE: Final = 80
 FASTEST_WORDS_PER_MINUTE: Final = 450
-# Of 200, in steps of a hundredth of the voice's own loudness at 100, at which some Mandarin sentences reach full scale on
-# a telephone line. So the loudest leave 2 dB.
+# espeak-ng's own 100 has some Mandarin sentences reach full scale on a telephone line; so the loudest leave 2 dB.
 _AMPLITUDE: Final = 80
 # A rate must be asked for as this power of it. Mandarin is slowed by 3 to 7 % more than asked for at 0.85 and 0.7; so
 # asked, of new amounts at 0.85 none need stretching, and at 0.7 one in six, in place of all. English needs none.
@@ -43,7 +42,7 @@ _ANSWER_WITHIN_S: Final = 2.0
 _APART: Final = '\n\n<break time="1500ms"/>\n\n'
 _SILENT_FOR_S: Final = 1.3
 _STEP_S: Final = 0.01
-# What would be taken for SSML; and signs that stand alone, at which espeak-ng makes pauses that differ from take to take.
+# What would be taken for SSML; and signs that stand alone, whose pauses differ from take to take.
 _NOT_IN_TAKES: Final = re.compile(r"[<>&]|(?<!\S)[^\w\s]+(?!\S)")
 
 
