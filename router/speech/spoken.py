@@ -40,6 +40,8 @@ MARK_EVERY_S: Final = 3600.0
 """How often the file itself is told that it was played, for the next start of the router."""
 
 _AT_A_TIME: Final = 20
+_BREATH_S: Final = 0.001
+"""Between so many deletions: a lock that is taken again at once would not be had by the event loop for long."""
 
 _OURS: Final = re.compile(r"([0-9a-f]{64})\.([A-Za-z0-9]{1,8})")
 _HALF_WRITTEN: Final = re.compile(r"\.[0-9a-f]{64}\.[A-Za-z0-9]{1,8}\.elder-tmp")
@@ -107,28 +109,42 @@ class SpokenFiles:
         Raises:
             OSError: the folder cannot be read; one that does not exist is empty.
         """
+        now = self._clock()
         sizes: dict[str, dict[str, os.stat_result]] = {}
         try:
             found = list(os.scandir(self.folder))
         except FileNotFoundError:
             return
         for entry in found:
-            if _HALF_WRITTEN.fullmatch(entry.name):
-                Path(entry.path).unlink(missing_ok=True)
-            elif (ours := _OURS.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False):
-                sizes.setdefault(ours[1], {})[ours[2]] = entry.stat(follow_symlinks=False)
-        now = self._clock()
-        with self._lock:
-            for name, files in sorted(sizes.items(), key=lambda one: max(file.st_mtime for file in one[1].values())):
-                played_at = min(now, max(file.st_mtime for file in files.values()))
-                whole = set(files) >= set(self.suffixes) and all(file.st_size for file in files.values())
-                if not whole or set(files) - set(self.suffixes):
-                    for suffix in files:
-                        self._path(name, suffix).unlink(missing_ok=True)
-                else:
-                    self._note(name, sum(file.st_size for file in files.values()), played_at)
-            self._make_room(0)
+            ours = _OURS.fullmatch(entry.name)
+            if not ours and not _HALF_WRITTEN.fullmatch(entry.name):
+                continue
+            with suppress(OSError):  # it was renamed or deleted meanwhile
+                if ours and entry.is_file(follow_symlinks=False):
+                    sizes.setdefault(ours[1], {})[ours[2]] = entry.stat(follow_symlinks=False)
+                elif not ours and now - entry.stat(follow_symlinks=False).st_mtime > GRACE_S:
+                    Path(entry.path).unlink()
+        newest_first = sorted(sizes.items(), key=lambda one: -max(file.st_mtime for file in one[1].values()))
+        for name, files in newest_first:
+            self._adopt(name, files, now)
+        while self._delete_some_for_room():
+            time.sleep(_BREATH_S)
         self.expire()
+
+    def _adopt(self, name: str, files: Mapping[str, os.stat_result], now: float) -> None:
+        """One answer, in a step of its own: the event loop waits for the lock that is held here."""
+        played_at = min(now, max(file.st_mtime for file in files.values()))
+        whole = set(files) == set(self.suffixes) and all(file.st_size for file in files.values())
+        with self._lock:
+            if name in self._kept:  # written meanwhile
+                return
+            if whole:
+                self._note(name, sum(file.st_size for file in files.values()), played_at)
+                self._kept.move_to_end(name, last=False)
+            elif now - played_at > GRACE_S:  # else it may be being written
+                for suffix in files:
+                    with suppress(OSError):
+                        self._path(name, suffix).unlink(missing_ok=True)
 
     def find(self, name: str) -> bool:
         """Whether an answer is there to be played; it is kept for a minute at least, if it is."""
@@ -180,7 +196,7 @@ class SpokenFiles:
     def expire(self) -> None:
         """Delete what was not played for too long; a few at a time, as nobody finds anything meanwhile."""
         while self._expire_some(self._clock() - max(self._keep_s, GRACE_S)):
-            pass
+            time.sleep(_BREATH_S)
 
     def _expire_some(self, oldest: float) -> bool:
         with self._lock:
@@ -198,15 +214,24 @@ class SpokenFiles:
         self._kept[name] = _Kept(size, played_at, played_at)
         self._bytes += size
 
+    def _delete_some_for_room(self) -> bool:
+        with self._lock:
+            for _ in range(_AT_A_TIME):
+                if self._bytes <= self._most_bytes or not self._may_delete_oldest():
+                    return False
+                self._delete(next(iter(self._kept)))
+            return True
+
     def _make_room(self, size: int) -> bool:
         """Delete what was played longest ago until `size` fits; False if it does not."""
-        not_after = self._clock() - GRACE_S
-        while self._kept and self._bytes + size > self._most_bytes:
-            name = next(iter(self._kept))
-            if self._kept[name].played_at > not_after:
-                return False
-            self._delete(name)
+        while self._bytes + size > self._most_bytes and self._may_delete_oldest():
+            self._delete(next(iter(self._kept)))
         return self._bytes + size <= self._most_bytes
+
+    def _may_delete_oldest(self) -> bool:
+        """Whether there is one that nobody can be about to play; a clock may have been put back."""
+        oldest = next(iter(self._kept.values()), None)
+        return oldest is not None and not 0.0 <= self._clock() - oldest.played_at < GRACE_S
 
     def _delete(self, name: str) -> None:
         self._bytes -= self._kept.pop(name).size

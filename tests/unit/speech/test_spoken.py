@@ -124,6 +124,9 @@ def test_the_next_run_takes_up_what_it_finds_and_sweeps_what_is_of_no_use(tmp_pa
     for suffix in ("ulaw", "alaw"):
         os.utime(tmp_path / f"{name(4)}.{suffix}", (clock.now - 2 * DAY_S, clock.now - 2 * DAY_S))
     (tmp_path / f".{name(5)}.ulaw.elder-tmp").write_bytes(b"half")
+    for file in tmp_path.iterdir():
+        if not file.name.startswith(name(4)):
+            os.utime(file, (clock.now - GRACE_S - 1, clock.now - GRACE_S - 1))
     (tmp_path / "README").write_text("somebody else's")
     (tmp_path / f"{name(6)}.ulaw").symlink_to("/etc/passwd")
     again = files_in(tmp_path, clock)
@@ -133,6 +136,51 @@ def test_the_next_run_takes_up_what_it_finds_and_sweeps_what_is_of_no_use(tmp_pa
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(
         [f"{name(1)}.alaw", f"{name(1)}.ulaw", "README", f"{name(6)}.ulaw"]
     )
+
+
+def test_what_is_being_written_while_it_is_taken_up_is_left_alone(tmp_path: Path, clock: Clock) -> None:
+    files = files_in(tmp_path, clock, most_bytes=200)
+    for n in (1, 2):
+        write(files, n)
+        for suffix in ("ulaw", "alaw"):
+            os.utime(tmp_path / f"{name(n)}.{suffix}", (clock.now - n * GRACE_S, clock.now - n * GRACE_S))
+    for half in (f"{name(3)}.ulaw", f".{name(3)}.alaw.elder-tmp"):
+        (tmp_path / half).write_bytes(b"x" * 50)
+        os.utime(tmp_path / half, (clock.now, clock.now))
+    again = files_in(tmp_path, clock, most_bytes=200)
+    write(again, 4)
+    again.adopt()
+    assert (tmp_path / f"{name(3)}.ulaw").exists()
+    assert (tmp_path / f".{name(3)}.alaw.elder-tmp").exists()
+    assert [again.find(name(n)) for n in (1, 2, 4)] == [True, False, True], "the oldest goes first, whatever came first"
+    assert again.kept_bytes == 200
+
+
+def test_a_clock_that_is_put_back_does_not_keep_anything_for_ever(tmp_path: Path, clock: Clock) -> None:
+    files = files_in(tmp_path, clock, most_bytes=200)
+    write(files, 1)
+    write(files, 2)
+    clock.now -= DAY_S
+    write(files, 3)
+    assert [files.find(name(n)) for n in (1, 2, 3)] == [False, True, True]
+
+
+def test_while_much_is_deleted_others_find_what_they_look_for(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = files_in(tmp_path, clock, most_bytes=10_000)
+    for n in range(100):
+        write(files, n)
+    clock.now += GRACE_S + 1
+    free: list[bool] = []
+    again = files_in(tmp_path, clock, most_bytes=100)
+    for file in tmp_path.iterdir():
+        os.utime(file, (clock.now - GRACE_S - 1, clock.now - GRACE_S - 1))
+    monkeypatch.setattr("router.speech.spoken.time.sleep", lambda _: free.append(not again._lock.locked()))
+    again.adopt()
+    assert again.kept_bytes == 100
+    assert len(free) >= 4
+    assert all(free)
 
 
 def test_that_it_was_played_is_known_after_the_next_start(tmp_path: Path, clock: Clock) -> None:
