@@ -12,9 +12,11 @@ Asterisk keeps what it has fetched in its `astcachedir`, and asks again after `M
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -27,6 +29,15 @@ MAX_AGE_S: Final = 600
 SUFFIX: Final = "wav"
 SHUTDOWN_WITHIN_S: Final = 1.0
 KEEPALIVE_S: Final = 15.0
+"""A connection on which nobody has asked for so long is closed."""
+SENT_WITHIN_S: Final = 30.0
+MOST_CONNECTIONS: Final = 64
+"""Of an Asterisk: as many fetches at once. Beyond that a connection is closed at once, or whoever opens many would
+leave the router none for its Asterisk."""
+
+# A library's traceback for every request that is none would fill the log.
+_QUIET: Final = logging.getLogger(f"{__name__}.requests")
+_QUIET.disabled = True
 
 
 def url_of(settings: ServeSettings, name: str) -> str:
@@ -44,23 +55,37 @@ async def spoken_served(settings: ServeSettings, files: SpokenFiles) -> AsyncIte
     application = web.Application(client_max_size=0)
     application.router.add_get(f"{urlsplit(settings.url).path.rstrip('/')}/{{name}}.{SUFFIX}", _Offered(files).answer)
     runner = web.AppRunner(
-        application, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=SHUTDOWN_WITHIN_S
+        application, access_log=None, logger=_QUIET, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=SHUTDOWN_WITHIN_S
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.address, settings.port)
-        try:
-            await site.start()
-        except OSError as error:
-            place = f"port {settings.port} of {settings.address}"
-            if error.errno == errno.EADDRINUSE:
-                message = f"speech cannot be served: another program listens on {place}; write another port"
-            else:
-                message = f"speech cannot be served at {place}: {error.strerror}"
-            raise settings.wrong(message) from error
-        yield
+        with closing(await _listening(settings, runner)):  # it does not wait for connections: those are ended below
+            yield
     finally:
         await runner.cleanup()
+
+
+async def _listening(settings: ServeSettings, runner: web.AppRunner) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.create_server(lambda: _connection(runner), settings.address, settings.port)
+    except OSError as error:
+        place = f"port {settings.port} of {settings.address}"
+        if error.errno == errno.EADDRINUSE:
+            message = f"speech cannot be served: another program listens on {place}; write another port"
+        else:
+            message = f"speech cannot be served at {place}: {error.strerror}"
+        raise settings.wrong(message) from error
+
+
+def _connection(runner: web.AppRunner) -> asyncio.BaseProtocol:
+    server = runner.server
+    return server() if server and len(server.connections) < MOST_CONNECTIONS else _TurnedAway()
+
+
+class _TurnedAway(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
 
 
 class _Offered:
@@ -74,4 +99,10 @@ class _Offered:
         response = web.FileResponse(f"{self._files.stem(name)}.{SUFFIX}")
         response.content_type = "audio/wav"
         response.headers["Cache-Control"] = f"private, max-age={MAX_AGE_S}"
+        try:
+            async with asyncio.timeout(SENT_WITHIN_S):
+                await response.prepare(request)
+        except TimeoutError:  # whoever asked does not read
+            if request.transport is not None:
+                request.transport.abort()
         return response

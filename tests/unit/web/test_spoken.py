@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -15,6 +16,7 @@ from lab.ports import free_port
 from router.errors import ConfigurationError
 from router.speech.settings import ServeSettings
 from router.speech.spoken import SpokenFiles
+from router.web import spoken
 from router.web.spoken import MAX_AGE_S, spoken_served, url_of
 
 NAME = "0f" * 32
@@ -84,6 +86,52 @@ async def test_who_hangs_on_to_a_connection_does_not_hold_up_the_end(files: Spok
             writer.write(b"GET /")
             await writer.drain()
         writer.close()
+
+
+async def test_connections_beyond_the_most_are_closed_at_once_and_the_others_served(
+    served: ServeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spoken, "MOST_CONNECTIONS", 2)
+    held = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(2)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+    held[1][1].write(f"GET /elder-router/spoken/{NAME}.wav HTTP/1.0\r\n\r\n".encode())
+    assert (await asyncio.wait_for(held[1][0].read(), 5)).endswith(CONTENT)
+    for _, writer in held:
+        writer.close()
+    async with asyncio.timeout(5):
+        while True:
+            with suppress(aiohttp.ClientError):
+                assert (await ask(url_of(served, NAME)))[0] == 200
+                break
+            await asyncio.sleep(0.01)
+
+
+async def test_who_asks_and_does_not_read_is_hung_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spoken, "SENT_WITHIN_S", 0.2)
+    files = SpokenFiles(tmp_path, ("wav",), most_bytes=100_000_000, keep_s=60)
+    files.write(NAME, {"wav": bytes(50_000_000)})
+    port = free_port()
+    async with spoken_served(ServeSettings("127.0.0.1", port, f"http://127.0.0.1:{port}"), files):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
+        writer.write(f"GET /{NAME}.wav HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        async with asyncio.timeout(10):
+            await reader.read(1)
+            await asyncio.sleep(0.5)  # longer than it is waited for
+            with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+                await reader.readexactly(50_000_000)
+        writer.close()
+
+
+async def test_a_request_that_is_none_is_refused_and_not_logged(
+    served: ServeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(b"GET / HTTP/1.1\r\nA: " + b"b" * 10_000 + b"\r\n\r\n")
+    assert b" 400 " in await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert not caplog.records
 
 
 async def test_a_port_that_is_taken_is_told_with_its_line(served: ServeSettings, files: SpokenFiles) -> None:
