@@ -8,9 +8,11 @@ The wait is estimated from what was seen:
 
     wait = place × mean interval between two answers in that queue
 
-over the last 20 intervals of the last 15 minutes, of which there must be at least 3. An interval counts only if the
-queue was busy all through it, which is known when the caller who was answered at its end had waited since its
-beginning; otherwise a quiet quarter of an hour would be taken for slow agents. Its limits:
+over the last 20 intervals of the last 15 minutes, of which at least 3 must count. An interval counts only if the
+queue was busy all through it, which is known when a caller who was answered at its end or later had waited since its
+beginning; otherwise a quiet quarter of an hour would be taken for slow agents. Later as well, because a caller with a
+head start comes and is answered before those who have waited all along: more likely so in a long interval, and if
+those did not count, waits would be told too short. Its limits:
 
 - Agents who come or go change the pace at once, and the estimate by and by.
 - Callers with a head start who have not called yet are not counted.
@@ -31,9 +33,10 @@ from typing import Final
 
 from asterisk.ami import Event, SimpleAction
 
-from router.ami.messages import one
+from router.ami.messages import for_log, one
 from router.calls.events import whole_number
 from router.calls.promote import Entry, entries
+from router.errors import SpeechError
 
 MOST_INTERVALS: Final = 20
 FEWEST_INTERVALS: Final = 3
@@ -76,13 +79,20 @@ class Waiting:
         return 1 + sum(entry.priority is None or entry.priority >= priority for entry in self.entries)
 
 
+@dataclass(slots=True)
+class _Interval:
+    began_at: float
+    ended_at: float
+    was_busy: bool = False
+
+
 class Answers:
     """How fast the callers of each queue are answered, from the answers seen."""
 
     def __init__(self) -> None:
         self._last_at: dict[str, float] = {}
-        self._intervals: dict[str, deque[tuple[float, float]]] = {}
-        """By queue, the newest last: when an interval ended, and how long it was."""
+        self._intervals: dict[str, deque[_Interval]] = {}
+        """By queue, the newest last."""
 
     def note(self, queue: str, hold_s: float, now: float) -> None:
         """A caller was answered.
@@ -98,13 +108,17 @@ class Answers:
             oldest = next(iter(self._last_at))
             del self._last_at[oldest]
             self._intervals.pop(oldest, None)
-        # Asterisk cuts the fraction of a second off.
-        if before is not None and now - before <= hold_s + 1:
-            self._intervals.setdefault(queue, deque(maxlen=MOST_INTERVALS)).append((now, now - before))
+        intervals = self._intervals.setdefault(queue, deque(maxlen=MOST_INTERVALS))
+        if before is not None:
+            intervals.append(_Interval(before, now))
+        for interval in intervals:
+            # Asterisk cuts the fraction of a second off.
+            interval.was_busy = interval.was_busy or now - interval.began_at <= hold_s + 1
 
     def interval_s(self, queue: str, now: float) -> float | None:
         """The mean time between two answers while callers waited; None if too little is known."""
-        recent = [length for ended, length in self._intervals.get(queue, ()) if now - ended <= INTERVALS_WITHIN_S]
+        busy = (interval for interval in self._intervals.get(queue, ()) if interval.was_busy)
+        recent = [one.ended_at - one.began_at for one in busy if now - one.ended_at <= INTERVALS_WITHIN_S]
         return sum(recent) / len(recent) if len(recent) >= FEWEST_INTERVALS else None
 
 
@@ -145,10 +159,11 @@ class QueueListings:
         self._turns: dict[str, asyncio.Lock] = {}
 
     async def waiting(self, queue: str) -> Waiting:
-        """The queue as it is now, or was `FRESH_S` ago; one that does not exist is empty.
+        """The queue as it is now, or was `FRESH_S` ago.
 
         Raises:
             AmiError: Asterisk could not be asked.
+            SpeechError: It has no such queue.
         """
         turn = self._turns.setdefault(queue, asyncio.Lock())
         async with turn:
@@ -162,6 +177,8 @@ class QueueListings:
                 self._send_for_list(SimpleAction("QueueStatus", Queue=queue, Member="-")),
                 self._send_for_list(SimpleAction("QueueSummary", Queue=queue)),
             )
+            if not any(event.name == "QueueParams" and one(event, "Queue") == queue for event in listed):
+                raise SpeechError(f"Asterisk has no queue {for_log(queue)!r}: look at queues.conf")
             free = sum(
                 whole_number(one(event, "Available"))
                 for event in summary

@@ -21,6 +21,7 @@ from router.calls.place import (
     expected_wait_s,
 )
 from router.calls.promote import Entry
+from router.errors import SpeechError
 
 priorities = st.integers(-(2**31), 2**31 - 1)
 
@@ -101,8 +102,25 @@ def test_a_quiet_time_is_not_taken_for_slow_agents() -> None:
     answers = Answers()
     busy(answers, [0, 10, 20, 30])
     answers.note("agents", 2, 830)  # called two seconds ago: the queue was empty before
-    busy(answers, [840])
+    answers.note("agents", 10, 840)
     assert answers.interval_s("agents", 840) == pytest.approx(10)
+
+
+def test_a_busy_time_counts_although_callers_with_a_head_start_are_answered_first() -> None:
+    answers = Answers()
+    for at in (0, 60, 120, 180):
+        answers.note("agents", 5, at)  # they came five seconds ago, and went to the front
+    assert answers.interval_s("agents", 180) is None, "it is not known yet whether anybody else waited"
+    answers.note("agents", 250, 240)
+    assert answers.interval_s("agents", 240) == pytest.approx(60)
+
+
+def test_what_lies_before_the_longest_wait_stays_unknown() -> None:
+    answers = Answers()
+    for at in (0, 600, 610, 620):
+        answers.note("agents", 5, at)
+    answers.note("agents", 30, 630)
+    assert answers.interval_s("agents", 630) == pytest.approx(10)
 
 
 @given(st.lists(st.floats(0.1, 60), min_size=FEWEST_INTERVALS, max_size=60))
@@ -138,6 +156,8 @@ class Asterisk:
         await self.open.wait()
         if action.name == "QueueSummary":
             return [Event("QueueSummary", {"Queue": action.keys["Queue"], "Available": "2"})]
+        if action.keys["Queue"] == "none":
+            return []
         return [
             Event("QueueParams", {"Queue": action.keys["Queue"]}),
             Event("QueueEntry", {"Queue": action.keys["Queue"], "Position": "1", "Uniqueid": "1.0", "Priority": "7"}),
@@ -150,6 +170,11 @@ async def test_a_queue_is_listed_with_its_callers_and_its_free_agents() -> None:
     waiting = await listings.waiting("agents")
     assert [entry.uniqueid for entry in waiting.entries] == ["1.0"]
     assert waiting.agents_free == 2
+
+
+async def test_nobody_is_next_in_a_queue_that_does_not_exist() -> None:
+    with pytest.raises(SpeechError, match="no queue 'none'"):
+        await QueueListings(Asterisk().send_for_list, lambda: 0.0).waiting("none")
 
 
 async def test_callers_who_ask_together_share_a_listing_and_later_ones_get_a_new_one() -> None:

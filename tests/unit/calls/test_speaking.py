@@ -85,7 +85,7 @@ class Rig:
         queue = action.keys["Queue"]
         if action.name == "QueueSummary":
             return [Event("QueueSummary", {"Queue": queue, "Available": str(self.agents_free)})]
-        return [
+        return [Event("QueueParams", {"Queue": queue})] + [
             Event("QueueEntry", {"Queue": queue, "Position": str(n), "Uniqueid": f"{n}.0", "Priority": str(priority)})
             for n, priority in enumerate(self.waiting, 1)
         ]
