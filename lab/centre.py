@@ -108,7 +108,8 @@ class Router(Server):
         deadline = asyncio.get_running_loop().time() + patience_s
         while len(found := self.records(kind)) < count:
             if asyncio.get_running_loop().time() > deadline:
-                raise LabError(f"{len(found)} of {count} {kind} records after {patience_s:.0f} s")
+                what = f"{len(found)} of {count} {kind} records after {patience_s:.0f} s"
+                raise LabError(f"{what}; the router's log ends:\n{self._log_text()[-3000:]}")
             await asyncio.sleep(0.05)
         return found
 
