@@ -50,7 +50,7 @@ class MeasuredRouter(Router):
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """The lines of its log about one thing."""
-        # Beside them, asyncio's debug mode tells of whatever took the loop over 0.1 s, as the start does on a busy machine.
+        # asyncio's debug mode tells of whatever takes the loop over 0.1 s, as the start does on a busy machine.
         entries = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
         return [entry for entry in entries if entry["event"] == event]
 
