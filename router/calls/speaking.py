@@ -26,6 +26,7 @@ from router.calls.promote import priority_of
 from router.calls.verdict import set_on_channel, spoken_profile
 from router.errors import AmiError, RouterError, SpeechError
 from router.rules.book import RuleBook
+from router.rules.scalars import quoted
 from router.speech.catalogue import Catalogue, sentences_of_text
 from router.speech.profile import SpokenProfile, is_language
 from router.speech.sentence import Sentence
@@ -189,7 +190,11 @@ class SpeechDesk:
         if request.text:
             return sentences_of_text(checked_text(request.text))
         if request.prompt:
-            return catalogue.say(request.prompt, language, values_of(request.values))
+            given = values_of(request.values)
+            try:
+                return catalogue.say(request.prompt, language, given)
+            except SpeechError as error:
+                raise SpeechError(without_values(str(error), given)) from error
         prompt, values = await self._place(request)
         return catalogue.say(prompt, language, values) if prompt else ()
 
@@ -261,6 +266,13 @@ def values_of(text: str) -> dict[str, str]:
     if len(pairs) > MOST_VALUES or len(values) < len(pairs) or not all(equals for _, equals, _ in pairs):
         raise SpeechError(f"give values as name=value&name=value, each name once and {MOST_VALUES} at most")
     return values
+
+
+def without_values(message: str, values: Mapping[str, str]) -> str:
+    """A message for the log: what a caller has typed, or has on their account, does not belong there."""
+    for value in values.values():
+        message = message.replace(quoted(value), '"…"')
+    return message
 
 
 def about_place(place: int, wait_s: int | None) -> tuple[str, Mapping[str, str]]:

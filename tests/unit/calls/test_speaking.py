@@ -178,6 +178,15 @@ async def test_the_wait_is_told_once_it_is_known() -> None:
         assert "about 1 minute" in rig.speaker.said[1][0]
 
 
+async def test_what_a_caller_has_typed_is_not_logged() -> None:
+    async with a_rig() as rig:
+        with capture_logs() as logs:
+            await rig.value(a_prompt("balance", "amount=6222 0000 1234"))
+    (line,) = logs
+    assert "amount of the prompt balance" in line["reason"]
+    assert "6222" not in str(logs)
+
+
 async def test_nobody_is_kept_from_a_free_agent_by_what_is_said() -> None:
     async with a_rig() as rig:
         rig.agents_free = 1
