@@ -131,7 +131,8 @@ def replace_file(path: Path, content: bytes) -> None:
     _make_directory(path.parent)
     temporary = _temporary(path)
     try:
-        with temporary.open("wb") as file:
+        # Never through a link: what others may write to is no place from which to overwrite a file of ours.
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644), "wb") as file:
             os.fchmod(file.fileno(), 0o644)
             file.write(content)
         temporary.replace(path)

@@ -215,6 +215,19 @@ def test_a_folder_that_was_taken_away_is_made_again(tmp_path: Path, clock: Clock
     assert files.find(name(1))
 
 
+def test_a_link_that_somebody_has_laid_is_not_written_through(tmp_path: Path, clock: Clock) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    folder = tmp_path / "spoken"
+    folder.mkdir()
+    (folder / f".{name(1)}.ulaw.elder-tmp").symlink_to(precious)
+    with pytest.raises(OSError, match="symbolic links"):
+        write(files_in(folder, clock), 1)
+    assert precious.read_text() == "mine"
+    assert list(folder.iterdir()) == []
+    write(files_in(folder, clock), 1)
+
+
 def test_what_cannot_be_written_is_not_kept_and_leaves_nothing(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "spoken").write_text("a file where the folder should be")
     files = files_in(tmp_path / "spoken", clock)
