@@ -6,28 +6,17 @@ has something to play.
 
 from __future__ import annotations
 
-import ctypes
 import re
-import socket
 import struct
 import threading
 from dataclasses import dataclass
 from types import TracebackType
 
-from bench.wire_clock import (
-    ETH_P_IP,
-    PACKET_HOST,
-    RECEIVE_BUFFER_BYTES,
-    SO_ATTACH_FILTER,
-    SO_RCVBUFFORCE,
-    SO_TIMESTAMPNS,
-)
-from lab.processes import LabError
+from bench.wire_clock import PACKET_HOST, Instruction, loopback_packets, stamp_ns
 
 VOICE_PORTS = range(50_000, 60_000, 2)
 """Where callers of this bench have their voice sent; nothing listens there."""
 
-_LOOK_AGAIN_S = 0.2
 _INVITE = re.compile(rb"INVITE sip:(\d+)@.*\r\nCall-ID: (\S+)\r\n.*\r\nm=audio (\d+) ", re.DOTALL)
 _ANSWER = re.compile(rb"SIP/2.0 200 .*\r\nCall-ID: (\S+)\r\n.*CSeq: \d+ INVITE", re.DOTALL)
 
@@ -54,15 +43,7 @@ class SoundClock:
         self._by_voice_port: dict[int, Timed] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="sound-clock", daemon=True)
-        try:
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))
-        except PermissionError as error:
-            raise LabError("watching the loopback interface needs CAP_NET_RAW: run `make bench` as root") from error
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        _only_sip_and_voices(self._socket, sip_port)
-        self._socket.bind(("lo", ETH_P_IP))
-        self._socket.settimeout(_LOOK_AGAIN_S)
+        self._socket = loopback_packets(_only_sip_and_voices(sip_port))
 
     def to_answer_ms(self, number: str) -> list[float]:
         """From INVITE to 200 OK, sorted, of the answered calls to a number."""
@@ -90,8 +71,7 @@ class SoundClock:
             if address[2] == PACKET_HOST:
                 udp = (packet[0] & 0xF) * 4
                 (port,) = struct.unpack_from(">H", packet, udp + 2)
-                seconds, nanoseconds = struct.unpack("qq", ancillary[0][2])
-                self._take(port, packet[udp + 8 :], int(seconds * 1_000_000_000 + nanoseconds))
+                self._take(port, packet[udp + 8 :], stamp_ns(ancillary))
 
     def _take(self, port: int, payload: bytes, at: int) -> None:
         if port in VOICE_PORTS:
@@ -115,9 +95,9 @@ class SoundClock:
         self._socket.close()
 
 
-def _only_sip_and_voices(packets: socket.socket, sip_port: int) -> None:
-    """Have the kernel pass only SIP, and what goes to a voice port; offsets are from the IP header."""
-    program = [
+def _only_sip_and_voices(sip_port: int) -> list[Instruction]:
+    """Pass only SIP, and what goes to a voice port; offsets are from the IP header."""
+    return [
         (0x30, 0, 0, 9),  # the protocol
         (0x15, 0, 8, 17),  # is UDP, or drop
         (0xB1, 0, 0, 0),  # the IP header's length
@@ -130,6 +110,3 @@ def _only_sip_and_voices(packets: socket.socket, sip_port: int) -> None:
         (0x06, 0, 0, 0xFFFF),  # take it
         (0x06, 0, 0, 0),  # drop it
     ]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
-    header = struct.pack("HL", len(program), ctypes.addressof(code))
-    packets.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, header)

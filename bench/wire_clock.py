@@ -12,7 +12,9 @@ import ctypes
 import socket
 import struct
 import threading
+from collections.abc import Sequence
 from types import TracebackType
+from typing import TypeAlias
 
 from lab.processes import LabError
 
@@ -23,6 +25,9 @@ ETH_P_IP = 0x0800
 PACKET_HOST = 0
 RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024
 _LOOK_AGAIN_S = 0.2
+
+Instruction: TypeAlias = tuple[int, int, int, int]
+"""One of a filter: its code, where to go on if true and if false, its operand."""
 
 
 class WireClock:
@@ -38,15 +43,7 @@ class WireClock:
         self.answered: dict[bytes, int] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="wire-clock", daemon=True)
-        try:
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))
-        except PermissionError as error:
-            raise LabError("watching the loopback interface needs CAP_NET_RAW: run `make bench` as root") from error
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        _only_udp_port(self._socket, sip_port)
-        self._socket.bind(("lo", ETH_P_IP))
-        self._socket.settimeout(_LOOK_AGAIN_S)
+        self._socket = loopback_packets(_only_udp_port(sip_port))
 
     def response_times_ms(self) -> list[float]:
         """From INVITE to 200 OK, sorted, of every call that was answered."""
@@ -64,9 +61,9 @@ class WireClock:
                 continue
             payload = packet[(packet[0] & 0xF) * 4 + 8 :]
             if payload.startswith(b"INVITE "):
-                self.invited.setdefault(_header(payload, b"\r\nCall-ID: "), _stamp_ns(ancillary))
+                self.invited.setdefault(_header(payload, b"\r\nCall-ID: "), stamp_ns(ancillary))
             elif payload.startswith(b"SIP/2.0 200 ") and _header(payload, b"\r\nCSeq: ").endswith(b"INVITE"):
-                self.answered.setdefault(_header(payload, b"\r\nCall-ID: "), _stamp_ns(ancillary))
+                self.answered.setdefault(_header(payload, b"\r\nCall-ID: "), stamp_ns(ancillary))
 
     def __enter__(self) -> WireClock:
         self._thread.start()
@@ -80,19 +77,40 @@ class WireClock:
         self._socket.close()
 
 
+def loopback_packets(wanted: Sequence[Instruction]) -> socket.socket:
+    """A socket that is shown the loopback interface's IP packets, stamped by the kernel, for which a filter says yes.
+
+    Raises:
+        LabError: This user may not see them.
+    """
+    try:
+        packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))
+    except PermissionError as error:
+        raise LabError("watching the loopback interface needs CAP_NET_RAW: run `make bench` as root") from error
+    packets.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+    packets.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in wanted))
+    header = struct.pack("HL", len(wanted), ctypes.addressof(code))
+    packets.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, header)
+    packets.bind(("lo", ETH_P_IP))
+    packets.settimeout(_LOOK_AGAIN_S)
+    return packets
+
+
 def _header(payload: bytes, name: bytes) -> bytes:
     start = payload.find(name) + len(name)
     return payload[start : payload.find(b"\r\n", start)]
 
 
-def _stamp_ns(ancillary: list[tuple[int, int, bytes]]) -> int:
+def stamp_ns(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """When the kernel saw a packet, in ns."""
     seconds, nanoseconds = struct.unpack("qq", ancillary[0][2])
     return int(seconds * 1_000_000_000 + nanoseconds)
 
 
-def _only_udp_port(packets: socket.socket, port: int) -> None:
-    """Have the kernel pass only UDP datagrams from or to `port`; offsets are from the IP header."""
-    program = [
+def _only_udp_port(port: int) -> list[Instruction]:
+    """Pass only UDP datagrams from or to `port`; offsets are from the IP header."""
+    return [
         (0x30, 0, 0, 9),  # the protocol
         (0x15, 0, 6, 17),  # is UDP, or drop
         (0xB1, 0, 0, 0),  # the IP header's length
@@ -103,6 +121,3 @@ def _only_udp_port(packets: socket.socket, port: int) -> None:
         (0x06, 0, 0, 0xFFFF),  # take it
         (0x06, 0, 0, 0),  # drop it
     ]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
-    header = struct.pack("HL", len(program), ctypes.addressof(code))
-    packets.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, header)

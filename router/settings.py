@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from router.ami.settings import LinkSettings, TlsSettings
 from router.callers.link import RegistryAddress
@@ -23,6 +22,7 @@ from router.callers.past import CHOICE_KEPT_S
 from router.errors import ConfigurationError, Problem
 from router.rules.document import Document, load_document, open_ordinary, read_source, validate
 from router.rules.durations import DurationS
+from router.rules.fields import Address, EnvironmentName, FilePath, Port, SettingsModel, Text, TrueFalse
 from router.speech.settings import SpeechSettings
 from router.speech.settings_file import SpeechEntry, speech_settings
 from router.web.settings import MetricsSettings
@@ -35,37 +35,19 @@ MAX_SOCKET_PATH_BYTES: Final = 107
 _ASTERISKS_LINE: Final = re.compile(r"secret\s*=", re.IGNORECASE)
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
 def _region(value: str) -> str:
     if not is_home_region(value):
         raise ValueError(f"no region is called {value[:20]!r}; write two capital letters, like CN or GB")
     return value
 
 
-def _address(value: str) -> str:
-    try:
-        return str(ip_address(value))
-    except ValueError as error:
-        raise ValueError(f"{value[:40]!r} is no IP address; write one of this machine, like 127.0.0.1") from error
-
-
-Port = Annotated[int, Field(ge=1, le=65535, description="a port number from 1 to 65535")]
-Text = Annotated[str, Field(min_length=1, max_length=4096, description="a text that is not empty")]
-FilePath = Annotated[str, Field(min_length=1, max_length=4096, description="a file's path, from this file's folder")]
-TrueFalse = Annotated[bool, Field(description="true or false")]
-EnvironmentName = Annotated[
-    str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable")
-]
 NodeName = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,30}$", description="a name of letters, digits, - and _, like pbx1"),
 ]
 
 
-class TlsEntry(_Model):
+class TlsEntry(SettingsModel):
     """TLS towards one Asterisk."""
 
     ca_file: FilePath | None = None
@@ -73,7 +55,7 @@ class TlsEntry(_Model):
     server_name: Text | None = None
 
 
-class AsteriskEntry(_Model):
+class AsteriskEntry(SettingsModel):
     """One Asterisk. Exactly one of `secret_file` and `secret_env` says where the AMI secret is."""
 
     name: NodeName
@@ -86,7 +68,7 @@ class AsteriskEntry(_Model):
     tls: TlsEntry | None = None
 
 
-class CallersEntry(_Model):
+class CallersEntry(SettingsModel):
     """The registry of callers."""
 
     redis: Text = "redis://127.0.0.1:6379/0"
@@ -103,7 +85,7 @@ class CallersEntry(_Model):
     ] = CHOICE_KEPT_S
 
 
-class JournalEntry(_Model):
+class JournalEntry(SettingsModel):
     """The journal. `secret_file` holds the key of the callers' hashes and is made at the first start."""
 
     file: FilePath
@@ -111,22 +93,20 @@ class JournalEntry(_Model):
     full_numbers: TrueFalse = False
 
 
-class ControlEntry(_Model):
+class ControlEntry(SettingsModel):
     """Where commands such as `elder-router promote` reach the running router."""
 
     socket: FilePath
 
 
-class MetricsEntry(_Model):
+class MetricsEntry(SettingsModel):
     """Where Prometheus reads the router's metrics."""
 
     port: Port = 9105
-    address: Annotated[
-        str, AfterValidator(_address), Field(description="an IP address of this machine, like 127.0.0.1")
-    ] = "127.0.0.1"
+    address: Address = "127.0.0.1"
 
 
-class SettingsFile(_Model):
+class SettingsFile(SettingsModel):
     """The whole file."""
 
     asterisk: Annotated[list[AsteriskEntry], Field(min_length=1, max_length=64, description="a list of one or more")]

@@ -15,8 +15,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from router.calls.verdict import channel_language
 from router.cli.differing import Shown, as_plain, print_difference
@@ -29,7 +27,7 @@ from router.cli.options import (
     secret_file_option,
 )
 from router.cli.recognising import recogniser_for
-from router.cli.tracing import console_for_answers, json_text, printable
+from router.cli.tracing import console_for_answers, json_text, printable, reading_bar
 from router.errors import ConfigurationError, HistoryError, JournalError
 from router.journal.difference import Comparison, Difference
 from router.journal.reader import journal_files
@@ -163,14 +161,9 @@ def _replay(comparison: Comparison, files: Sequence[Path]) -> DecisionStream:
     Raises:
         JournalError: A journal cannot be read.
     """
-    console = Console(stderr=True)
-    bar = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*bar, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("reading decisions", total=None)
-        stream = DecisionStream(
-            files, stdin=sys.stdin.buffer, on_read=lambda done: progress.update(task, completed=done)
-        )
-        progress.update(task, total=stream.bytes_total)
+    with reading_bar("reading decisions") as update:
+        stream = DecisionStream(files, stdin=sys.stdin.buffer, on_read=lambda done: update(completed=done))
+        update(total=stream.bytes_total)
         for fields in stream:
             if wrong := comparison.take(fields):
                 stream.refuse(wrong)

@@ -14,12 +14,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from router.cli.options import UNREAD_FILE, CouldNotRunError, moment_given
 from router.cli.reporting import Order, Shown, as_plain, print_report
-from router.cli.tracing import console_for_answers, json_text, printable
+from router.cli.tracing import console_for_answers, json_text, printable, reading_bar
 from router.errors import ConfigurationError, JournalError
 from router.journal.reader import journal_files
 from router.journal.speech_report import SpeechReport
@@ -146,18 +144,15 @@ def _gather(found: SpeechReport, files: Sequence[Path]) -> Read:
     Raises:
         JournalError: A journal cannot be read.
     """
-    console = Console(stderr=True)
-    bar = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*bar, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("reading calls", total=None)
+    with reading_bar("reading calls") as update:
         stream = RecordStream(
             files,
             stdin=sys.stdin.buffer,
             kinds=("decision", "outcome"),
             trace_if=_LEFT_OUT,
-            on_read=lambda done: progress.update(task, completed=done),
+            on_read=lambda done: update(completed=done),
         )
-        progress.update(task, total=stream.bytes_total)
+        update(total=stream.bytes_total)
         for fields in stream:
             if wrong := found.take(fields):
                 stream.refuse(wrong)

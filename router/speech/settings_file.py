@@ -15,10 +15,11 @@ from types import MappingProxyType
 from typing import Annotated, Final, Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from router.rules.document import Document, DocumentPath, open_ordinary
 from router.rules.durations import DurationS
+from router.rules.fields import Address, EnvironmentName, FilePath, Port, SettingsModel, Text, TrueFalse
 from router.rules.wording import did_you_mean, listed
 from router.speech.engines.command import PLACEHOLDER, PLACEHOLDERS
 from router.speech.engines.espeak import FASTEST_WORDS_PER_MINUTE, SLOWEST_WORDS_PER_MINUTE
@@ -83,20 +84,7 @@ def _format(value: str) -> str:
     return value
 
 
-def _address(value: str) -> str:
-    try:
-        return str(ip_address(value))
-    except ValueError as error:
-        raise ValueError(f"{value[:40]!r} is no IP address; write one of this machine, like 127.0.0.1") from error
-
-
-Text = Annotated[str, Field(min_length=1, max_length=4096, description="a text that is not empty")]
-FilePath = Annotated[str, Field(min_length=1, max_length=4096, description="a file's path, from this file's folder")]
 Folder = Annotated[str, Field(min_length=1, max_length=4096, description="a folder's path, from this file's folder")]
-TrueFalse = Annotated[bool, Field(description="true or false")]
-EnvironmentName = Annotated[
-    str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable")
-]
 RateHz = Annotated[
     int,
     Field(
@@ -107,11 +95,7 @@ RateHz = Annotated[
 ]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class VoiceEntry(_Model):
+class VoiceEntry(SettingsModel):
     """Who speaks one language. Exactly one of `espeak`, `command` and `url` says which engine it is."""
 
     espeak: (
@@ -148,7 +132,7 @@ class VoiceEntry(_Model):
     ca_file: FilePath | None = None
 
 
-class DuringCallsEntry(_Model):
+class DuringCallsEntry(SettingsModel):
     """What is spoken during calls."""
 
     folder: Folder
@@ -160,17 +144,15 @@ class DuringCallsEntry(_Model):
     ] = 1.5
 
 
-class ServeEntry(_Model):
+class ServeEntry(SettingsModel):
     """Where an Asterisk on another machine fetches what was spoken."""
 
-    address: Annotated[
-        str, AfterValidator(_address), Field(description="an IP address of this machine, like 127.0.0.1")
-    ] = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65535, description="a port number from 1 to 65535")] = DEFAULT_SERVE_PORT
+    address: Address = "127.0.0.1"
+    port: Port = DEFAULT_SERVE_PORT
     url: Text | None = None
 
 
-class SpeechEntry(_Model):
+class SpeechEntry(SettingsModel):
     """The whole section."""
 
     prompts: Folder = DEFAULT_PROMPTS
@@ -178,10 +160,10 @@ class SpeechEntry(_Model):
     formats: Annotated[
         list[Annotated[str, AfterValidator(_format), Field(description="a sound format, like ulaw")]],
         Field(min_length=1, max_length=10, description="a list of sound formats, like [ulaw, alaw]"),
-    ] = list(DEFAULT_FORMATS)
+    ] = Field(default_factory=lambda: list(DEFAULT_FORMATS))
     voices: Annotated[
         dict[str, VoiceEntry], Field(max_length=100, description="a group with a language a line, like en: {…}")
-    ] = {}
+    ] = Field(default_factory=dict)
     during_calls: (
         Annotated[DuringCallsEntry, Field(description="a group like {folder: /var/lib/elder-router/spoken}")] | None
     ) = None
