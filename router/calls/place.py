@@ -14,7 +14,8 @@ beginning; otherwise a quiet quarter of an hour would be taken for slow agents. 
 head start comes and is answered before those who have waited all along: more likely so in a long interval, and if
 those did not count, waits would be told too short. Its limits:
 
-- Agents who come or go change the pace at once, and the estimate by and by.
+- Agents who come or go change the pace at once, and the estimate by and by. Once the last has logged off, nothing is
+  told of the wait.
 - Callers with a head start who have not called yet are not counted.
 - Of the first seconds of a rush nothing is known, so nothing is told: Asterisk's own average hold time, a moving
   average of whenever the last callers called, would promise «less than a minute» then.
@@ -59,10 +60,12 @@ _S_PER_MIN: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A queue at one moment: who waits in it, and how many agents could take a call at once."""
+    """A queue at one moment: who waits in it, and how many agents could take a call, at once or later."""
 
     entries: tuple[Entry, ...]
     agents_free: int
+    agents: int
+    """Logged in, free or not."""
 
     def place_of(self, uniqueid: str, priority: int | None) -> int:
         """The place of a caller, 1 for who is next: theirs if they are in it, else that which they would join at.
@@ -179,12 +182,9 @@ class QueueListings:
             )
             if not any(event.name == "QueueParams" and one(event, "Queue") == queue for event in listed):
                 raise SpeechError(f"Asterisk has no queue {for_log(queue)!r}: look at queues.conf")
-            free = sum(
-                whole_number(one(event, "Available"))
-                for event in summary
-                if event.name == "QueueSummary" and one(event, "Queue") == queue
-            )
-            found = Waiting(tuple(entry for entry in entries(listed) if entry.queue == queue), free)
+            about = [event for event in summary if event.name == "QueueSummary" and one(event, "Queue") == queue]
+            free, there = (sum(whole_number(one(event, key)) for event in about) for key in ("Available", "LoggedIn"))
+            found = Waiting(tuple(entry for entry in entries(listed) if entry.queue == queue), free, there)
             self._listed[queue] = (asked_at, found)
             return found
 

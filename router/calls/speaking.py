@@ -202,7 +202,8 @@ class SpeechDesk:
         """The prompt that tells the place in the queue and the wait; none where nobody would wait."""
         waiting = await self._listings.waiting(request.place)
         place = waiting.place_of(request.uniqueid, priority_of(request.priority))
-        wait_s = expected_wait_s(place, self._answers.interval_s(request.place, self._now()))
+        interval_s = self._answers.interval_s(request.place, self._now()) if waiting.agents else None
+        wait_s = expected_wait_s(place, interval_s)
         if request.about == "queue":
             return about_queue(len(waiting.entries), wait_s)
         if place <= waiting.agents_free:

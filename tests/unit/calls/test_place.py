@@ -29,7 +29,7 @@ priorities = st.integers(-(2**31), 2**31 - 1)
 def queue_of(*waiting: int | None, free: int = 0) -> Waiting:
     """Callers of these priorities, as Asterisk would order them."""
     ordered = sorted(waiting, key=lambda priority: -(priority or 0))
-    return Waiting(tuple(Entry("agents", n, f"ch{n}", f"{n}.0", 0, p) for n, p in enumerate(ordered, 1)), free)
+    return Waiting(tuple(Entry("agents", n, f"ch{n}", f"{n}.0", 0, p) for n, p in enumerate(ordered, 1)), free, 3)
 
 
 def test_a_newcomer_stands_behind_all_of_the_same_or_a_higher_priority() -> None:
@@ -155,7 +155,7 @@ class Asterisk:
         self.asked.append(action.name)
         await self.open.wait()
         if action.name == "QueueSummary":
-            return [Event("QueueSummary", {"Queue": action.keys["Queue"], "Available": "2"})]
+            return [Event("QueueSummary", {"Queue": action.keys["Queue"], "Available": "2", "LoggedIn": "5"})]
         if action.keys["Queue"] == "none":
             return []
         return [
@@ -169,7 +169,7 @@ async def test_a_queue_is_listed_with_its_callers_and_its_free_agents() -> None:
     listings = QueueListings(Asterisk().send_for_list, lambda: 0.0)
     waiting = await listings.waiting("agents")
     assert [entry.uniqueid for entry in waiting.entries] == ["1.0"]
-    assert waiting.agents_free == 2
+    assert (waiting.agents_free, waiting.agents) == (2, 5)
 
 
 async def test_nobody_is_next_in_a_queue_that_does_not_exist() -> None:

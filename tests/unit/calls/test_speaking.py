@@ -69,6 +69,7 @@ class Rig:
     now: float = 100.0
     turn: int = 0
     agents_free: int = 0
+    agents: int = 3
     waiting: tuple[int, ...] = (30, 20)
     catalogue: Catalogue = PROMPTS
     set: list[tuple[str, str, str]] = field(default_factory=list)
@@ -84,7 +85,8 @@ class Rig:
     async def send_for_list(self, action: SimpleAction) -> list[Event]:
         queue = action.keys["Queue"]
         if action.name == "QueueSummary":
-            return [Event("QueueSummary", {"Queue": queue, "Available": str(self.agents_free)})]
+            free, there = str(self.agents_free), str(self.agents)
+            return [Event("QueueSummary", {"Queue": queue, "Available": free, "LoggedIn": there})]
         return [Event("QueueParams", {"Queue": queue})] + [
             Event("QueueEntry", {"Queue": queue, "Position": str(n), "Uniqueid": f"{n}.0", "Priority": str(priority)})
             for n, priority in enumerate(self.waiting, 1)
@@ -185,6 +187,15 @@ async def test_what_a_caller_has_typed_is_not_logged() -> None:
     (line,) = logs
     assert "amount of the prompt balance" in line["reason"]
     assert "6222" not in str(logs)
+
+
+async def test_no_wait_is_promised_when_the_last_agent_has_gone() -> None:
+    async with a_rig() as rig:
+        rig.answers(0, 60, 120, 180)
+        rig.agents = 0
+        await rig.value(a_place("25"))
+        assert "number 2" in rig.speaker.said[0][0]
+        assert "wait" not in rig.speaker.said[0][0]
 
 
 async def test_nobody_is_kept_from_a_free_agent_by_what_is_said() -> None:
