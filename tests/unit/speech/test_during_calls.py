@@ -203,6 +203,38 @@ async def test_the_same_thing_asked_for_at_once_is_spoken_once(rig: Rig) -> None
     assert rig.engine.asked == ["One."]
 
 
+async def test_whoever_asks_for_what_is_being_spoken_waits_for_that_and_keeps_it_if_another_gives_up(rig: Rig) -> None:
+    rig.engine.open.clear()
+    patient = [asyncio.create_task(rig.say("One.")) for _ in range(3)]
+    assert await asyncio.to_thread(rig.engine.begun.acquire, timeout=5)
+    with pytest.raises(SpeechError, match="not spoken in time"):
+        await rig.speaker.say([Sentence(("One.",), essential=True)], "en", STANDARD, until=rig.clock() + 0.05)
+    rig.engine.open.set()
+    assert len(set(await asyncio.gather(*patient))) == 1
+    assert rig.engine.asked == ["One."]
+    assert rig.speaker.counts.spoken == 1
+
+
+async def test_pauses_that_an_engine_makes_itself_are_not_those_of_another_profile(rig: Rig) -> None:
+    rig.engine.takes_pauses = True
+    for pause_s in (0.0, 0.5):
+        profile = SpokenProfile("p", value_pause_s=pause_s)
+        sentence = Sentence(("The amount is", "12.50 yuan."))
+        await rig.speaker.say([sentence], "en", profile, until=rig.clock() + rig.deadline_s)
+    assert rig.engine.asked == ["The amount is 12.50 yuan."] * 2
+
+
+async def test_at_the_end_nothing_more_is_begun(tmp_path: Path, sox: Sox) -> None:
+    rig = Rig(tmp_path, sox, at_once=1)
+    rig.engine.open.clear()
+    saying = [asyncio.create_task(rig.say(f"{n}.")) for n in range(3)]
+    assert await asyncio.to_thread(rig.engine.begun.acquire, timeout=5)
+    rig.speaker.close()
+    rig.engine.open.set()
+    await asyncio.gather(*saying, return_exceptions=True)
+    assert rig.engine.asked == ["0."]
+
+
 async def test_no_more_are_spoken_side_by_side_than_may_be(tmp_path: Path, sox: Sox) -> None:
     rig = Rig(tmp_path, sox, at_once=2, deadline_s=10)
     rig.engine.open.clear()
