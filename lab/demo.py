@@ -39,6 +39,8 @@ class Expected:
     band: str
     target: str
     keys: tuple[Key, ...] = ()
+    speech: str = ""
+    """The profile at the end of the call, where a key or an earlier call decides it."""
 
     @property
     def reaches_person(self) -> bool:
@@ -56,7 +58,7 @@ CALLS = (
     Expected("senior", "13900000005", "senior", PEOPLE),
     Expected("senior", "13900000006", "senior", PEOPLE),
     Expected("senior", "13900000007", "senior", PEOPLE),
-    Expected("adult", "13900000008", "adult", ASSISTANT),
+    Expected("adult, asks for slower speech", "13900000008", "adult", ASSISTANT, (Key(2000, "7"),), "unhurried"),
     Expected("adult, hears the hours", "13900000009", "adult", ASSISTANT, (Key(1500, "1"),)),
     Expected("adult, asks for a person", "13900000010", "adult", ASSISTANT, (Key(2500, "0"),)),
     Expected("minor", "13900000011", "minor", ASSISTANT),
@@ -64,6 +66,7 @@ CALLS = (
     Expected("not in the registry", "13900009999", "", ASSISTANT),
     Expected("number withheld", "anonymous", "", ASSISTANT),
     Expected("a short number", "10086", "", ASSISTANT),
+    Expected("who asked for slower speech calls again", "13900000008", "adult", ASSISTANT, speech="unhurried"),
 )
 PROTECTED = {"senior", "elder"}
 
@@ -147,14 +150,20 @@ def _row(decision: Record, outcome: Record) -> str:
             decision["target"],
             answered,
             "–" if wait is None else f"{wait:.1f}",
-            decision["speech"],
+            _speech(decision, outcome),
             f"{decided:.1f}",
         )
     )
 
 
+def _speech(decision: Record, outcome: Record) -> str:
+    """The speech profile: where it came from an earlier choice of the caller's, and how it changed during the call."""
+    began = decision["speech"] + (" (chosen)" if decision["speech_from"] == "choice" else "")
+    return began if outcome["speech"] in (decision["speech"], None) else f"{began} → {outcome['speech']}"
+
+
 def _row_text(cells: Sequence[str]) -> str:
-    widths = (15, 7, 31, 11, 11, 6, 9, 10)
+    widths = (15, 7, 26, 11, 11, 6, 20, 10)
     fitted = (
         cell if len(cell) <= width else f"{cell[: width - 1]}…" for cell, width in zip(cells, widths, strict=True)
     )
@@ -176,6 +185,8 @@ def _wrong(call: Expected, called: str, stories: dict[str, Story], log: QueueLog
         (bool(agent) == call.reaches_person, f"Asterisk's queue log says it was answered by «{agent}»"),
         (outcome["answered_by"] == agent, f"the journal says answered by «{outcome['answered_by']}», not «{agent}»"),
     ]
+    if call.speech:
+        checks.append((outcome["speech"] == call.speech, f"ended at {outcome['speech']} speech, not {call.speech}"))
     if call.target == PEOPLE:
         checks.append((log.entered.get(uniqueid, "") == PEOPLE, f"entered the queue {log.entered.get(uniqueid)}"))
     if call.band in PROTECTED:
@@ -189,11 +200,14 @@ def _summary(console: Console, stories: dict[str, Story], log: QueueLog, took_s:
     waits = sorted(outcome["wait_s"] for _, outcome in protected if outcome["wait_s"] is not None)
     decided = sorted(sum(d[s] or 0.0 for s in ("lookup_ms", "decide_ms", "apply_ms")) for d, _ in stories.values())
     table = Table(show_header=False, box=None, pad_edge=False)
+    slower = sum("slower" in (outcome["choice"] or "") for _, outcome in stories.values())
+    remembered = sum(decision["speech_from"] == "choice" for decision, _ in stories.values())
     table.add_row("calls", f"{len(stories)} of {len(CALLS)} in {took_s:.0f} s")
     by_person = sum(1 for decision, _ in protected if decision["uniqueid"] in log.answered_by)
     table.add_row("callers of 60 and over", f"{by_person} of {len(protected)} answered by a person")
     if waits:
         table.add_row("their longest wait", f"{waits[-1]:.1f} s")
+    table.add_row("asked for slower speech", f"in {slower} call; remembered in {remembered} later one")
     if decided:
         table.add_row("time to decide", f"{decided[len(decided) // 2]:.1f} ms median, {decided[-1]:.1f} ms longest")
     console.print(table)
