@@ -18,6 +18,7 @@ from router.speech.settings import CommandVoice, DuringCallsSettings, ServeSetti
 from router.web.settings import MetricsSettings
 
 from .ami.fake_asterisk import FakeAsterisk
+from .calls.rig import soon
 from .calls.wire import user_event_bytes
 from .test_daemon import an_asterisk, globals_of, running, set_on_a_channel, settings_for, until
 
@@ -101,7 +102,8 @@ async def test_prompts_are_read_anew_when_it_is_told_to_and_wrong_ones_are_not_t
     async with talking(tmp_path, replace(speech(tmp_path), prompts=prompts)) as (asterisk, daemon):
         assert await answer(asterisk, 1, Prompt="later", SpeechLanguage="en") == "-"
         (prompts / "p.yaml").write_text("later: {use: a test, text: {en: [Hello.]}}\n")
-        await daemon._prompts.reload()
+        daemon._hang_up.set()  # as SIGHUP does
+        await soon(lambda: [prompt.id for prompt in daemon._prompts.catalogue.prompts] == ["later"])
         assert await answer(asterisk, 2, Prompt="later", SpeechLanguage="en") != "-"
         (prompts / "p.yaml").write_text("later: {use: ")
         await daemon._prompts.reload()

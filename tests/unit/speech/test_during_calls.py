@@ -235,6 +235,20 @@ async def test_at_the_end_nothing_more_is_begun(tmp_path: Path, sox: Sox) -> Non
     assert rig.engine.asked == ["0."]
 
 
+async def test_a_trial_that_came_too_late_does_not_leave_the_engine_alone_for_ever(rig: Rig) -> None:
+    rig.engine.fails = SpeechError("it was killed")
+    for n in range(FAILURES_TO_REST):
+        with pytest.raises(SpeechError, match="killed"):
+            await rig.say(f"{n}.")
+    rig.clock.ahead_s += REST_S
+    sentences = [Sentence(("Late.",))]
+    with pytest.raises(SpeechError, match="killed"):  # it had less time than would tell of the engine
+        await rig.speaker.say(sentences, "en", STANDARD, until=rig.clock() + 0.3 * rig.deadline_s)
+    rig.engine.fails = None
+    rig.clock.ahead_s += REST_S
+    await rig.say("It is well again.")
+
+
 async def test_no_more_are_spoken_side_by_side_than_may_be(tmp_path: Path, sox: Sox) -> None:
     rig = Rig(tmp_path, sox, at_once=2, deadline_s=10)
     rig.engine.open.clear()
