@@ -10,7 +10,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from functools import partial
 
@@ -29,7 +29,7 @@ from router.calls.speaking import SpeechDesk, Voice
 from router.calls.verdict import set_globally
 from router.control.promotion import promotion
 from router.control.server import ControlServer
-from router.errors import AmiError, AmiLinkLost, SpeechError
+from router.errors import AmiError, AmiLinkLost, ConfigurationError, SpeechError
 from router.journal.hashing import caller_key, load_or_create_secret
 from router.journal.reader import Tail, journal_tail
 from router.journal.writer import JournalWriter
@@ -179,9 +179,18 @@ class Daemon:
         serve, files = settings.serve, speaker.files
         keeping = asyncio.create_task(speaker.keep_within_bounds())
         try:
-            async with spoken_served(serve, files) if serve else nullcontext():
-                place_of = partial(url_of, serve) if serve else files.stem
-                yield Voice(speaker, lambda: self._prompts.catalogue, place_of, speaker.settings.deadline_s)
+            async with AsyncExitStack() as serving:
+                voice: Voice | None = None
+                try:
+                    if serve is not None:
+                        await serving.enter_async_context(spoken_served(serve, files))
+                except ConfigurationError as error:
+                    # What is spoken could not be fetched, so nothing is.
+                    log.warning("nothing is spoken during calls", reason=str(error))
+                else:
+                    place_of = partial(url_of, serve) if serve else files.stem
+                    voice = Voice(speaker, lambda: self._prompts.catalogue, place_of, speaker.settings.deadline_s)
+                yield voice
         finally:
             keeping.cancel()
             speaker.close()

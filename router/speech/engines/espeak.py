@@ -65,7 +65,7 @@ class EspeakNg:
         said = run(self._program, ["--version"]).decode("utf-8", "replace")
         found = re.search(r"text-to-speech: (\S+)", said)
         self._version = found[1] if found else said.strip()[:40]
-        self._there: dict[str, bool] = {}
+        self._there: set[str] = set()
         for usual in VOICES.values() if voice is None else (voice,):
             self._has(usual.name)
 
@@ -147,10 +147,9 @@ class EspeakNg:
             try:
                 run(self._program, ["-q", "-v", name, "--stdin"], deadline_s=_ANSWER_WITHIN_S)
             except SpeechError:
-                self._there[name] = False
-            else:
-                self._there[name] = True
-        return self._there[name]
+                return False  # now; the machine may have been too busy to answer in time
+            self._there.add(name)
+        return True
 
 
 def _speed(voice: EspeakVoice, rate: float) -> int:

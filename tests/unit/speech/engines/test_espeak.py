@@ -128,6 +128,19 @@ def test_a_language_without_a_voice_has_no_identity(engine: EspeakNg) -> None:
         engine.identity("tlh_X")
 
 
+def test_a_voice_that_was_not_told_of_once_is_asked_for_again(
+    engine: EspeakNg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object, **__: object) -> bytes:
+        raise SpeechError("espeak-ng did not end within 2 s and was stopped")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(espeak, "run", busy)
+        with pytest.raises(SpeechError, match="has no voice de"):
+            engine.identity("de")
+    assert " de " in engine.identity("de")
+
+
 def test_a_voice_that_was_chosen_speaks_whatever_the_language() -> None:
     engine = EspeakNg(EspeakVoice("en-gb", 200))
     assert "en-gb 200" in engine.identity("en_US")
