@@ -61,7 +61,9 @@ class AgentPhone(Server):
         text = text.replace("@RING_MS@", str(self.ring_ms)).replace("@TALK_MS@", str(self.talk_ms))
         scenario.write_text(text)
         command = ["sipp", "-sf", str(scenario), "-i", "127.0.0.1", "-p", str(self.port)]
-        command += ["-mi", "127.0.0.1", "-mp", str(free_udp_port()), "-nostdin", "-nd", "-aa"]
+        # SIPp also takes the ports behind that of the voice, for RTCP and for pictures.
+        voice = free_udp_port(behind=3)
+        command += ["-mi", "127.0.0.1", "-mp", str(voice), "-nostdin", "-nd", "-aa"]
         self._child = await Child.start(self.name, command, self.directory / f"{self.name}.out", self.directory)
 
     async def stop(self, sig: signal.Signals = signal.SIGKILL) -> int:

@@ -18,22 +18,28 @@ _given: set[int] = set()
 _claims = Path(tempfile.gettempdir(), "elder-router-lab.ports").open("a+b")  # noqa: SIM115 - for as long as we live
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM, *, behind: int = 0) -> int:
     """A port of 127.0.0.1 that nothing listens on, and that nobody else of the lab is given.
+
+    Args:
+        kind: Of the socket that will have it.
+        behind: How many ports behind it are given with it.
 
     Raises:
         RuntimeError: There is none.
     """
-    for port in random.sample(_PORTS, len(_PORTS)):
-        if port not in _given and _claimed(port) and _is_free(port, kind):
-            _given.add(port)
-            return port
+    firsts = _PORTS[: len(_PORTS) - behind]
+    for first in random.sample(firsts, len(firsts)):
+        ports = range(first, first + behind + 1)
+        if _given.isdisjoint(ports) and all(_claimed(port) and _is_free(port, kind) for port in ports):
+            _given.update(ports)
+            return first
     raise RuntimeError(f"no port of {_PORTS.start} to {_PORTS.stop - 1} is free")
 
 
-def free_udp_port() -> int:
-    """A free UDP port of 127.0.0.1."""
-    return free_port(socket.SOCK_DGRAM)
+def free_udp_port(*, behind: int = 0) -> int:
+    """A free UDP port of 127.0.0.1, and as many behind it."""
+    return free_port(socket.SOCK_DGRAM, behind=behind)
 
 
 def _claimed(port: int) -> bool:
