@@ -23,7 +23,7 @@ from router.calls.desk import Send
 from router.calls.events import LONGEST_TEXT, Answered, SpeechRequested
 from router.calls.place import Answers, QueueListings, SendForList, expected_wait_s
 from router.calls.promote import priority_of
-from router.calls.verdict import set_on_channel, spoken_profile
+from router.calls.verdict import language_and_suffix, set_on_channel, spoken_profile
 from router.errors import AmiError, RouterError, SpeechError
 from router.rules.book import RuleBook
 from router.rules.scalars import quoted
@@ -233,12 +233,10 @@ def language_and_profile(channel_language: str, rules: RuleBook) -> tuple[str, S
     Raises:
         WrongRequestError: It has not the form of a language.
     """
-    base, _, suffix = channel_language.rpartition("_")
-    profile = rules.speech.get(suffix) if base else None
-    language = base if profile is not None else channel_language
+    language, suffix = language_and_suffix(channel_language, rules.speech)
     if not is_language(language):
         raise WrongRequestError("the channel's language has not the form of one, like en or zh_slow")
-    return language, BASE_PROFILE if profile is None else spoken_profile(profile)
+    return language, spoken_profile(rules.speech[suffix]) if suffix else BASE_PROFILE
 
 
 def checked_text(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import lru_cache
 
 from asterisk.ami import SimpleAction
@@ -18,10 +18,17 @@ TARGET = "ELDER_TARGET"
 """Set last: it is what the dialplan waits for."""
 
 STANDARD_DIGIT_TIMEOUT_S = 5.0
-"""What the dialplan itself starts from, so that it need not be sent."""
-
 USUAL_PACE = "usual"
-"""The same of what the keys of a menu can change: see `pace_offered`."""
+
+_DIALPLAN_STARTS_FROM = frozenset(
+    {
+        ("ELDER_DIGIT_TIMEOUT", f"{STANDARD_DIGIT_TIMEOUT_S:g}"),
+        ("ELDER_SENTENCE_PAUSE", f"{BASE_SENTENCE_PAUSE_S:g}"),
+        ("ELDER_MENU_OPTIONS", ""),
+        ("ELDER_PACE", USUAL_PACE),
+    }
+)
+"""Need not be sent."""
 
 
 def spoken_profile(profile: SpeechProfile) -> SpokenProfile:
@@ -36,6 +43,20 @@ def spoken_profile(profile: SpeechProfile) -> SpokenProfile:
     )
 
 
+def language_and_suffix(channel_language: str, profiles: Container[str]) -> tuple[str, str]:
+    """A channel's language without the suffix of a speech profile, and that suffix: `en_GB` and `slow`.
+
+    Args:
+        channel_language: Such as `en_GB_slow`.
+        profiles: Every profile's name, to tell a suffix of ours from that of `zh_CN`.
+
+    Returns:
+        The suffix is "" where there is none.
+    """
+    base, _, suffix = channel_language.rpartition("_")
+    return (base, suffix) if base and suffix in profiles else (channel_language, "")
+
+
 @lru_cache(maxsize=256)
 def channel_language(arrived_with: str, profile: SpeechProfile, profiles: frozenset[str]) -> str:
     """The channel language that has everything spoken at a profile's speed.
@@ -45,8 +66,7 @@ def channel_language(arrived_with: str, profile: SpeechProfile, profiles: frozen
         profile: The speech profile; one that changes nothing adds no suffix.
         profiles: Every profile's name, to tell a suffix of ours from `zh_CN`.
     """
-    base, _, suffix = arrived_with.rpartition("_")
-    language = base if base and suffix in profiles else arrived_with
+    language, _ = language_and_suffix(arrived_with, profiles)
     if not is_language(language):
         return arrived_with
     return language_for(language, spoken_profile(profile))
@@ -54,8 +74,8 @@ def channel_language(arrived_with: str, profile: SpeechProfile, profiles: frozen
 
 def profile_spoken(channel_language: str, profiles: Mapping[str, SpeechProfile]) -> SpeechProfile:
     """The profile that a channel language speaks: that of its suffix, or `standard`, which has none."""
-    base, _, suffix = channel_language.rpartition("_")
-    return profiles[suffix if base and suffix in profiles else STANDARD_SPEECH]
+    _, suffix = language_and_suffix(channel_language, profiles)
+    return profiles[suffix or STANDARD_SPEECH]
 
 
 def profile_name_spoken(language: str, believed: str, profiles: Mapping[str, SpeechProfile]) -> str:
@@ -96,14 +116,7 @@ def spoken_variables(
         language_now: The channel language that the call has.
     """
     wanted = [("CHANNEL(language)", language)] if language != language_now else []
-    options = "" if profile.menu_options is None else str(profile.menu_options)
-    return [
-        *wanted,
-        ("ELDER_DIGIT_TIMEOUT", f"{profile.digit_timeout_s:g}"),
-        ("ELDER_SENTENCE_PAUSE", _sentence_pause(profile)),
-        ("ELDER_MENU_OPTIONS", options),
-        ("ELDER_PACE", pace_offered(profile, profiles)),
-    ]
+    return wanted + _for_menus(profile, profiles)
 
 
 def variables(
@@ -134,30 +147,21 @@ def variables(
             wanted.append(("ELDER_CONTEXT", context))
     if decision.head_start_s:
         wanted.append(("ELDER_HEAD_START", str(decision.head_start_s)))
-    wanted += _spoken_unusually(decision.speech, profiles)
+    wanted += [variable for variable in _for_menus(decision.speech, profiles) if variable not in _DIALPLAN_STARTS_FROM]
     if decision.agent_label:
         wanted.append(("ELDER_LABEL", decision.agent_label))
     wanted.append((TARGET, decision.target.name))
     return wanted
 
 
-def _spoken_unusually(profile: SpeechProfile, profiles: Mapping[str, SpeechProfile]) -> list[Variable]:
-    """What a menu must know of a profile, as far as it differs from what the dialplan starts from."""
-    wanted = []
-    if profile.digit_timeout_s != STANDARD_DIGIT_TIMEOUT_S:
-        wanted.append(("ELDER_DIGIT_TIMEOUT", f"{profile.digit_timeout_s:g}"))
-    if (pause_s := _sentence_pause(profile)) != f"{BASE_SENTENCE_PAUSE_S:g}":
-        wanted.append(("ELDER_SENTENCE_PAUSE", pause_s))
-    if profile.menu_options is not None:
-        wanted.append(("ELDER_MENU_OPTIONS", str(profile.menu_options)))
-    if (pace := pace_offered(profile, profiles)) != USUAL_PACE:
-        wanted.append(("ELDER_PACE", pace))
-    return wanted
-
-
-def _sentence_pause(profile: SpeechProfile) -> str:
-    """Seconds between two sentences that are sounds of their own, as between those of one prompt."""
-    return f"{BASE_SENTENCE_PAUSE_S + profile.sentence_pause_s:g}"
+def _for_menus(profile: SpeechProfile, profiles: Mapping[str, SpeechProfile]) -> list[Variable]:
+    """What a menu must know of a profile. Its options are sounds of their own, with the pause of sentences between."""
+    return [
+        ("ELDER_DIGIT_TIMEOUT", f"{profile.digit_timeout_s:g}"),
+        ("ELDER_SENTENCE_PAUSE", f"{BASE_SENTENCE_PAUSE_S + profile.sentence_pause_s:g}"),
+        ("ELDER_MENU_OPTIONS", "" if profile.menu_options is None else str(profile.menu_options)),
+        ("ELDER_PACE", pace_offered(profile, profiles)),
+    ]
 
 
 def set_on_channel(channel: str, wanted: Iterable[Variable]) -> list[SimpleAction]:

@@ -19,11 +19,11 @@ import click
 from router.calls.verdict import channel_language
 from router.cli.differing import Shown, as_plain, print_difference
 from router.cli.options import (
-    UNREAD_FILE,
     CouldNotRunError,
     history_in,
     history_option,
     moment_given,
+    rules_option_for,
     secret_file_option,
 )
 from router.cli.recognising import recogniser_for
@@ -59,15 +59,7 @@ _MOST_BAD_SHARE = 0.01
 )
 @click.option("--until", metavar="TIME", help="Leave out decisions from then on.")
 @secret_file_option
-@click.option(
-    "--rules",
-    "rules_path",
-    type=UNREAD_FILE,
-    default=Path("config/routing.yaml"),
-    envvar="ELDER_RULES",
-    show_default=True,
-    help="The rules in force here, which NEW.yaml is to replace.",
-)
+@rules_option_for("The rules in force here, which NEW.yaml is to replace.")
 @history_option()
 @click.option(
     "--examples", type=click.IntRange(0, 20), default=3, show_default=True, help="Calls shown of each difference."

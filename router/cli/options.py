@@ -130,15 +130,20 @@ class ChoiceText(click.ParamType[str]):
         return value
 
 
-rules_option = click.option(
-    "--rules",
-    "rules_path",
-    type=UNREAD_FILE,
-    default=Path("config/routing.yaml"),
-    envvar="ELDER_RULES",
-    show_default=True,
-    help="The routing rules.",
-)
+def rules_option_for(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The option that says which rules are in force; `what` is its help."""
+    return click.option(
+        "--rules",
+        "rules_path",
+        type=UNREAD_FILE,
+        default=Path("config/routing.yaml"),
+        envvar="ELDER_RULES",
+        show_default=True,
+        help=what,
+    )
+
+
+rules_option = rules_option_for("The routing rules.")
 
 
 secret_file_option = click.option(

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from router.cli.options import UNREAD_FILE, CouldNotRunError, moment_given
+from router.cli.options import CouldNotRunError, moment_given, rules_option_for
 from router.cli.reporting import Order, Shown, as_plain, print_report
 from router.cli.tracing import console_for_answers, json_text, printable, reading_bar
 from router.errors import ConfigurationError, JournalError
@@ -56,15 +56,7 @@ def report() -> None:
     nargs=2,
     help="Compare the callers of two rules. [default: those within each rule's roll-out with those left out by it]",
 )
-@click.option(
-    "--rules",
-    "rules_path",
-    type=UNREAD_FILE,
-    default=Path("config/routing.yaml"),
-    envvar="ELDER_RULES",
-    show_default=True,
-    help="The rules in force: for the time zone, and the order of age bands and profiles. Not needed.",
-)
+@rules_option_for("The rules in force: for the time zone, and the order of age bands and profiles. Not needed.")
 @click.option("--json", "as_json", is_flag=True, help="Print what comes out as JSON.")
 @click.option(
     "--journal-file", hidden=True, type=click.Path(path_type=Path, readable=False), help="What the settings file says."

@@ -27,6 +27,7 @@ from router.speech.programs import find_program, run
 SAMPLE_BYTES: Final = 2
 NARROW_HZ: Final = 8000
 WIDE_HZ: Final = 16000
+# A telephone line's two formats, of which a call uses one: what Asterisk plays without transcoding.
 DEFAULT_FORMATS: Final = ("ulaw", "alaw")
 # `WAVE_FORMAT_PCM` of mmreg.h; a chunk has a name and a size.
 _PCM: Final = 0x0001

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from router.errors import ConfigurationError, Problem
+from router.speech.formats import DEFAULT_FORMATS
 
-# A telephone line's two formats, of which a call uses one: what Asterisk plays without transcoding.
-DEFAULT_FORMATS: Final = ("ulaw", "alaw")
 # 160 gives about 165 English words a minute (comfortable synthetic speech: 150 to 200, for old and young).
 USUAL_WORDS_PER_MINUTE: Final = 160
 # What servers of /v1/audio/speech send as `pcm`.

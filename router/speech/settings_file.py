@@ -24,10 +24,9 @@ from router.rules.wording import did_you_mean, listed
 from router.speech.engines.command import PLACEHOLDER, PLACEHOLDERS
 from router.speech.engines.espeak import FASTEST_WORDS_PER_MINUTE, SLOWEST_WORDS_PER_MINUTE
 from router.speech.engines.wav import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
-from router.speech.formats import FORMATS
+from router.speech.formats import DEFAULT_FORMATS, FORMATS
 from router.speech.profile import is_language
 from router.speech.settings import (
-    DEFAULT_FORMATS,
     PCM_RATE_HZ,
     USUAL_WORDS_PER_MINUTE,
     CommandVoice,

@@ -6,7 +6,7 @@ cannot be taken for 七; a year is said figure by figure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, time
 from decimal import Decimal
 from typing import Final
@@ -65,18 +65,15 @@ _MANDARIN: Final = _Way(
         "GBP": ("英镑", "", "便士"),
     },
 )
-_MANDARIN_TRADITIONAL: Final = _Way(
+_MANDARIN_TRADITIONAL: Final = replace(
+    _MANDARIN,
     one_on_the_telephone="一",
     two="兩",
     ten_thousands=("", "萬", "億"),
     point="點",
     month_day=("月", "號"),
-    week="星期",
-    sunday="日",
     hour="點",
-    minute="分",
     wait=("不到一分鐘", "大約{}分鐘", "半小時以上"),
-    parts_of_day=((5, "凌晨"), (9, "早上"), (12, "上午"), (13, "中午"), (18, "下午"), (24, "晚上")),
     coins={
         "CNY": ("元", "角", "分"),
         "HKD": ("港元", "", "港仙"),
@@ -86,16 +83,8 @@ _MANDARIN_TRADITIONAL: Final = _Way(
         "GBP": ("英鎊", "", "便士"),
     },
 )
-_CANTONESE: Final = _Way(
-    one_on_the_telephone="一",
-    two="兩",
-    ten_thousands=("", "萬", "億"),
-    point="點",
-    month_day=("月", "號"),
-    week="星期",
-    sunday="日",
-    hour="點",
-    minute="分",
+_CANTONESE: Final = replace(
+    _MANDARIN_TRADITIONAL,
     wait=("少過一分鐘", "大約{}分鐘", "半個鐘以上"),
     parts_of_day=((5, "凌晨"), (9, "朝早"), (12, "上晝"), (13, "中午"), (18, "下晝"), (24, "夜晚")),
     coins=_MANDARIN_TRADITIONAL.coins | {"HKD": ("蚊", "毫", "仙")},
