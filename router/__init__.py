@@ -12,6 +12,7 @@ Data flows one way. A package imports only from those above it in this list, whi
     control/    what operators ask of the running router, over its Unix socket
     reloading/  the rules in force and those before them, taken from disk while calls go on
     web/        what monitoring, and an Asterisk elsewhere, fetch over HTTP; reads only
+    settings_callers.py what its section of the registry says
     settings.py the daemon's own settings file
     daemon.py   wires it all
     cli/        the command line; the only place that prints or exits

@@ -73,8 +73,8 @@ class Daemon:
         )
         self._key = load_or_create_secret(settings.journal_secret_file)
         self._registry = open_registry(
-            settings.registry.url,
-            password=settings.registry.password,
+            settings.registry.redis.url,
+            password=settings.registry.redis.password,
             deadline_s=settings.registry.deadline_s,
             choice_kept_s=settings.registry.choice_kept_s,
         )

@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from router.ami.settings import LinkSettings, TlsSettings
 from router.callers.link import RegistryAddress
-from router.callers.number import is_home_region
-from router.callers.past import CHOICE_KEPT_S
+from router.callers.settings import RegistrySettings
 from router.errors import ConfigurationError, Problem
 from router.rules.document import Document, load_document, open_ordinary, read_source, validate
-from router.rules.durations import DurationS
 from router.rules.fields import Address, EnvironmentName, FilePath, Port, SettingsModel, Text, TrueFalse
+from router.settings_callers import CallersEntry, Region, registry_settings
 from router.speech.settings import SpeechSettings
 from router.speech.settings_file import SpeechEntry, speech_settings
 from router.web.settings import MetricsSettings
@@ -33,12 +32,6 @@ MAX_SECRET_BYTES: Final = 4096
 MAX_SOCKET_PATH_BYTES: Final = 107
 # The line that Asterisk's own file of the same secret holds.
 _ASTERISKS_LINE: Final = re.compile(r"secret\s*=", re.IGNORECASE)
-
-
-def _region(value: str) -> str:
-    if not is_home_region(value):
-        raise ValueError(f"no region is called {value[:20]!r}; write two capital letters, like CN or GB")
-    return value
 
 
 NodeName = Annotated[
@@ -62,27 +55,11 @@ class AsteriskEntry(SettingsModel):
     host: Text = "127.0.0.1"
     port: Port = 5038
     username: Text = "elder-router"
+    home_region: Region | None = None
     secret_file: FilePath | None = None
     secret_env: EnvironmentName | None = None
     auth: Annotated[Literal["md5", "plain"], Field(description="md5 or plain")] = "md5"
     tls: TlsEntry | None = None
-
-
-class CallersEntry(SettingsModel):
-    """The registry of callers."""
-
-    redis: Text = "redis://127.0.0.1:6379/0"
-    password_file: FilePath | None = None
-    password_env: EnvironmentName | None = None
-    lookup_deadline: Annotated[
-        DurationS, Field(ge=0.001, le=1.5, description="a time from 1ms to 1500ms, as the dialplan waits 2s")
-    ] = 0.05
-    home_region: Annotated[
-        str, AfterValidator(_region), Field(description="a region's two capital letters, like CN or GB")
-    ] = "CN"
-    choice_kept: Annotated[
-        DurationS, Field(ge=60, le=3660 * 86_400, description="a time from 1m to 3660d, like 180d")
-    ] = CHOICE_KEPT_S
 
 
 class JournalEntry(SettingsModel):
@@ -110,7 +87,7 @@ class SettingsFile(SettingsModel):
     """The whole file."""
 
     asterisk: Annotated[list[AsteriskEntry], Field(min_length=1, max_length=64, description="a list of one or more")]
-    callers: CallersEntry = CallersEntry()
+    callers: Annotated[CallersEntry, Field(default_factory=lambda: CallersEntry.model_validate({}))]
     rules: FilePath
     rules_tests: FilePath | None = None
     rules_history: FilePath | None = None
@@ -120,24 +97,14 @@ class SettingsFile(SettingsModel):
     speech: SpeechEntry | None = None
 
     @property
+    def state_folder(self) -> Path:
+        """Where the router keeps things of its own that the file does not place."""
+        return Path(self.journal.secret_file).parent
+
+    @property
     def rules_history_folder(self) -> str:
         """Where earlier versions of the rules are kept: beside the other things that the router itself keeps."""
-        return self.rules_history or str(Path(self.journal.secret_file).parent / "rules-history")
-
-
-@dataclass(frozen=True, slots=True)
-class RegistrySettings:
-    """Where age bands are looked up; `password` is None when Redis asks for none."""
-
-    url: str
-    password: str | None
-    deadline_s: float
-    home_region: str
-    choice_kept_s: float = CHOICE_KEPT_S
-
-    def __repr__(self) -> str:
-        """Without the password, and without the URL, which may hold one."""
-        return f"RegistrySettings(deadline_s={self.deadline_s}, home_region={self.home_region!r})"
+        return self.rules_history or str(self.state_folder / "rules-history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +149,7 @@ def load_settings(path: Path) -> Settings:
     file, document = read_settings(path)
     reader = _Secrets(document, path.resolve().parent)
     links = tuple(reader.link(number, entry) for number, entry in enumerate(file.asterisk))
-    registry = reader.registry(file.callers)
+    registry = reader.registry(file.callers, reader.base / file.state_folder)
     control_socket = reader.control_socket(file.control)
     reader.check_unique_names(file.asterisk)
     speech = speech_settings(file.speech, reader) if file.speech is not None else None
@@ -251,13 +218,13 @@ class _Secrets:
             tls=tls,
         )
 
-    def registry(self, entry: CallersEntry) -> RegistrySettings:
-        password = self.secret(("callers",), "password", entry.password_file, entry.password_env)
+    def registry(self, entry: CallersEntry, state_folder: Path) -> RegistrySettings:
+        settings = registry_settings(entry, self, state_folder)
         try:
-            RegistryAddress(entry.redis, password)
+            RegistryAddress(settings.redis.url, settings.redis.password)
         except ConfigurationError as error:
             self.wrong(("callers", "redis"), f"`redis` {error.problems[0].message}")
-        return RegistrySettings(entry.redis, password, entry.lookup_deadline, entry.home_region, entry.choice_kept)
+        return settings
 
     def control_socket(self, entry: ControlEntry | None) -> Path | None:
         if entry is None:

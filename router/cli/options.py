@@ -17,6 +17,7 @@ import click
 from router.callers.number import NoNumber, PhoneNumber, is_home_region, parse_caller
 from router.callers.past import CHOICE_KEPT_S, CHOICES, NO_CHOICE, read_choice
 from router.callers.registry import Registry, open_registry
+from router.callers.settings import DEFAULT_URL
 from router.cli.tracing import printable
 from router.errors import ConfigurationError, HistoryError, Problem
 from router.reloading.history import RulesHistory
@@ -245,7 +246,7 @@ def defaults_from(settings_file: Path) -> dict[str, Any]:
     settings, _ = read_settings(settings_file)
     base = settings_file.resolve().parent
     rules = {"rules_path": str(base / settings.rules), "files": [str(base / settings.rules)]}
-    place = {"redis_url": settings.callers.redis, "home_region": settings.callers.home_region}
+    place = {"redis_url": settings.callers.redis or DEFAULT_URL, "home_region": settings.callers.home_region}
     if settings.callers.password_file:
         place["password_file"] = str(base / settings.callers.password_file)
     every = rules | place

@@ -1,11 +1,17 @@
-"""Kinds of values that the settings file's parts share. Every description completes the sentence "it must be …"."""
+"""What the settings file's parts share: kinds of values, and who reads them.
+
+Every description completes the sentence "it must be …".
+"""
 
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from router.rules.document import Document, DocumentPath
 
 
 class SettingsModel(BaseModel):
@@ -29,3 +35,25 @@ TrueFalse = Annotated[bool, Field(description="true or false")]
 EnvironmentName = Annotated[
     str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable")
 ]
+
+
+class SettingsReader(Protocol):
+    """Whoever reads the whole settings file."""
+
+    @property
+    def document(self) -> Document:
+        """The file as read."""
+        ...
+
+    @property
+    def base(self) -> Path:
+        """What its paths are relative to."""
+        ...
+
+    def secret(self, place: DocumentPath, word: str, file: str | None, env: str | None) -> str | None:
+        """The secret that `<word>_file` or `<word>_env` names; None where neither does."""
+        ...
+
+    def wrong(self, place: DocumentPath, message: str) -> None:
+        """Something at `place` is wrong."""
+        ...

@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final, Literal, Protocol
+from typing import Annotated, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field
 
-from router.rules.document import Document, DocumentPath, open_ordinary
+from router.rules.document import DocumentPath, open_ordinary
 from router.rules.durations import DurationS
-from router.rules.fields import Address, EnvironmentName, FilePath, Port, SettingsModel, Text, TrueFalse
+from router.rules.fields import Address, EnvironmentName, FilePath, Port, SettingsModel, SettingsReader, Text, TrueFalse
 from router.rules.wording import did_you_mean, listed
 from router.speech.engines.command import PLACEHOLDER, PLACEHOLDERS
 from router.speech.engines.espeak import FASTEST_WORDS_PER_MINUTE, SLOWEST_WORDS_PER_MINUTE
@@ -53,28 +53,6 @@ _KEYS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     }
 )
 _EXAMPLE: Final = "`espeak: en-us`, `command: [PROGRAM, ARGUMENT]` or `url: ADDRESS`"
-
-
-class SettingsReader(Protocol):
-    """Whoever reads the whole settings file."""
-
-    @property
-    def document(self) -> Document:
-        """The file as read."""
-        ...
-
-    @property
-    def base(self) -> Path:
-        """What its paths are relative to."""
-        ...
-
-    def secret(self, place: tuple[str | int, ...], word: str, file: str | None, env: str | None) -> str | None:
-        """The secret that `<word>_file` or `<word>_env` names; None where neither does."""
-        ...
-
-    def wrong(self, place: tuple[str | int, ...], message: str) -> None:
-        """Something at `place` is wrong."""
-        ...
 
 
 def _format(value: str) -> str:

@@ -17,10 +17,11 @@ from lab.ports import free_port
 from router import daemon as daemon_module
 from router.ami.settings import LinkSettings
 from router.callers.number import PhoneNumber
+from router.callers.settings import RedisSettings, RegistrySettings
 from router.daemon import Daemon
 from router.errors import ConfigurationError
 from router.journal.records import DecisionRecord, Ending, OutcomeRecord
-from router.settings import RegistrySettings, Settings
+from router.settings import Settings
 
 from .ami.fake_asterisk import FakeAsterisk, Headers, error, hang_up, success
 from .ami.wire import message
@@ -43,7 +44,7 @@ def settings_for(directory: Path, port: int, *, full_numbers: bool = False) -> S
         rules.write_text(RULES)
     return Settings(
         links=(LinkSettings("pbx1", "127.0.0.1", "router", "secret5", port=port),),
-        registry=RegistrySettings(f"redis://127.0.0.1:{free_port()}/0", None, 0.05, "CN"),
+        registry=RegistrySettings(RedisSettings(f"redis://127.0.0.1:{free_port()}/0"), directory / "registry.secrets"),
         rules_file=rules,
         rules_history=directory / "rules-history",
         journal_file=directory / "journal.jsonl",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_what_is_not_written_is_as_usual(folder: Path) -> None:
     )
     assert (link.secret, link.tls) == (SECRET, None)
     registry = settings.registry
-    assert (registry.password, registry.deadline_s, registry.home_region) == (None, 0.05, "CN")
+    assert (registry.redis.password, registry.deadline_s, registry.home_region) == (None, 0.05, "CN")
     assert registry.choice_kept_s == 180 * 86_400
     assert not settings.full_numbers
 
@@ -99,7 +100,7 @@ journal: {file: j, secret_file: k, full_numbers: true}
     assert second.tls is not None
     assert (second.tls.verify, second.tls.server_name, second.tls.ca_file) == (False, "pbx", None)
     registry = settings.registry
-    assert (registry.url, registry.password) == ("rediss://r:6380/1", "redis password")
+    assert (registry.redis.url, registry.redis.password) == ("rediss://r:6380/1", "redis password")
     assert (registry.deadline_s, registry.home_region, settings.full_numbers) == (0.02, "GB", True)
     assert registry.choice_kept_s == 30 * 86_400
 
@@ -116,7 +117,9 @@ def test_the_shipped_file_shows_the_usual_values(tmp_path: Path) -> None:
     (tmp_path / "ami.secret").write_text(SECRET)
     shipped, bare = loaded(tmp_path, (ROOT / "config" / "elder-router.yaml").read_text()), loaded(tmp_path)
     assert shipped.links == bare.links
-    assert (shipped.registry, shipped.rules_file) == (bare.registry, bare.rules_file)
+    state = shipped.journal_secret_file.parent
+    registry = replace(bare.registry, secret_file=state / "registry.secrets", work_folder=state / "import")
+    assert (shipped.registry, shipped.rules_file) == (registry, bare.rules_file)
     assert shipped.full_numbers == bare.full_numbers
 
 
@@ -208,7 +211,7 @@ REDIS = "redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH?db=DB"
             "    secret_file: ami.secret",
             "    secret_fil: ami.secret",
             "3:5: error: unknown key `secret_fil`; did you mean `secret_file`? the keys here are name, host, port, "
-            "username, secret_file, secret_env, auth, tls",
+            "username, home_region, secret_file, secret_env, auth, tls",
         ),
         (
             "    secret_file: ami.secret\n",
@@ -384,7 +387,7 @@ def test_secrets_are_in_no_repr(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         "rules:", "  password_env: REDIS_PASSWORD\nrules:"
     )
     settings = loaded(folder, text)
-    assert settings.registry.password == "hush hush"
+    assert settings.registry.redis.password == "hush hush"
     shown = repr(settings) + str(settings)
     for secret in (SECRET, "hush hush", "in-the-url"):
         assert secret not in shown
