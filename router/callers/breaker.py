@@ -48,6 +48,19 @@ class Breaker:
         """The state as of the last request or report."""
         return self._state
 
+    @property
+    def would_admit(self) -> bool:
+        """What `admits` would say now; whoever reads it is not admitted by that."""
+        match self._state:
+            case BreakerState.CLOSED:
+                return True
+            case BreakerState.OPEN:
+                return self._clock() - self._opened_at_s >= self._open_s
+            case BreakerState.HALF_OPEN:
+                return False
+            case _:
+                assert_never(self._state)
+
     def admits(self) -> bool:
         """Whether the peer may be asked now. The first to be admitted after `open_s` is the probe."""
         match self._state:

@@ -1,0 +1,93 @@
+"""One connection to Redis for lookups: connects by itself, waits with a deadline, reuses nothing stale.
+
+Redis answers in order and without naming the question. A connection that was given up on while an answer was
+still to come would hand that answer to the next question, so any failure drops the connection. The client
+library's own retries and time limits are switched off: there is one deadline, ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+
+from router.callers.deadline import Deadline
+from router.callers.servers.address import RegistryAddress
+from router.callers.servers.wire import Command, Reply
+
+
+class RegistryLink:
+    """Sends many commands in one round trip over one connection. One question at a time.
+
+    Args:
+        address: Where to connect to, at the first question and after each failure.
+        answer_s: Deadline of one question on a connection that stands.
+        connect_s: Deadline of connecting, logging in included. Longer than `answer_s`: a server some
+            milliseconds away needs several round trips, and would otherwise never be reached at all.
+        greeting: Sent after each connecting; a refusal fails the connection.
+    """
+
+    def __init__(
+        self, address: RegistryAddress, *, answer_s: float, connect_s: float, greeting: Sequence[Command] = ()
+    ) -> None:
+        self._answer_s = answer_s
+        self._connect_s = connect_s
+        self._greeting = greeting
+        self._connection = address.connection(connect_s=connect_s)
+        self.dropped = 0
+        """How many connections that stood were found closed."""
+
+    async def ask(self, commands: Sequence[Command]) -> list[Reply]:
+        """The answers to `commands`, in their order, from one round trip; a refusal of one is an answer too.
+
+        The commands must do no harm when they are sent twice.
+
+        Raises:
+            RedisError, OSError, TimeoutError: It could not be found out; the next call connects anew.
+        """
+        reused = self._connection.is_connected
+        try:
+            return await self._ask(commands)
+        except RedisConnectionError:
+            if not reused:
+                raise
+            # Redis closed a connection that stood: restarted, or because it was idle for its `timeout`.
+            # That says nothing about whether it answers now.
+            self.dropped += 1
+            return await self._ask(commands)
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        with suppress(RedisError, OSError):
+            await self._connection.disconnect(nowait=True)
+
+    async def _ask(self, commands: Sequence[Command]) -> list[Reply]:
+        connection = self._connection
+        try:
+            if not connection.is_connected:
+                async with asyncio.timeout(self._connect_s):
+                    await self._connect()
+            async with Deadline(self._answer_s):
+                await connection.send_packed_command(connection.pack_commands(commands))
+                return [await _reply(connection) for _ in commands]
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _connect(self) -> None:
+        await self._connection.connect()  # type: ignore[no-untyped-call]  # the library's own gap
+        if self._greeting:
+            await self._connection.send_packed_command(self._connection.pack_commands(self._greeting))
+            for _ in self._greeting:
+                await self._connection.read_response(disable_decoding=True)
+
+
+async def _reply(connection: AbstractConnection) -> Reply:
+    try:
+        return await connection.read_response(disable_decoding=True)
+    except ResponseError as refused:
+        return refused
