@@ -226,7 +226,7 @@ class Node:
         )
         settings = DeskSettings(
             node=link.name,
-            home_region=daemon.settings.registry.home_region,
+            home_region=daemon.settings.home_region(link.name),
             caller_key=daemon.caller_key,
             full_numbers=daemon.settings.full_numbers,
         )

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -109,7 +111,11 @@ class SettingsFile(SettingsModel):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that the daemon is told, with secrets read and paths made absolute."""
+    """All that the daemon is told, with secrets read and paths made absolute.
+
+    `home_regions` is by an Asterisk's name: where numbers without a country code belong that it sees, if that is not
+    where those of the registry do.
+    """
 
     links: tuple[LinkSettings, ...]
     registry: RegistrySettings
@@ -122,6 +128,11 @@ class Settings:
     rules_tests: Path | None = None
     metrics: MetricsSettings | None = None
     speech: SpeechSettings | None = None
+    home_regions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def home_region(self, node: str) -> str:
+        """Where numbers without a country code belong that an Asterisk sees."""
+        return self.home_regions.get(node, self.registry.home_region)
 
 
 def read_settings(path: Path) -> tuple[SettingsFile, Document]:
@@ -167,6 +178,7 @@ def load_settings(path: Path) -> Settings:
         rules_tests=reader.base / file.rules_tests if file.rules_tests else None,
         metrics=reader.metrics(file.metrics),
         speech=speech,
+        home_regions=MappingProxyType({entry.name: entry.home_region for entry in file.asterisk if entry.home_region}),
     )
 
 

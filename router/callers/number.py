@@ -50,10 +50,11 @@ _WITHHELD = frozenset(
 # and `\d` would take any script's; nobody writes a telephone number like that, so those stay malformed.
 _FULL_WIDTH = {code + 0xFEE0: code for code in range(0x21, 0x7F)} | {0x3000: 0x20}
 _URI_SCHEME = re.compile(r"(tel|sips?):", re.IGNORECASE)
-_PHONE_CONTEXT = re.compile(r";phone-context=(\+[1-9][0-9]{0,6})(?:;|$)", re.IGNORECASE)
+_PHONE_CONTEXT = re.compile(r";phone-context=(\+[1-9][0-9]{0,6})(?:[;@]|$)", re.IGNORECASE)
 _EXTENSION = re.compile(r"[\s,]*(?:(?:extension|ext|x)[.:=]?|#)\s*[0-9]{1,7}$", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[-\s().\u2010-\u2015]")
 _ZEROS = re.compile(r"\+?0+")  # how some exchanges send a number that is kept back
+_ITU_PREFIX: Final = "00"  # ITU-T E.164 recommends it; many regions dial something else
 _DIALLED = re.compile(r"\+?[0-9]+")
 _WORD = re.compile(r"[A-Za-z0-9_.!~*'&=+$,/%-]*[A-Za-z][A-Za-z0-9_.!~*'&=+$,/%-]*")
 
@@ -188,6 +189,22 @@ def _subscriber(text: str) -> str:
 
 
 def _from_digits(dialled: str, home_region: str, raw: str) -> Caller:
+    caller = _as_dialled(dialled, home_region, raw)
+    if dialled.startswith(_ITU_PREFIX) and _is_unlisted(caller):
+        # Networks write 00 before a country code wherever they are; some regions dial something else, or read a
+        # carrier's code into what follows: in HK 008613900000001 would be 008 and a number in Australia.
+        everywhere = _as_dialled("+" + dialled.removeprefix(_ITU_PREFIX), home_region, raw)
+        if not _is_unlisted(everywhere):
+            return everywhere
+    return caller
+
+
+def _is_unlisted(caller: Caller) -> bool:
+    """Whether this is no number, or one outside the ranges that the library knows."""
+    return isinstance(caller, NoNumber) or not phonenumbers.is_valid_number(phonenumbers.parse(caller.e164))
+
+
+def _as_dialled(dialled: str, home_region: str, raw: str) -> Caller:
     try:
         number = phonenumbers.parse(dialled, home_region)
     except phonenumbers.NumberParseException as error:
@@ -197,7 +214,8 @@ def _from_digits(dialled: str, home_region: str, raw: str) -> Caller:
             phonenumbers.NumberParseException.TOO_SHORT_AFTER_IDD,
         }
         return _no_number(NoNumberReason.SHORT if too_short else NoNumberReason.MALFORMED, raw)
-    if not phonenumbers.is_valid_number(number):
+    is_unlisted = not phonenumbers.is_valid_number(number)
+    if is_unlisted:
         national_digits = len(phonenumbers.national_significant_number(number))
         match phonenumbers.is_possible_number_with_reason(number):
             case ValidationResult.IS_POSSIBLE if national_digits >= MIN_UNLISTED_DIGITS:
@@ -209,6 +227,9 @@ def _from_digits(dialled: str, home_region: str, raw: str) -> Caller:
                 return _no_number(NoNumberReason.SHORT if short else NoNumberReason.MALFORMED, raw)
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if not _E164.fullmatch(e164):
+        return _no_number(NoNumberReason.MALFORMED, raw)
+    if is_unlisted and phonenumbers.parse(e164) != number:
+        # Zeros are left before it, which make it another number when it is read again: nobody's number.
         return _no_number(NoNumberReason.MALFORMED, raw)
     return PhoneNumber(e164)
 

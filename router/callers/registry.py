@@ -93,6 +93,8 @@ class BandLookup:
     """What the caller had remembered, "" for nothing, None where it is not known."""
     earlier_calls_s: tuple[float, ...] | None = None
     """Seconds since each earlier call, newest first; None where they are not known."""
+    age_s: float | None = None
+    """How old the registry's callers were; None where that is not known, or the band was not from there."""
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ class Handled:
     age_band: str | None = None
     band_source: BandSourceName = "not_asked"
     band_detail: str = ""
+    registry_age_s: float | None = None
     facts: Facts | None = None
     decision: Decision | None = None
     language: str = ""
@@ -35,6 +36,9 @@ class Handled:
     def looked_up(self, lookup: BandLookup, bands: Collection[str]) -> None:
         """Take what the registry says; a band that the rules do not define counts as not known."""
         self.band_source, self.band_detail = lookup.source.value, lookup.detail
+        if lookup.age_s is not None:
+            # Below 0 where the importer's clock is ahead of ours, which is no reason to lose the record.
+            self.registry_age_s = max(0.0, lookup.age_s)
         if lookup.band is None or lookup.band in bands:
             self.age_band = lookup.band
         else:
@@ -77,6 +81,7 @@ def decision_record(
         age_band=handled.age_band,
         band_source=handled.band_source,
         band_detail=handled.band_detail,
+        registry_age_s=handled.registry_age_s,
         rule=decision.rule if decision else "",
         trace=[
             TraceStep(rule=step.rule, matched=step.matched, failed=step.failed, wanted=step.wanted, saw=step.saw)

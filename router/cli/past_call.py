@@ -38,7 +38,7 @@ from router.journal.replay import facts_of
 from router.journal.stream import STDIN
 from router.rules.book import RuleBook, load_rules
 from router.rules.conditions import NOT_KNOWN, queue_in_words
-from router.rules.durations import in_words
+from router.rules.durations import in_words, roughly_in_words
 from router.rules.model import Decision, QueueState, QueueTarget
 from router.rules.recorded import Recogniser
 from router.rules.schema import STANDARD_SPEECH, UNKNOWN_BAND
@@ -263,6 +263,8 @@ def _print_decision(console: Console, record: DecisionRecord, again: Again) -> N
     call.add_row("at", shown_text(f"{asked_at:%A %Y-%m-%d %H:%M:%S %Z}"))
     call.add_row("caller", shown_text(record.caller))
     source = record.band_source.replace("_", " ") + (f": {record.band_detail}" if record.band_detail else "")
+    if record.registry_age_s is not None:
+        source += f"; the registry was {roughly_in_words(record.registry_age_s)} old"
     call.add_row("age band", shown_text(f"{record.age_band or UNKNOWN_BAND} ({source})"))
     call.add_row("called", shown_text(record.called))
     call.add_row("language", shown_text(record.language))

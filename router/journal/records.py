@@ -78,6 +78,7 @@ class DecisionRecord(_Model):
     one's. `fallback` holds the dialplan's reason when it went on by itself. Latencies are None where
     nothing was measured. `at`, `queues`, `earlier_calls_s`, `choice` and `calendars` are what the rules were
     asked with, so that the call can be put to other rules later: None, or missing, where it was not known.
+    `registry_age_s` is how old the registry was that knew the caller, or did not.
     """
 
     record: Literal["decision"] = "decision"
@@ -94,6 +95,10 @@ class DecisionRecord(_Model):
     age_band: str | None
     band_source: BandSourceName
     band_detail: str = ""
+    registry_age_s: Annotated[
+        _Duration | None,
+        Field(description="Seconds since the registry was last loaded or updated; null where that is not known."),
+    ] = None
     rule: str
     trace: tuple[TraceStep, ...] = ()
     target: str

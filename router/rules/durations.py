@@ -61,6 +61,17 @@ def in_words(seconds: float) -> str:
     return "0s" if seconds == 0 else f"{seconds * 1000:.0f}ms"
 
 
+def roughly_in_words(seconds: float) -> str:
+    """A duration for people, by its two largest units: `3d 4h`, `7h 45m`, `2m 10s`, `12s`."""
+    whole = max(0, round(seconds))
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, whole = divmod(whole, size)
+        if count or parts:
+            parts.append(f"{count}{unit}" if count else "")
+    return " ".join(part for part in parts[:2] if part) or "0s"
+
+
 _Written = Annotated[str, Field(pattern=f"^{_DURATION.pattern}$")]
 DurationS = Annotated[float, BeforeValidator(parse_duration_s, json_schema_input_type=_Written)]
 WholeSeconds = Annotated[int, BeforeValidator(parse_whole_seconds, json_schema_input_type=_Written)]

@@ -116,6 +116,17 @@ async def test_a_new_link_is_told_the_token_and_the_queue_before_the_heartbeat(t
         assert globals_of(asterisk)["ELDER_FALLBACK_QUEUE"] == "agents"
 
 
+async def test_each_asterisk_has_numbers_read_as_its_own_region_has_them(tmp_path: Path) -> None:
+    async with an_asterisk() as asterisk:
+        settings = replace(settings_for(tmp_path, asterisk.port), home_regions={"pbx1": "GB"})
+        async with running(settings):
+            await until(asterisk, lambda: bool(heartbeats(asterisk)))
+            token = globals_of(asterisk)["ELDER_TOKEN"]
+            asterisk.send(user_event_bytes("RouteRequest", Token=token, Caller="07700900123"))
+            await until(asterisk, lambda: "ELDER_TARGET" in set_on_a_channel(asterisk))
+    assert [r.caller for r in records(tmp_path) if isinstance(r, DecisionRecord)] == ["+4477****0123"]
+
+
 async def test_the_heartbeat_goes_by_asterisks_clock(tmp_path: Path) -> None:
     async with an_asterisk() as asterisk, running(settings_for(tmp_path, asterisk.port)):
         await until(asterisk, lambda: bool(heartbeats(asterisk)))

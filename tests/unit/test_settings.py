@@ -86,7 +86,7 @@ def test_everything_can_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch
         """\
 asterisk:
   - {name: pbx1, secret_file: ami.secret}
-  - {name: pbx2, host: pbx2.example, port: 5039, username: me, secret_env: PBX2_SECRET, auth: plain,
+  - {name: pbx2, host: pbx2.example, port: 5039, username: me, secret_env: PBX2_SECRET, auth: plain, home_region: HK,
      tls: {verify: false, server_name: pbx}}
 callers: {redis: "rediss://r:6380/1", password_file: redis.secret, lookup_deadline: 20ms, home_region: GB,
           choice_kept: 30d}
@@ -103,6 +103,7 @@ journal: {file: j, secret_file: k, full_numbers: true}
     assert (registry.redis.url, registry.redis.password) == ("rediss://r:6380/1", "redis password")
     assert (registry.deadline_s, registry.home_region, settings.full_numbers) == (0.02, "GB", True)
     assert registry.choice_kept_s == 30 * 86_400
+    assert (settings.home_region("pbx1"), settings.home_region("pbx2")) == ("GB", "HK")
 
 
 def test_the_shipped_file_lacks_nothing_but_its_secret() -> None:

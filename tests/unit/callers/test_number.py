@@ -173,3 +173,119 @@ def test_a_repr_shows_no_number() -> None:
 def test_a_phone_number_is_e164_or_an_error(e164: str) -> None:
     with pytest.raises(ValueError, match=r"E\.164"):
         PhoneNumber(e164)
+
+
+@pytest.mark.parametrize(
+    ("home", "raw", "e164"),
+    [
+        # With a plus a number is itself, wherever it is seen.
+        *((home, "+8613900000001", ONE_CALLER) for home in ("CN", "HK", "GB", "US", "JP", "AU")),
+        ("HK", "91234567", "+85291234567"),
+        ("HK", "85291234567", "+85291234567"),
+        ("CN", "+85291234567", "+85291234567"),
+        ("SG", "81234567", "+6581234567"),
+        ("DE", "0151 23456789", "+4915123456789"),
+        ("JP", "09012345678", "+819012345678"),
+        ("RU", "89161234567", "+79161234567"),
+        # A zero before an area code is the trunk prefix, in Italy a part of the number.
+        ("CN", "010-12345678", "+861012345678"),
+        ("IT", "0612345678", "+390612345678"),
+        ("CN", "+86 (0)10 1234 5678", "+861012345678"),
+        # What is dialled abroad in each region, and 00, which networks write everywhere.
+        ("US", "0118613900000001", ONE_CALLER),
+        ("JP", "0108613900000001", ONE_CALLER),
+        ("AU", "0011 86 13900000001", ONE_CALLER),
+        ("RU", "8108613900000001", ONE_CALLER),
+        ("HK", "0018613900000001", ONE_CALLER),
+        *((home, "008613900000001", ONE_CALLER) for home in ("CN", "HK", "GB", "US", "JP", "AU", "SG")),
+        ("US", "0044 20 7946 0000", "+442079460000"),
+        ("HK", "0085291234567", "+85291234567"),
+        # Without a plus, and with no prefix, a number is one of the home region's, whatever it begins with.
+        ("CN", "85291234567", "+8685291234567"),
+        ("HK", "13900000001", "+85213900000001"),
+        # Ranges handed out after the library's list was made, of the right length.
+        ("CN", "12900000001", "+8612900000001"),
+        ("CN", "+8616100000001", "+8616100000001"),
+        ("CN", "008612000000001", "+8612000000001"),
+        ("GB", "07000 000001", "+447000000001"),
+        # URIs
+        ("CN", "sip:+8613900000001;ext=5@pbx.example", ONE_CALLER),
+        ("CN", "sip:%2B8613900000001;phone-context=example@pbx.example;user=phone", ONE_CALLER),
+        ("GB", "sip:13900000001;phone-context=+86@pbx.example", ONE_CALLER),
+        ("CN", "13900000001@192.0.2.1", ONE_CALLER),
+        ("CN", "tel:5550101;phone-context=+1202", "+12025550101"),
+    ],
+)
+def test_a_number_is_read_as_the_region_has_it_where_it_is_seen(home: str, raw: str, e164: str) -> None:
+    assert parse_caller(raw, home) == PhoneNumber(e164)
+
+
+@pytest.mark.parametrize(
+    ("home", "raw"),
+    [
+        *(
+            ("CN", raw)
+            for raw in ("12306", "100001", "+86110", "911", "999", "+86 12345", "1001", "20001234", "0010086")
+        ),
+        ("CN", "sip:1001;phone-context=pbx.example@pbx.example"),
+        ("CN", "sip:1001;phone-context=+86@pbx.example"),
+        ("CN", "tel:110;phone-context=+86"),
+        *(("GB", raw) for raw in ("999", "112", "101", "116123", "1001")),
+        *(("US", raw) for raw in ("911", "988", "5550101", "1001")),
+        *(("HK", raw) for raw in ("999", "18501")),
+        *(("JP", raw) for raw in ("110", "119")),
+    ],
+)
+def test_short_codes_and_extensions_are_nobody_in_every_region(home: str, raw: str) -> None:
+    caller = parse_caller(raw, home)
+    assert isinstance(caller, NoNumber)
+    assert caller.reason is NoNumberReason.SHORT
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "\u202a+8613900000001\u202c",
+        "\u200e13900000001",
+        "139\u00a00000\u00a00001",
+        "139\u200b00000001",
+        "一三九〇〇〇〇〇〇〇一",
+        "१३९०००००००१",
+        "+86¹³⁹00000001",
+        "13900000001\ud800",
+        "+139000000011",
+        "139000000011111111",
+        "0007284336",
+        "+86 13900000001 13900000002",
+        "13900000001,13900000002",
+    ],
+)
+def test_what_only_looks_like_a_number_is_nobodys(raw: str) -> None:
+    caller = parse_caller(raw, "CN")
+    assert isinstance(caller, NoNumber)
+    assert caller.reason is NoNumberReason.MALFORMED
+
+
+@pytest.mark.parametrize("raw", ["sip:alice@pbx.example", "sip:alice;phone-context=+86@pbx.example"])
+def test_a_sip_user_with_letters_is_no_number(raw: str) -> None:
+    caller = parse_caller(raw, "CN")
+    assert isinstance(caller, NoNumber)
+    assert caller.reason is NoNumberReason.ALPHANUMERIC
+
+
+_HOMES = st.sampled_from(
+    ["CN", "HK", "TW", "GB", "US", "DE", "IT", "JP", "AU", "BR", "AR", "RU", "SG", "BY", "IL", "KR"]
+)
+_DIALLED = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["", "+", "0", "00", "000", "011", "0086", "8", "1"]), st.text("0123456789", max_size=15)
+    ),
+)
+
+
+@given(_DIALLED, _HOMES, _HOMES)
+def test_a_number_that_was_found_is_the_same_wherever_it_is_read_again(raw: str, home: str, elsewhere: str) -> None:
+    caller = parse_caller(raw, home)
+    if isinstance(caller, PhoneNumber):
+        assert parse_caller(caller.e164, elsewhere) == caller

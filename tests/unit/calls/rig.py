@@ -62,6 +62,7 @@ class StandInRegistry:
         self.visits: list[Visit | None] = []
         self.earlier_calls_s: tuple[float, ...] | None = None
         self.choice: str | None = None
+        self.age_s: float | None = None
         self.remembered: list[tuple[PhoneNumber, str]] = []
         self.remembers: Callable[[], Awaitable[None]] | None = None
         """What remembering waits for or fails by."""
@@ -76,10 +77,12 @@ class StandInRegistry:
             case PhoneNumber(e164=e164) if e164 == self.breaks_on:
                 raise RuntimeError("the registry promised never to raise")
             case PhoneNumber(e164=e164) if e164 in self.bands:
-                return BandLookup(self.bands[e164], BandSource.REGISTRY, "", 0.0, self.choice, self.earlier_calls_s)
+                return BandLookup(
+                    *(self.bands[e164], BandSource.REGISTRY, "", 0.0, self.choice, self.earlier_calls_s, self.age_s)
+                )
         if self.failure:
             return BandLookup(None, BandSource.LOOKUP_FAILED, self.failure, 0.0)
-        return BandLookup(None, BandSource.NOT_FOUND, "", 0.0)
+        return BandLookup(None, BandSource.NOT_FOUND, "", 0.0, age_s=self.age_s)
 
     async def remember(self, number: PhoneNumber, later: Chosen) -> None:
         if self.remembers is not None:

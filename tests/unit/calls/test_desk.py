@@ -68,6 +68,23 @@ async def test_an_older_caller_is_put_through_to_a_person_and_followed_to_the_en
     assert (outcome.hangup_cause, outcome.speech, outcome.choice) == (16, "unhurried", "")
 
 
+@pytest.mark.parametrize(
+    ("age_s", "recorded"), [(27_941.25, 27_941.25), (None, None), (-2.0, 0.0)], ids=["known", "not-known", "clocks"]
+)
+@pytest.mark.parametrize("band", ["elder", None])
+async def test_each_decision_says_how_old_the_registry_was(
+    tmp_path: Path, band: str | None, age_s: float | None, recorded: float | None
+) -> None:
+    async with working_desk(tmp_path) as rig:
+        rig.registry.age_s = age_s
+        if band is not None:
+            rig.registry.bands[ELDER] = band
+        asks(rig)
+        await rig.settled()
+    decision = rig.decision()
+    assert (decision.age_band, decision.registry_age_s) == (band, recorded)
+
+
 async def test_a_caller_nobody_knows_meets_the_assistant(tmp_path: Path) -> None:
     async with working_desk(tmp_path) as rig:
         asks(rig)

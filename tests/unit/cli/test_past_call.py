@@ -114,6 +114,11 @@ OUTCOME = OutcomeRecord(
 )
 
 
+def test_a_past_call_tells_how_old_the_registry_was(place: Place) -> None:
+    place.write(place.decided().model_copy(update={"registry_age_s": 27_941.25}))
+    assert "adult (registry; the registry was 7h 45m old)" in place.explain("1795401015.7").stdout
+
+
 def test_a_past_call_is_told_rule_by_rule_and_its_rules_are_asked_again(place: Place) -> None:
     place.write(place.decided(uniqueid="1.1"), place.decided(), OUTCOME)
     result = place.explain("1795401015.7")

@@ -22,6 +22,7 @@ DECISION = DecisionRecord(
     age_band="elder",
     band_source="registry",
     band_detail="",
+    registry_age_s=27_941.2501,
     rule="seniors reach a person",
     trace=(
         TraceStep(rule="closed", matched=False, failed="calendar", wanted="not open", saw="open"),

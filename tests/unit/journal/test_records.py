@@ -16,6 +16,11 @@ def test_a_golden_line_is_read_as_the_record_it_was_written_from(name: str, reco
     assert parse_record((TESTDATA / f"{name}.json").read_bytes()) == record
 
 
+def test_a_decision_written_before_the_age_of_the_registry_was_recorded_is_read() -> None:
+    line = (TESTDATA / "decision.json").read_text().replace('"registry_age_s":27941.25,', "")
+    assert parse_record(line.encode()) == DECISION.model_copy(update={"registry_age_s": None})
+
+
 def test_times_are_utc_to_the_millisecond() -> None:
     assert DECISION.time == datetime(2025, 11, 23, 9, 4, 5, 678_000, tzinfo=UTC)
     assert DECISION.model_dump(mode="json")["time"] == "2025-11-23T09:04:05.678Z"
