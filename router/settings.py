@@ -233,9 +233,13 @@ class _Secrets:
     def registry(self, entry: CallersEntry, state_folder: Path) -> RegistrySettings:
         settings = registry_settings(entry, self, state_folder)
         try:
-            RegistryAddress(settings.redis.url, settings.redis.password)
+            RegistryAddress.of(settings.redis)
         except ConfigurationError as error:
-            self.wrong(("callers", "redis"), f"`redis` {error.problems[0].message}")
+            for problem in error.problems:
+                if settings.redis.tls is not None and Path(problem.file).is_absolute():
+                    self.wrong(("callers", "tls"), f"{problem.file} {problem.message}")
+                else:
+                    self.wrong(("callers", "redis"), f"`redis` {problem.message}")
         return settings
 
     def control_socket(self, entry: ControlEntry | None) -> Path | None:

@@ -56,10 +56,10 @@ def _host_port(value: str) -> str:
 
 def _key_template(value: str) -> str:
     try:
-        fields = [name for _, name, form, how in string.Formatter().parse(value) if name is not None or form or how]
+        fields = [(name, form, how) for _, name, form, how in string.Formatter().parse(value) if name is not None]
     except ValueError:
         fields = []
-    if len(fields) != 1 or fields[0] not in {"e164", "digits"} or "!" in value or ":}" in value:
+    if fields not in ([("e164", "", None)], [("digits", "", None)]) or ":}" in value:
         raise ValueError("the key must hold {e164} (like +8613900000001) or {digits} (like 8613900000001) once")
     return value
 
@@ -125,9 +125,9 @@ class FeedEntry(SettingsModel):
     dates: Annotated[
         Literal["YYYY-MM-DD", "YYYYMMDD", "DD/MM/YYYY", "MM/DD/YYYY"], Field(description=f"one of {_DATE_FORMS}")
     ] = "YYYY-MM-DD"
-    separator: Annotated[
-        Literal[",", ";", "\t", "|"], Field(description='a comma, a semicolon, | or a tab, written "\\t"')
-    ] = ","
+    separator: Annotated[str, Field(pattern=r"^[,;\t|]$", description='"," or ";" or "|" or a tab, written "\\t"')] = (
+        ","
+    )
     most_change_percent: Annotated[float, Field(gt=0, le=100, strict=False, description="a number up to 100")] = (
         MOST_CHANGE_PERCENT
     )
@@ -187,13 +187,16 @@ def registry_settings(entry: CallersEntry, reader: SettingsReader, state_folder:
         state_folder: Where the router keeps its own things, for what the section does not place.
     """
     here: DocumentPath = ("callers",)
-    if sum(way is not None for way in (entry.redis, entry.cluster, entry.sentinel)) > 1:
-        reader.wrong(here, "more than one of `redis`, `cluster` and `sentinel` is given; keep one")
+    given = [name for name in ("redis", "cluster", "sentinel") if getattr(entry, name) is not None]
+    if len(given) > 1:
+        reader.wrong((*here, given[-1]), f"{' and '.join(f'`{name}`' for name in given)} are given; keep one of them")
     if entry.layout == "plain" and entry.plain is None:
-        reader.wrong(here, '`layout: plain` needs to know the keys; add `plain: {key: "customer:{e164}:band"}`')
+        reader.wrong(
+            (*here, "layout"), '`layout: plain` needs to know the keys; add `plain: {key: "customer:{e164}:band"}`'
+        )
     if entry.layout != "plain" and entry.plain is not None:
         reader.wrong((*here, "plain"), "this does nothing without `layout: plain`; add that, or remove this")
-    if entry.tls is not None and (entry.tls.certificate is None) != (entry.tls.key is None):
+    if entry.tls is not None and not _is_whole(entry.tls):
         reader.wrong((*here, "tls"), "`certificate` and `key` belong together; give both or neither")
     base = reader.base
     return RegistrySettings(
@@ -207,6 +210,10 @@ def registry_settings(entry: CallersEntry, reader: SettingsReader, state_folder:
         work_folder=base / entry.work_folder if entry.work_folder else state_folder / DEFAULT_WORK_FOLDER,
         feed=feed_settings(entry.feed, base),
     )
+
+
+def _is_whole(tls: RedisTlsEntry) -> bool:
+    return (tls.certificate is None) == (tls.key is None)
 
 
 def _redis(entry: CallersEntry, reader: SettingsReader) -> RedisSettings:
@@ -229,7 +236,7 @@ def _redis(entry: CallersEntry, reader: SettingsReader) -> RedisSettings:
             key=base / tls.key if tls.key else None,
             verify=tls.verify,
         )
-        if tls
+        if tls and _is_whole(tls)
         else None,
         prefer_replicas=entry.prefer_replicas,
     )
