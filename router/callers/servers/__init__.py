@@ -4,7 +4,8 @@ One server, a primary found by Sentinel, or a cluster: whoever asks names a key 
 `LookupFailedError` within the deadline, whatever the servers do. Knows nothing of callers or of what the keys mean.
 """
 
-from router.callers.servers.asking import Servers, open_servers
+from router.callers.servers.asking import Servers
 from router.callers.servers.failure import LookupFailedError, LookupFailure
+from router.callers.servers.opening import open_servers
 
 __all__ = ["LookupFailedError", "LookupFailure", "Servers", "open_servers"]

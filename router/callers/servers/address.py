@@ -59,6 +59,11 @@ class RegistryAddress:
         """That of one server, by its settings. Raises as the class does."""
         return cls(settings.url, settings.password, settings.username, settings.tls)
 
+    @classmethod
+    def login(cls, settings: RedisSettings, *, password: str | None, username: str | None, database: int = 0) -> Self:
+        """How to log in at servers that are still to be found, see `at`. Raises as the class does."""
+        return cls(f"redis://localhost/{database}", password, username, settings.tls)
+
     def __repr__(self) -> str:
         return "redis " + " ".join(f"{name}={self._options[name]}" for name in _SHOWN if name in self._options)
 
@@ -80,6 +85,12 @@ class RegistryAddress:
     def connection(self, *, connect_s: float, answer_s: float | None = None) -> AbstractConnection:
         """A connection that is not connected yet and tries nothing twice; without `answer_s` it waits for ever."""
         return self._connection_class(**self._options, **bounded(connect_s=connect_s, answer_s=answer_s))
+
+    def options(self, *, connect_s: float, answer_s: float) -> dict[str, Any]:
+        """The same as options of redis-py's clients, without the place."""
+        kept = {name: value for name, value in self._options.items() if name not in ("host", "port", "path")}
+        tls = {"ssl": True} if issubclass(self._connection_class, SSLConnection) else {}
+        return {**kept, **tls, **bounded(connect_s=connect_s, answer_s=answer_s)}
 
     def client(self, *, timeout_s: float) -> Redis:
         """A client for everything but lookups, where waiting `timeout_s` for an answer does no harm."""

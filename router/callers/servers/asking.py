@@ -7,72 +7,28 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import AskError, ClusterDownError, MovedError, ReadOnlyError
 
 from router.callers.breaker import Breaker, BreakerState
-from router.callers.servers.address import RegistryAddress
+from router.callers.servers.address import host_and_port, server_name
 from router.callers.servers.failure import LookupFailedError, LookupFailure
+from router.callers.servers.finder import Finder
 from router.callers.servers.lane import Lane, RoundTrips
 from router.callers.servers.layout import Layout, Shard
 from router.callers.servers.link import RegistryLink
+from router.callers.servers.server_map import ServerMap
 from router.callers.servers.wire import Command, Reply
-from router.callers.settings import RedisSettings
 
 # Long enough for a disk that stalls a save, short enough for a person at a terminal.
 ADMIN_TIMEOUT_S: Final = 5.0
-
-
-class Finder(Protocol):
-    """Knows where the servers are."""
-
-    def first(self) -> Layout | None:
-        """What is known without looking."""
-
-    async def look(self) -> Layout:
-        """Find out anew. Raises LookupFailedError."""
-
-    def address(self, server: str) -> RegistryAddress:
-        """How to reach one of them."""
-
-    def client(self, *, timeout_s: float) -> Redis | RedisCluster:
-        """A client of redis-py."""
-
-    async def close(self) -> None:
-        """Drop what connections it has."""
-
-
-class SingleServer:
-    """One server, always the same."""
-
-    def __init__(self, address: RegistryAddress) -> None:
-        self._address = address
-        self._layout = Layout([Shard(address.name)])
-
-    def __repr__(self) -> str:
-        return repr(self._address)
-
-    def first(self) -> Layout | None:
-        """The server."""
-        return self._layout
-
-    async def look(self) -> Layout:
-        """The server."""
-        return self._layout
-
-    def address(self, server: str) -> RegistryAddress:  # noqa: ARG002 - there is only one
-        """Its address."""
-        return self._address
-
-    def client(self, *, timeout_s: float) -> Redis:
-        """A client of it."""
-        return self._address.client(timeout_s=timeout_s)
-
-    async def close(self) -> None:
-        """Nothing to do."""
+_MOST_STRANGERS: Final = 8
+"""So many servers that are in no map are believed to exist, because another named them, until the next look."""
+_ELSEWHERE: Final = (AskError, ReadOnlyError, ClusterDownError)  # the first is MOVED too, the last MASTERDOWN too
 
 
 @dataclass(slots=True)
@@ -80,6 +36,8 @@ class ServersStats(RoundTrips):
     """Counters since the start."""
 
     asks: int = 0
+    repeated: int = 0
+    """Asked again at another server, because the first named it or was no primary any more."""
     failures: Counter[LookupFailure] = field(default_factory=Counter)
 
 
@@ -90,6 +48,7 @@ class Servers:
         self,
         finder: Finder,
         *,
+        prefer_replicas: bool,
         deadline_s: float,
         connect_s: float,
         max_batch: int,
@@ -98,13 +57,16 @@ class Servers:
     ) -> None:
         self.stats = ServersStats()
         self._finder = finder
-        self._layout = finder.first()
+        self._map = ServerMap(finder, lost=self._lost, changed=self._changed)
+        self._prefer_replicas = prefer_replicas
+        self._turn = 0
         self._deadline_s = deadline_s
         self._connect_s = connect_s
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._breaker = breaker
         self._lanes: dict[str, Lane] = {}
+        self._finishing: set[asyncio.Task[None]] = set()
         self._admin: Redis | RedisCluster | None = None
         self._closed = False
 
@@ -149,6 +111,11 @@ class Servers:
             self.stats.failures[failed.failure] += 1
             raise
 
+    @property
+    def breakers(self) -> dict[str, BreakerState]:
+        """The same for each server that was asked."""
+        return {server: lane.breaker_state for server, lane in self._lanes.items()}
+
     def admin(self) -> Redis | RedisCluster:
         """A client for all but lookups, which waits ADMIN_TIMEOUT_S for an answer.
 
@@ -162,13 +129,14 @@ class Servers:
         return self._admin
 
     async def server_for(self, key: str, *, writing: bool) -> str:
-        """Who holds a key as known now, `host:port`.
+        """Who holds a key as known now, `host:port`; whoever is lost a moment later has to ask again.
 
         Raises:
-            LookupFailedError: It could not be found out.
+            LookupFailedError: It could not be found out, or nobody holds it.
         """
-        del writing
-        return self._shard_of(key).primary
+        shard = _held((await self._known_now()).shard_of(key))
+        replica = None if writing or self._finder.greeting else self._replica(shard)
+        return replica.server if replica else shard.primary
 
     async def connection(self, server: str, *, connect_s: float, answer_s: float) -> AbstractConnection:
         """A connection to a server that is not connected yet, for whoever sends much; theirs to close."""
@@ -180,13 +148,15 @@ class Servers:
         Raises:
             LookupFailedError: It could not be found out.
         """
-        return [shard.primary for shard in self._layout.shards] if self._layout is not None else []
+        return [shard.primary for shard in (await self._known_now()).shards]
 
     async def close(self) -> None:
         """Drop the connections. Questions still waiting fail at once, and so does every later one."""
         self._closed = True
-        for lane in self._lanes.values():
-            await lane.close()
+        await self._map.close()
+        await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+        if self._finishing:
+            await asyncio.wait(self._finishing)
         await self._finder.close()
         if self._admin is not None:
             await self._admin.aclose()
@@ -195,23 +165,131 @@ class Servers:
     async def _ask(self, key: str, commands: Sequence[Command], writing: bool) -> list[Reply]:
         if self._closed:
             raise LookupFailedError(LookupFailure.CLOSED)
-        del writing
         due_s = asyncio.get_running_loop().time() + self._deadline_s
-        return await self._lane(self._shard_of(key).primary).ask(commands, due_s)
-
-    def _shard_of(self, key: str) -> Shard:
-        shard = self._layout.shard_of(key) if self._layout is not None else None
+        shard = (self._map.layout or await self._map.known(due_s)).shard_of(key)
+        self._map.keep()
         if shard is None:
-            raise LookupFailedError(LookupFailure.UNREACHABLE, "no server is known")
-        return shard
+            shard = _held(await self._shard_anew(key, due_s))
+        if not writing and (replica := self._replica(shard)) is not None:
+            replies = await self._ask_replica(replica, commands, due_s)
+            if replies is not None:
+                return replies
+        lane = self._lane(shard.primary)
+        try:
+            replies = await lane.ask(commands, due_s)
+        except LookupFailedError as failed:
+            self._map.look_soon()
+            if failed.failure is not LookupFailure.UNREACHABLE:
+                raise
+            # Refused at once: maybe the first question after a quiet time in which another became the primary.
+            other = await self._shard_anew(key, due_s)
+            if other is None or other.primary == shard.primary:
+                raise
+            return await self._lane(other.primary).ask(commands, due_s)
+        for reply in replies:
+            if isinstance(reply, _ELSEWHERE):
+                return await self._ask_elsewhere(key, lane, commands, replies, due_s)
+        return replies
+
+    async def _ask_replica(self, replica: Lane, commands: Sequence[Command], due_s: float) -> list[Reply] | None:
+        """A replica's answers; None where the primary is to be asked instead, for which half of the time is left."""
+        now_s = asyncio.get_running_loop().time()
+        try:
+            replies = await replica.ask(commands, now_s + (due_s - now_s) / 2)
+        except LookupFailedError as failed:
+            if failed.failure in (LookupFailure.CLOSED, LookupFailure.TOO_MANY):
+                raise
+            self._map.look_soon()
+            return None
+        return None if any(isinstance(reply, _ELSEWHERE) for reply in replies) else replies
+
+    async def _ask_elsewhere(
+        self, key: str, lane: Lane, commands: Sequence[Command], replies: list[Reply], due_s: float
+    ) -> list[Reply]:
+        """Send what a server refused, because another is to be asked, to that other: once, within the deadline."""
+        refused = [place for place, reply in enumerate(replies) if isinstance(reply, _ELSEWHERE)]
+        first = replies[refused[0]]
+        again = [commands[place] for place in refused]
+        match first:
+            case AskError():  # and MovedError, which is one to redis-py
+                if isinstance(first, MovedError):
+                    self._map.look_soon()
+                else:
+                    again = [command for asked in again for command in (("ASKING",), asked)]
+                other = self._lane_named(first, lane)
+            case ReadOnlyError():  # the primary of old, which follows another now
+                shard = await self._shard_anew(key, due_s)
+                other = self._lane(shard.primary) if shard is not None and shard.primary != lane.server else None
+            case _:  # a cluster that lacks a server, or a replica that lacks its primary
+                self._map.look_soon()
+                other = None
+        if other is None:
+            return replies
+        self.stats.repeated += 1
+        answers = await other.ask(again, due_s)
+        if len(answers) > len(refused):
+            answers = answers[1::2]
+        joined = list(replies)
+        for place, answer in zip(refused, answers, strict=True):
+            joined[place] = answer
+        return joined
+
+    def _lane_named(self, moved: AskError, lane: Lane) -> Lane | None:
+        """That of the server which another names; None where it names itself, or was believed too often already."""
+        try:
+            server = server_name(moved.host or host_and_port(lane.server)[0], moved.port)
+            host_and_port(server)
+        except ValueError:
+            return None
+        known = self._map.layout.servers if self._map.layout is not None else frozenset()
+        if server not in self._lanes and server not in known and len(self._lanes) >= len(known) + _MOST_STRANGERS:
+            return None
+        return self._lane(server) if server != lane.server else None
+
+    def _replica(self, shard: Shard) -> Lane | None:
+        """A replica to read from, each in turn; None where there is none, or all are held for gone."""
+        if not self._prefer_replicas:
+            return None
+        for _ in shard.replicas:
+            self._turn += 1
+            lane = self._lane(shard.replicas[self._turn % len(shard.replicas)])
+            if lane.would_ask:
+                return lane
+        return None
+
+    async def _shard_anew(self, key: str, due_s: float) -> Shard | None:
+        await self._map.looked(due_s)
+        return self._map.layout.shard_of(key) if self._map.layout is not None else None
+
+    async def _known_now(self) -> Layout:
+        if self._closed:
+            raise LookupFailedError(LookupFailure.CLOSED)
+        due_s = asyncio.get_running_loop().time() + ADMIN_TIMEOUT_S
+        await self._map.looked(due_s)
+        return await self._map.known(due_s)
+
+    def _lost(self) -> set[str]:
+        return {lane.server for lane in self._lanes.values() if lane.breaker_state is not BreakerState.CLOSED}
+
+    def _changed(self, layout: Layout) -> None:
+        """Let go of servers that serve no more, once they have answered what they were asked."""
+        for server in self._lanes.keys() - layout.servers:
+            task = asyncio.create_task(self._lanes.pop(server).finish(), name="registry-lane")
+            self._finishing.add(task)
+            task.add_done_callback(self._finishing.discard)
 
     def _lane(self, server: str) -> Lane:
         lane = self._lanes.get(server)
         if lane is None:
-            link = RegistryLink(self._finder.address(server), answer_s=self._deadline_s, connect_s=self._connect_s)
             lane = self._lanes[server] = Lane(
                 server,
-                link,
+                RegistryLink(
+                    self._finder.address(server),
+                    answer_s=self._deadline_s,
+                    connect_s=self._connect_s,
+                    greeting=self._finder.greeting,
+                    dropped=self._map.look_soon,
+                ),
                 breaker=self._breaker(),
                 max_batch=self._max_batch,
                 max_waiting=self._max_waiting,
@@ -220,34 +298,7 @@ class Servers:
         return lane
 
 
-def open_servers(
-    settings: RedisSettings,
-    *,
-    deadline_s: float = 0.05,
-    connect_s: float = 0.5,
-    max_batch: int = 256,
-    max_waiting: int = 1024,
-    breaker: Callable[[], Breaker] = Breaker,
-) -> Servers:
-    """The servers of the registry. Connects at the first question, so that the router starts without Redis too.
-
-    Args:
-        settings: Where they are and how to log in.
-        deadline_s: After this long a question has its answer or its failure, connecting included.
-        connect_s: How long one attempt to connect may take, while questions fail at their own deadline.
-        max_batch: Most questions in one round trip, so that it holds Redis up for a millisecond at most.
-        max_waiting: Most questions waiting for one server's next round trip; one more fails at once. At 3,000/s and
-            the default deadline 150 wait at worst.
-        breaker: Makes the breaker of each server.
-
-    Raises:
-        ConfigurationError: The URL is of no known form, a server is no `host:port`, a file for TLS cannot be used.
-    """
-    return Servers(
-        SingleServer(RegistryAddress.of(settings)),
-        deadline_s=deadline_s,
-        connect_s=connect_s,
-        max_batch=max_batch,
-        max_waiting=max_waiting,
-        breaker=breaker,
-    )
+def _held(shard: Shard | None) -> Shard:
+    if shard is None:
+        raise LookupFailedError(LookupFailure.UNREACHABLE, "no server of the cluster holds this caller's slot")
+    return shard

@@ -86,11 +86,6 @@ class Lane:
         """Whether a question would be sent now; False while the server is held for gone."""
         return self._breaker.would_admit
 
-    @property
-    def dropped(self) -> int:
-        """How many connections that stood were found closed, though the server could be asked again at once."""
-        return self._link.dropped
-
     async def ask(self, commands: Sequence[Command], due_s: float) -> list[Reply]:
         """The answers to `commands`, in their order; a refusal of one is an answer too.
 

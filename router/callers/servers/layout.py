@@ -41,6 +41,11 @@ class Layout:
     def __hash__(self) -> int:
         return hash(self.shards)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every key has a server."""
+        return self._slots is None or -1 not in self._slots
+
     def shard_of(self, key: str) -> Shard | None:
         """Who holds a key; None where nobody does."""
         if self._slots is None:

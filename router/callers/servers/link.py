@@ -8,12 +8,12 @@ library's own retries and time limits are switched off: there is one deadline, o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
 from router.callers.deadline import Deadline
 from router.callers.servers.address import RegistryAddress
@@ -29,17 +29,23 @@ class RegistryLink:
         connect_s: Deadline of connecting, logging in included. Longer than `answer_s`: a server some
             milliseconds away needs several round trips, and would otherwise never be reached at all.
         greeting: Sent after each connecting; a refusal fails the connection.
+        dropped: Called when a connection that stood was found closed.
     """
 
     def __init__(
-        self, address: RegistryAddress, *, answer_s: float, connect_s: float, greeting: Sequence[Command] = ()
+        self,
+        address: RegistryAddress,
+        *,
+        answer_s: float,
+        connect_s: float,
+        greeting: Sequence[Command] = (),
+        dropped: Callable[[], object] = lambda: None,
     ) -> None:
         self._answer_s = answer_s
         self._connect_s = connect_s
         self._greeting = greeting
         self._connection = address.connection(connect_s=connect_s)
-        self.dropped = 0
-        """How many connections that stood were found closed."""
+        self._dropped = dropped
 
     async def ask(self, commands: Sequence[Command]) -> list[Reply]:
         """The answers to `commands`, in their order, from one round trip; a refusal of one is an answer too.
@@ -57,7 +63,7 @@ class RegistryLink:
                 raise
             # Redis closed a connection that stood: restarted, or because it was idle for its `timeout`.
             # That says nothing about whether it answers now.
-            self.dropped += 1
+            self._dropped()
             return await self._ask(commands)
 
     async def close(self) -> None:
@@ -91,3 +97,5 @@ async def _reply(connection: AbstractConnection) -> Reply:
         return await connection.read_response(disable_decoding=True)
     except ResponseError as refused:
         return refused
+    except ValueError as error:  # MOVED or ASK that names no server, which redis-py trips over
+        raise InvalidResponse("MOVED or ASK without a server") from error
