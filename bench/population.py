@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.registry import load
 from router.callers.number import PhoneNumber
-from router.callers.registry import open_registry
+from router.callers.secret_ring import load_or_create_ring
 
 OLDER = frozenset({"senior", "elder"})
 # A band (None: not in the registry) and its share of the callers, in percent.
@@ -41,7 +42,8 @@ def write_csv(residents: Sequence[Resident], file: Path) -> Path:
     return file
 
 
-async def store(residents: Sequence[Resident], redis_url: str) -> None:
-    """Put those with a band into the registry."""
-    async with open_registry(redis_url) as registry:
-        await registry.set_many((PhoneNumber(who.e164), who.band) for who in residents if who.band)
+async def store(residents: Sequence[Resident], redis_url: str, secrets: Path) -> None:
+    """Put those with a band into the registry, hashed with the secrets in a file, which is made if it is missing."""
+    secrets.parent.mkdir(parents=True, exist_ok=True)
+    callers = {PhoneNumber(who.e164): who.band for who in residents if who.band}
+    await load(redis_url, load_or_create_ring(secrets), callers)

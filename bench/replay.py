@@ -107,7 +107,7 @@ class Bench:
 
     async def _start(self) -> None:
         await self._stack.enter_async_context(self._redis)
-        await store(self.residents, self._redis.url)
+        await store(self.residents, self._redis.url, self._directory / "router" / "registry.secrets")
         self._stack.callback(self._server.kill)
         self._server.start()
         port = await asyncio.to_thread(self._answer)

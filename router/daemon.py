@@ -20,6 +20,7 @@ from asterisk.ami import Event, SimpleAction
 from router.ami.link import Link, LinkSettings, LinkState
 from router.callers.number import PhoneNumber
 from router.callers.registry import Registry, open_registry
+from router.callers.secret_ring import load_or_create_ring
 from router.calls.desk import CallDesk, DeskSettings
 from router.calls.events import WANTED_EVENTS
 from router.calls.promote import Place, Promotions
@@ -72,12 +73,7 @@ class Daemon:
             settings.rules_file, RulesHistory(settings.rules_history), cases_file=settings.rules_tests
         )
         self._key = load_or_create_secret(settings.journal_secret_file)
-        self._registry = open_registry(
-            settings.registry.redis.url,
-            password=settings.registry.redis.password,
-            deadline_s=settings.registry.deadline_s,
-            choice_kept_s=settings.registry.choice_kept_s,
-        )
+        self._registry = open_registry(settings.registry, load_or_create_ring(settings.registry.secret_file))
         self._prompts = KeptCatalogue(settings.speech.prompts if settings.speech else None)
         self._spoken: SpeakerCounts | None = None
         self._stop = asyncio.Event()
@@ -108,7 +104,7 @@ class Daemon:
                 log.info("router started", rules=self.rules.version, asterisks=[link.name for link in settings.links])
                 if settings.full_numbers:
                     log.warning("full numbers are written to the journal", file=str(settings.journal_file))
-                reloading = group.create_task(self._keep_rules(journal))
+                watching = [group.create_task(self._keep_rules(journal)), group.create_task(self._registry.watch())]
                 nodes = [
                     Node(link, self, journal=journal, registry=self._registry, tail=tail, voice=voice, tasks=group)
                     for link in settings.links
@@ -123,11 +119,13 @@ class Daemon:
                 if control is not None:
                     await control.stop()
                 await asyncio.gather(*(node.close() for node in nodes))
-                reloading.cancel()
+                for task in watching:
+                    task.cancel()
         finally:
             if control is not None:
                 control.remove()
             await self._registry.close()
+            log.info("registry left", **self._registry.stats.as_fields(), batches=self._registry.servers.stats.batches)
             journal.close()
             for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.remove_signal_handler(sig)

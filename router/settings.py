@@ -199,6 +199,20 @@ def load_speech(path: Path) -> SpeechSettings | None:
     return speech
 
 
+def load_registry(path: Path) -> RegistrySettings:
+    """Read only what the settings say of the registry of callers, with its secrets and no others.
+
+    Raises:
+        ConfigurationError: Carries everything that is wrong with it.
+    """
+    file, document = read_settings(path)
+    reader = _Secrets(document, path.resolve().parent)
+    settings = reader.registry(file.callers, reader.base / file.state_folder)
+    if reader.problems:
+        raise ConfigurationError(sorted(reader.problems))
+    return settings
+
+
 class _Secrets:
     """Reads what the settings point at, and gathers what is wrong with it."""
 

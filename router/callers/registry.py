@@ -1,60 +1,67 @@
 """The registry of callers in Redis: which age band a number belongs to, what its owner chose, when it called.
 
-How callers lie in Redis is `stored`'s.
+How callers lie in Redis is told by `stored` and the layouts, `buckets` and `plain`; how its servers are asked, by
+`servers`; what is in force, by `watching`.
 
-Looking up is made for the moment a call arrives. Lookups that come while one round trip is under way form
-the next one, as one pipeline on a single connection: with a pool of single GETs 10,000 lookups a second
-collapse, coalesced they stay below a millisecond. A lookup always returns within its deadline and never
-raises: a call is not held up because Redis is. MGET answers nil for a key that holds a hash or a list, so
-such a caller is unknown; `get` tells the difference. A call is noted with its lookup, under the call's own name, so
-that asking twice notes it once. Writing and importing use a connection of their own
-and may raise.
+Looking up is made for the moment a call arrives: a lookup always returns within its deadline and never raises, for a
+call is not held up because Redis is. A call is noted with its lookup, under the call's own name, so that asking twice
+notes it once. MGET answers nil for a key that holds a hash or a list, so what is such a thing counts as nothing.
+Everything else waits for longer and may raise.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import os
-import re
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.asyncio.cluster import RedisCluster
+from redis.crc import key_slot
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from router.callers.breaker import Breaker, BreakerState
+from router.callers.buckets import Buckets
 from router.callers.deadline import Deadline
-from router.callers.link import RegistryAddress, RegistryLink
+from router.callers.former import former_keys
+from router.callers.generation import Generation
 from router.callers.number import Caller, NoNumber, PhoneNumber
-from router.callers.past import CHOICE_KEPT_S, NOTHING, Chosen, read_choice
+from router.callers.past import NOTHING, Chosen, read_choice
+from router.callers.plain import PlainKeys
+from router.callers.secret_ring import SecretRing
+from router.callers.servers import LookupFailedError, LookupFailure, Servers, open_servers
+from router.callers.servers.failure import REDIS_ERRORS, lookup_failed
+from router.callers.servers.wire import Command, Reply
+from router.callers.settings import RegistrySettings
 from router.callers.stored import (
-    CALLS_PREFIX,
-    CHOICE_PREFIX,
-    KEY_PREFIX,
+    CALLS_COMMANDS,
+    BandReader,
+    Fed,
     Stored,
     Visit,
-    band_key,
     band_name,
     choice_name,
     commands,
     earlier_calls_s,
+    own_keys,
     read,
 )
+from router.callers.watching import RegistryWatch
 from router.errors import RegistryError
 
-# Long enough for a disk that stalls a save, short enough for a person at a terminal.
-ADMIN_TIMEOUT_S: Final = 5.0
-_MAX_DETAIL_CHARACTERS = 120
-_LIBRARYS_WORDS = re.compile(r"Error (-?[0-9]+) connecting to \S+ (.+)\.")
+__all__ = ["BandLookup", "BandSource", "LookupFailure", "Registry", "open_registry"]
+
+SET_BY_HAND: Final = "set by hand"
+SHARED_NUMBER: Final = "shared by callers of several bands"
+EMPTY: Final = "the registry is empty; load callers with `elder-router callers import`"
 
 _log = structlog.get_logger(__name__)
 
@@ -66,19 +73,6 @@ class BandSource(StrEnum):
     NOT_FOUND = "unknown"
     NO_NUMBER = "no_number"
     LOOKUP_FAILED = "lookup_failed"
-
-
-class LookupFailure(StrEnum):
-    """Why a lookup failed; few and fixed, so that they can be counted."""
-
-    DEADLINE = "no answer within the deadline"
-    BREAKER_OPEN = "breaker open"
-    TOO_MANY = "too many lookups waiting"
-    UNREACHABLE = "Redis cannot be reached"
-    REFUSED = "Redis answered with an error"
-    BAD_VALUE = "the value stored is not the name of a band"
-    CLOSED = "the registry is closed"
-    INTERNAL = "an error in the router; see its log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,27 +99,11 @@ class RegistryStats:
     found: int = 0
     not_found: int = 0
     no_number: int = 0
-    batches: int = 0
     failures: Counter[LookupFailure] = field(default_factory=Counter)
 
-
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    failure: LookupFailure
-    detail: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.failure}: {self.detail}" if self.detail else self.failure.value
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    number: PhoneNumber
-    visit: Visit | None
-    answer: asyncio.Future[_Outcome]
-
-
-_Outcome: TypeAlias = Stored | _Failed
+    def as_fields(self) -> dict[str, object]:
+        """For a log."""
+        return asdict(self) | {"failures": {failure.value: count for failure, count in self.failures.items()}}
 
 
 class Registry:
@@ -133,32 +111,26 @@ class Registry:
 
     def __init__(
         self,
-        address: RegistryAddress,
+        settings: RegistrySettings,
+        servers: Servers,
+        watch: RegistryWatch,
         *,
-        deadline_s: float,
-        connect_s: float,
-        max_batch: int,
-        max_waiting: int,
-        breaker: Breaker,
-        choice_kept_s: float = CHOICE_KEPT_S,
         clock: Callable[[], float] = time.perf_counter,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.stats = RegistryStats()
-        self._address = address
-        self._deadline_s = deadline_s
-        self._max_batch = max_batch
-        self._max_waiting = max_waiting
-        self._breaker = breaker
-        self._choice_kept_s = choice_kept_s
+        self.servers = servers
+        self.settings = settings
+        self._watch = watch
         self._clock = clock
-        self._link = RegistryLink(address, answer_s=deadline_s, connect_s=connect_s)
-        self._waiting: deque[_Question] = deque()
-        self._drainer: asyncio.Task[None] | None = None
-        self._admin: Redis | None = None
+        self._now = now
+        self._plain = PlainKeys(settings.layout) if settings.layout != "buckets" else None
+        redis = settings.redis
+        self._in_parts = bool(redis.cluster), redis.prefer_replicas
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<Registry {self._address!r} breaker={self._breaker.state.value}>"
+        return f"<Registry {self.servers!r}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -171,7 +143,50 @@ class Registry:
     @property
     def breaker_state(self) -> BreakerState:
         """Whether Redis is being asked."""
-        return self._breaker.state
+        return self.servers.breaker_state
+
+    @property
+    def ring(self) -> SecretRing:
+        """The secrets as they were last read."""
+        return self._watch.ring
+
+    @property
+    def plain(self) -> PlainKeys | None:
+        """The other system's keys, in that layout."""
+        return self._plain
+
+    @property
+    def generation(self) -> Generation | None:
+        """What was last read to be in force; None if that is nothing, or cannot be used or relied on."""
+        try:
+            buckets = self._watch.buckets()
+        except LookupFailedError:
+            return None
+        return None if buckets is None else buckets.generation
+
+    def known_in_force(self) -> Generation | None:
+        """What was last read to be in force; None if nothing was ever loaded, or another system writes callers.
+
+        Raises:
+            LookupFailedError: It is not known, or cannot be used.
+        """
+        if self._plain is not None or (buckets := self._watch.buckets()) is None:
+            return None
+        return buckets.generation
+
+    async def watch(self) -> None:
+        """Keep in mind what is in force, for ever: for who looks up again and again."""
+        await self._watch.run()
+
+    async def in_force(self) -> Buckets | None:
+        """What is in force, read now; None if nothing was ever loaded, or another system writes callers.
+
+        Raises:
+            RegistryError: It could not be read, or cannot be used.
+        """
+        if (failed := await self._watch.read()) is not None:
+            raise self._error(failed)
+        return None if self._plain else self._watch.buckets()
 
     async def lookup(self, caller: Caller, visit: Visit | None = None) -> BandLookup:
         """The age band of a caller, or why it is not known, within the deadline. Raises nothing.
@@ -185,28 +200,25 @@ class Registry:
         if isinstance(caller, NoNumber):
             self.stats.no_number += 1
             return BandLookup(None, BandSource.NO_NUMBER, caller.reason.value, self._clock() - began_s)
-        outcome = await self._outcome(caller, visit)
-        return self._lookup(outcome, self._clock() - began_s)
-
-    async def get(self, number: PhoneNumber) -> str | None:
-        """The band stored for a number, or None.
-
-        Raises:
-            RegistryError: Redis cannot be reached, or holds something else under that key.
-        """
         try:
-            value = await self._admin_client().get(band_key(number))
-        except (RedisError, OSError) as error:
-            raise self._error(error) from error
-        if value is None:
-            return None
-        band = band_name(value if isinstance(value, bytes) else value.encode())
-        if band is None:
-            raise RegistryError(f"{LookupFailure.BAD_VALUE}; store the band again to replace it")
-        return band
+            if self._watch.is_due:
+                async with Deadline(self.settings.deadline_s):
+                    await self._watch.read()
+                    found = await self._found(caller, visit)
+            else:
+                found = await self._found(caller, visit)
+        except LookupFailedError as error:
+            found = _failed(error)
+        except (RedisError, TimeoutError) as error:
+            found = _failed(lookup_failed(error))
+        except Exception:  # noqa: BLE001 - the boundary of one lookup: this call falls back, the others go on
+            _log.exception("registry lookup failed")
+            found = _failed(LookupFailedError(LookupFailure.INTERNAL))
+        self._count(found)
+        return replace(found, took_s=self._clock() - began_s)
 
     async def set(self, number: PhoneNumber, band: str) -> None:
-        """Store a number's band, over what was there.
+        """Set a number's band by hand: stronger than the feed, until it is cleared.
 
         Raises:
             RegistryError: Redis cannot be reached or refuses.
@@ -214,18 +226,31 @@ class Registry:
         await self.set_many([(number, band)])
 
     async def set_many(self, bands: Iterable[tuple[PhoneNumber, str]]) -> None:
-        """Store many numbers' bands in one round trip. Not one transaction: run it again if it fails.
+        """Set many numbers' bands by hand in one round trip. Not one transaction: run it again if it fails.
 
         Raises:
             RegistryError: Redis cannot be reached or refuses.
         """
-        pipeline = self._admin_client().pipeline(transaction=False)
-        for number, band in bands:
-            pipeline.set(band_key(number), band.encode())
-        try:
+        with self.raising():
+            pipeline = self.admin().pipeline(transaction=False)
+            for number, band in bands:
+                newest, *older = own_keys(number, self.ring)
+                pipeline.set(newest.set, band.encode())
+                for keys in older:
+                    pipeline.delete(keys.set)
             await pipeline.execute()
-        except (RedisError, OSError) as error:
-            raise self._error(error) from error
+
+    async def clear(self, number: PhoneNumber) -> bool:
+        """Remove what was set by hand, so that the feed's band counts again. Returns whether there was anything.
+
+        Raises:
+            RegistryError: Redis cannot be reached or refuses.
+        """
+        with self.raising():
+            pipeline = self.admin().pipeline(transaction=False)
+            for keys in own_keys(number, self.ring):
+                pipeline.delete(keys.set)
+            return any(await pipeline.execute())
 
     async def earlier_calls(self, number: PhoneNumber, at: float, within_s: float) -> tuple[float, ...] | None:
         """How long before `at` (epoch seconds) a caller called, newest first; nothing is noted.
@@ -233,11 +258,14 @@ class Registry:
         Raises:
             RegistryError: Redis cannot be reached or refuses.
         """
-        try:
-            calls = await self._admin_client().zrange(CALLS_PREFIX + number.e164, 0, -1, withscores=True)
-        except (RedisError, OSError) as error:
-            raise self._error(error) from error
-        return earlier_calls_s(Visit("", at, within_s), [part for call in calls for part in call])
+        with self.raising():
+            pipeline = self.admin().pipeline(transaction=False)
+            for keys in own_keys(number, self.ring):
+                pipeline.zrange(keys.calls, 0, -1, withscores=True)
+            replies = await pipeline.execute()
+        return earlier_calls_s(
+            Visit("", at, within_s), [[part for call in calls for part in call] for calls in replies]
+        )
 
     async def choice(self, number: PhoneNumber) -> str:
         """What the owner of a number had remembered; "" for nothing.
@@ -245,10 +273,11 @@ class Registry:
         Raises:
             RegistryError: Redis cannot be reached or refuses.
         """
-        try:
-            return choice_name(await self._admin_client().get(CHOICE_PREFIX + number.e164))
-        except (RedisError, OSError) as error:
-            raise self._error(error) from error
+        with self.raising():
+            pipeline = self.admin().pipeline(transaction=False)
+            for keys in own_keys(number, self.ring):
+                pipeline.get(keys.choice)
+            return next(filter(None, map(choice_name, await pipeline.execute())), "")
 
     async def choose(self, number: PhoneNumber, choice: str) -> None:
         """Remember a choice, as `past` writes it, over what was there; "" forgets it. It expires in time.
@@ -256,14 +285,16 @@ class Registry:
         Raises:
             RegistryError: Redis cannot be reached or refuses.
         """
-        key = CHOICE_PREFIX + number.e164
-        try:
+        newest, *older = own_keys(number, self.ring)
+        with self.raising():
+            pipeline = self.admin().pipeline(transaction=False)
             if choice:
-                await self._admin_client().set(key, choice, ex=math.ceil(self._choice_kept_s))
+                pipeline.set(newest.choice, choice, ex=math.ceil(self.settings.choice_kept_s))
             else:
-                await self._admin_client().delete(key)
-        except (RedisError, OSError) as error:
-            raise self._error(error) from error
+                pipeline.delete(newest.choice)
+            for keys in older:
+                pipeline.delete(keys.choice)
+            await pipeline.execute()
 
     async def remember(self, number: PhoneNumber, later: Chosen) -> None:
         """Join a choice to what the owner of a number chose before; from now on it is kept as long as a new one.
@@ -276,176 +307,157 @@ class Registry:
         before = read_choice(await self.choice(number)) or NOTHING
         await self.choose(number, str(before.joined(later)))
 
-    async def forget(self, number: PhoneNumber) -> bool:
-        """Remove all that is held of a number. Returns whether there was anything.
+    def admin(self) -> Redis | RedisCluster:
+        """A client for what is neither a lookup nor a choice.
+
+        Raises:
+            RegistryError: The registry is closed.
+        """
+        return self.servers.admin()
+
+    async def old_keys(self) -> int:
+        """How many keys there are as they were before callers were hashed, with numbers in clear: looks at all keys.
 
         Raises:
             RegistryError: Redis cannot be reached or refuses.
         """
-        keys = [prefix + number.e164 for prefix in (KEY_PREFIX, CHOICE_PREFIX, CALLS_PREFIX)]
-        try:
-            return bool(await self._admin_client().delete(*keys))
-        except (RedisError, OSError) as error:
-            raise self._error(error) from error
+        with self.raising():
+            return len({key async for key in former_keys(self.admin(), self._plain)})
 
     async def close(self) -> None:
         """Drop the connections. Lookups still waiting fail at once, and so does every later one."""
         self._closed = True
-        if self._drainer is not None:
-            self._drainer.cancel()
-            await asyncio.wait([self._drainer])
-        self._answer_all_waiting(_Failed(LookupFailure.CLOSED))
-        await self._link.close()
-        if self._admin is not None:
-            await self._admin.aclose()
-            self._admin = None
+        await self._watch.close()
+        await self.servers.close()
 
-    async def _outcome(self, number: PhoneNumber, visit: Visit | None) -> _Outcome:
+    async def _found(self, number: PhoneNumber, visit: Visit | None) -> BandLookup:
         if self._closed:
-            return _Failed(LookupFailure.CLOSED)
-        if len(self._waiting) >= self._max_waiting:
-            # Whoever comes last is turned away: those who wait are nearer to their answer.
-            return _Failed(LookupFailure.TOO_MANY)
-        if not self._breaker.admits():
-            return _Failed(LookupFailure.BREAKER_OPEN)
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[_Outcome] = loop.create_future()
-        self._waiting.append(_Question(number, visit, answer))
-        if self._drainer is None or self._drainer.done():
-            # Starts when this task waits, so that all lookups of one turn of the loop share the round trip.
-            self._drainer = loop.create_task(self._drain(), name="registry-lookups")
+            raise LookupFailedError(LookupFailure.CLOSED)
+        reader, unusable = self._reader()
+        own = own_keys(number, self.ring)
+        asked = commands(own, reader.command(number) if reader else None, visit)
+        stored = read(len(own), await self._replies(asked, visit), fed=reader is not None, visit=visit)
+        found = self._band(stored, reader, unusable)
+        return replace(found, choice=stored.choice, earlier_calls_s=stored.earlier_calls_s)
+
+    def _reader(self) -> tuple[BandReader | None, LookupFailedError | None]:
+        """How to read the feed's band: None if there is no feed, or it cannot be asked, and why."""
+        if self._plain is not None:
+            return self._plain, None
         try:
-            async with Deadline(self._deadline_s):
-                return await answer
-        except TimeoutError:
-            return _Failed(LookupFailure.DEADLINE)
+            return self._watch.buckets(), None
+        except LookupFailedError as error:
+            if not self._watch.was_read:  # Redis could not be asked just now; trying twice would not help
+                raise
+            return None, error
 
-    async def _drain(self) -> None:
-        """Ask for all that wait, one batch after the other, until none does."""
-        while self._waiting:
-            if self._breaker.state is BreakerState.OPEN:
-                self._answer_all_waiting(_Failed(LookupFailure.BREAKER_OPEN))
-                return
-            # Those who gave up meanwhile are asked for too: the breaker waits to hear how its probe went.
-            batch = [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
-            outcomes: Sequence[_Outcome] = [_Failed(LookupFailure.CLOSED)] * len(batch)
-            try:
-                outcomes = await self._ask(batch)
-            finally:
-                for question, outcome in zip(batch, outcomes, strict=True):
-                    if not question.answer.done():
-                        question.answer.set_result(outcome)
+    def _band(self, stored: Stored, reader: BandReader | None, unusable: LookupFailedError | None) -> BandLookup:
+        if stored.set_band is not None:
+            band = band_name(stored.set_band)
+            failed = LookupFailedError(LookupFailure.BAD_VALUE)
+            return BandLookup(band, BandSource.REGISTRY, SET_BY_HAND, 0.0) if band else _failed(failed)
+        if reader is None:
+            return _failed(unusable) if unusable else BandLookup(None, BandSource.NOT_FOUND, EMPTY, 0.0)
+        return self._fed(stored.fed, reader)
 
-    async def _ask(self, batch: Sequence[_Question]) -> Sequence[_Outcome]:
-        self.stats.batches += 1
+    def _fed(self, reply: Reply, reader: BandReader) -> BandLookup:
         try:
-            asked = [(question.number, question.visit) for question in batch]
-            found = read(asked, await self._link.ask(commands(asked)))
-        except (RedisError, OSError) as error:
-            failed = _failed(error)
-        except Exception:  # noqa: BLE001 - the boundary of one batch: these calls fall back, the others go on
-            _log.exception("registry lookup failed")
-            failed = _Failed(LookupFailure.INTERNAL)
-        else:
-            if self._breaker.state is not BreakerState.CLOSED:
-                _log.info("redis back")
-            self._breaker.succeeded()
-            return found
-        await self._link.close()  # what else it may have sent is no answer to the next question
-        was = self._breaker.state
-        self._breaker.failed()
-        if was is BreakerState.CLOSED and self._breaker.state is BreakerState.OPEN:
-            _log.warning("redis lost, callers are routed as unknown", why=str(failed), where=repr(self._address))
-        return [failed] * len(batch)
+            fed: Fed | None = reader.read(reply)
+        except RedisError as error:
+            return _failed(lookup_failed(error))
+        except ValueError as error:
+            return _failed(LookupFailedError(LookupFailure.BAD_VALUE, str(error)))
+        age_s = max(0.0, self._now() - reader.generation.fresh_at) if isinstance(reader, Buckets) else None
+        if fed is None:
+            return BandLookup(None, BandSource.NOT_FOUND, "", 0.0, age_s=age_s)
+        return BandLookup(fed.band, BandSource.REGISTRY, SHARED_NUMBER if fed.shared else "", 0.0, age_s=age_s)
 
-    def _answer_all_waiting(self, outcome: _Outcome) -> None:
-        while self._waiting:
-            question = self._waiting.popleft()
-            if not question.answer.done():
-                question.answer.set_result(outcome)
+    async def _replies(self, asked: Sequence[Command], visit: Visit | None) -> Sequence[Reply]:
+        """The answers, from one round trip where one server has them all."""
+        in_cluster, prefer_replicas = self._in_parts
+        if not in_cluster and not (prefer_replicas and visit is not None):
+            return await self.servers.ask(_key(asked[0]), asked, writing=visit is not None)
+        # A replica cannot note calls: only that is asked of the primary, and costs the earlier calls if it is gone.
+        parts: dict[tuple[int, bool], list[int]] = {}
+        for place, command in enumerate(asked):
+            slot = key_slot(_key(command).encode()) if in_cluster else 0
+            parts.setdefault((slot, command[0] in CALLS_COMMANDS), []).append(place)
+        answers = await asyncio.gather(
+            *(
+                self.servers.ask(_key(asked[places[0]]), [asked[place] for place in places], writing=writing)
+                for (_, writing), places in parts.items()
+            ),
+            return_exceptions=True,
+        )
+        replies: list[Reply] = [None] * len(asked)
+        for ((_, writing), places), answer in zip(parts.items(), answers, strict=True):
+            if isinstance(answer, BaseException):
+                if writing and isinstance(answer, LookupFailedError):
+                    continue
+                raise answer
+            for place, reply in zip(places, answer, strict=True):
+                replies[place] = reply
+        return replies
 
-    def _lookup(self, outcome: _Outcome, took_s: float) -> BandLookup:
-        if isinstance(outcome, _Failed):
-            return self._lookup_failed(outcome, took_s)
-        choice, earlier = outcome.choice, outcome.earlier_calls_s
-        if outcome.band is None:
-            self.stats.not_found += 1
-            return BandLookup(None, BandSource.NOT_FOUND, "", took_s, choice, earlier)
-        if (band := band_name(outcome.band)) is None:
-            failed = self._lookup_failed(_Failed(LookupFailure.BAD_VALUE), took_s)
-            return replace(failed, choice=choice, earlier_calls_s=earlier)
-        self.stats.found += 1
-        return BandLookup(band, BandSource.REGISTRY, "", took_s, choice, earlier)
+    def _count(self, found: BandLookup) -> None:
+        match found.source:
+            case BandSource.REGISTRY:
+                self.stats.found += 1
+            case BandSource.NOT_FOUND:
+                self.stats.not_found += 1
+            case _:
+                self.stats.failures[LookupFailure(found.detail.partition(": ")[0])] += 1
 
-    def _lookup_failed(self, failed: _Failed, took_s: float) -> BandLookup:
-        self.stats.failures[failed.failure] += 1
-        return BandLookup(None, BandSource.LOOKUP_FAILED, str(failed), took_s)
-
-    def _admin_client(self) -> Redis:
-        if self._closed:
-            raise RegistryError(LookupFailure.CLOSED.value)
-        if self._admin is None:
-            self._admin = self._address.client(timeout_s=ADMIN_TIMEOUT_S)
-        return self._admin
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """Have what Redis and the network raise be RegistryErrors."""
+        try:
+            yield
+        except REDIS_ERRORS as error:
+            raise self._error(error) from error
 
     def _error(self, error: Exception) -> RegistryError:
-        return RegistryError(f"{_failed(error)} ({self._address!r})")
+        return RegistryError(f"{lookup_failed(error)} ({self.servers!r})")
 
 
 def open_registry(
-    url: str,
+    settings: RegistrySettings,
+    ring: SecretRing,
     *,
-    password: str | None = None,
-    deadline_s: float = 0.05,
     connect_s: float = 0.5,
     max_batch: int = 256,
     max_waiting: int = 1024,
-    breaker: Breaker | None = None,
-    choice_kept_s: float = CHOICE_KEPT_S,
+    breaker: Callable[[], Breaker] = Breaker,
 ) -> Registry:
-    """The registry at a Redis URL. Connects at the first lookup, so that the router starts without Redis too.
+    """The registry. Connects at the first lookup, so that the router starts without Redis too.
 
     Args:
-        url: `redis://host:port/db`, `rediss://…` or `unix:///path?db=0`.
-        password: Stronger than one in the URL.
-        deadline_s: After this long a lookup has returned, connecting included.
+        settings: Where it is and how callers lie there.
+        ring: The secrets in `settings.secret_file`, which is read again when it changes.
         connect_s: How long one attempt to connect may take, while lookups return at their own deadline.
-        max_batch: Most numbers asked for in one round trip, so that it holds Redis up for a millisecond at most.
-        max_waiting: Most lookups waiting for the next round trip; one more fails at once. At 3,000/s and the
+        max_batch: Most questions asked in one round trip, so that it holds Redis up for a millisecond at most.
+        max_waiting: Most questions waiting for the next round trip; one more fails at once. At 3,000/s and the
             default deadline 150 wait at worst.
-        breaker: Its own, unless given.
-        choice_kept_s: How long a choice is remembered that is not made again.
+        breaker: Makes the breaker of each server.
 
     Raises:
-        ConfigurationError: The URL is of no such form.
+        ConfigurationError: A server's address cannot be used.
     """
-    return Registry(
-        RegistryAddress(url, password),
-        deadline_s=deadline_s,
+    servers = open_servers(
+        settings.redis,
+        deadline_s=settings.deadline_s,
         connect_s=connect_s,
         max_batch=max_batch,
         max_waiting=max_waiting,
-        breaker=breaker or Breaker(),
-        choice_kept_s=choice_kept_s,
+        breaker=breaker,
     )
+    watch = RegistryWatch(servers, ring, settings.secret_file, has_generations=settings.layout == "buckets")
+    return Registry(settings, servers, watch)
 
 
-def _failed(error: Exception) -> _Failed:
-    """Sort an error by who has to act: the network's or the machine's, or Redis's own refusal."""
-    code = getattr(error, "status_code", None)  # the reply's first word, which redis-py cuts off its message
-    text = " ".join(part for part in (code, _said(error)) if part)
-    shown = "".join(character if character.isprintable() else "?" for character in text)
-    detail = shown[:_MAX_DETAIL_CHARACTERS]
-    if isinstance(error, TimeoutError | RedisTimeoutError):
-        return _Failed(LookupFailure.DEADLINE)
-    if isinstance(error, OSError) or (isinstance(error, RedisConnectionError) and not code):
-        return _Failed(LookupFailure.UNREACHABLE, detail)
-    return _Failed(LookupFailure.REFUSED, detail)
+def _failed(error: LookupFailedError) -> BandLookup:
+    return BandLookup(None, BandSource.LOOKUP_FAILED, str(error), 0.0)
 
 
-def _said(error: Exception) -> str:
-    """What the system says of a failed connection, without the library's words around it."""
-    if not (match := _LIBRARYS_WORDS.fullmatch(str(error))):
-        return str(error)
-    number = int(match[1])  # below 0 for a name that nothing answers to
-    return os.strerror(number) if number > 0 else match[2]
+def _key(command: Command) -> str:
+    return str(command[1])

@@ -138,6 +138,9 @@ def _write(path: Path, ring: SecretRing, *, replace: bool) -> None:
                 was = path.stat()
                 os.fchmod(stream.fileno(), stat.S_IMODE(was.st_mode))
                 os.fchown(stream.fileno(), was.st_uid, was.st_gid)
+            elif os.geteuid() == 0:  # made on the command line: it is for the router, whose the folder is
+                folder = path.parent.stat()
+                os.fchown(stream.fileno(), folder.st_uid, folder.st_gid)
             os.fsync(stream.fileno())
         if replace:
             temporary.replace(path)
@@ -152,6 +155,8 @@ def _unreadable(path: Path, error: OSError) -> ConfigurationError:
     why = f"the secrets of the registry cannot be read or written: {error.strerror}"
     if isinstance(error, PermissionError):
         why += "; do this as root, or as the router's user"
+    elif isinstance(error, FileNotFoundError):
+        why += "; the router makes it when it starts, if its folder is there"
     return _wrong(path, 0, why)
 
 

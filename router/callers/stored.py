@@ -1,11 +1,14 @@
-"""How callers lie in Redis, what a lookup asks for, and how the answers read. Does no I/O.
+"""What Redis holds of one caller, what a lookup asks for, and how the answers read. Does no I/O.
 
-- `elder:caller:<E.164>` is the name of the band. Not the date of birth: the band is all that routing needs. Bands go
-  stale as people grow older, so the import is run again now and then.
-- `elder:choice:<E.164>` is what the caller chose in a call and had remembered, such as `slower:slow+person` (see
-  `past`); it expires.
-- `elder:calls:<E.164>` is a sorted set of the last calls: Asterisk's name of the call, by epoch seconds. It is kept
-  only while some rule asks for repeated calls, and for as long as that rule looks back.
+The band comes from the feed, as the layout has it: `buckets` or `plain`. Beside it lie, under keys of ours that hold
+no number (see `keys`), one set for each secret of the ring:
+
+- a band that was set by hand, stronger than the feed: the name of the band;
+- what the caller chose in a call and had remembered, such as `slower:slow+person` (see `past`); it expires;
+- a sorted set of the last calls: Asterisk's name of the call, by epoch seconds. It is kept only while some rule asks
+  for repeated calls, and for as long as that rule looks back.
+
+Of what stands under more than one secret, the newest secret's counts; calls are counted over all of them.
 """
 
 from __future__ import annotations
@@ -13,20 +16,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Protocol
 
 from redis.exceptions import RedisError, ResponseError
 
-from router.callers.link import Command, Reply
+from router.callers.keys import calls_key, choice_key, set_key
 from router.callers.number import PhoneNumber
 from router.callers.past import MOST_EARLIER_CALLS, read_choice
+from router.callers.pseudonym import Pseudonym
+from router.callers.secret_ring import SecretRing
+from router.callers.servers.wire import Command, Reply
 
-KEY_PREFIX: Final = "elder:caller:"
-CHOICE_PREFIX: Final = "elder:choice:"
-CALLS_PREFIX: Final = "elder:calls:"
 # A band's name is a word in the rules file; what is longer was not written by us.
 MAX_BAND_BYTES: Final = 64
 MAX_CHOICE_BYTES: Final = 64
+
+CALLS_COMMANDS: Final = frozenset({"ZADD", "ZREMRANGEBYRANK", "EXPIRE", "ZRANGE"})
+"""Those of a lookup that write, or must see what was written."""
+_COMMANDS_OF_A_VISIT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,69 +45,135 @@ class Visit:
     within_s: float
 
 
-Asked: TypeAlias = tuple[PhoneNumber, Visit | None]
-"""One caller of a lookup, and the call if it is to be noted."""
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """What a feed says of a caller; `shared` if it gives the number to people of different bands."""
+
+    band: str
+    shared: bool = False
+
+
+class BandReader(Protocol):
+    """How the feed's callers lie in Redis."""
+
+    def command(self, number: PhoneNumber) -> Command:
+        """What asks for a caller's band; its second part is the key."""
+        ...
+
+    def read(self, reply: Reply) -> Fed | None:
+        """The answer; None for a caller that is not there.
+
+        Raises:
+            RedisError: Redis refused, or answered something else.
+            ValueError: The value stored is none that stands for a band.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKeys:
+    """The keys of one caller under one secret."""
+
+    set: str
+    choice: str
+    calls: str
+
+    @property
+    def all(self) -> tuple[str, str, str]:
+        """All of them."""
+        return self.set, self.choice, self.calls
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What Redis holds of one caller."""
+    """What Redis holds of one caller.
 
-    band: bytes | None
+    Attributes:
+        set_band: What was set by hand; None for nothing.
+        fed: The layout's answer, for it to be read; None where it was not asked.
+        choice: As `past` writes it; "" for nothing.
+        earlier_calls_s: None where they are not known.
+    """
+
+    set_band: bytes | None
+    fed: Reply
     choice: str
     earlier_calls_s: tuple[float, ...] | None
 
 
-def band_key(number: PhoneNumber) -> str:
-    """The key of a number's band."""
-    return KEY_PREFIX + number.e164
+def own_keys(number: PhoneNumber, ring: SecretRing) -> list[OwnKeys]:
+    """The keys of a caller, by secret, the newest first."""
+    return [own_keys_of(secret.name, secret.pseudonym(number)) for secret in ring.secrets]
 
 
-def commands(asked: Sequence[Asked]) -> list[Command]:
-    """What to ask Redis for some callers, in one round trip; sending it twice does no harm."""
-    numbers = [number.e164 for number, _ in asked]
-    every: list[Command] = [("MGET", *(KEY_PREFIX + n for n in numbers), *(CHOICE_PREFIX + n for n in numbers))]
-    for number, visit in asked:
-        if visit is not None:
-            key = CALLS_PREFIX + number.e164
-            every += [
-                ("ZADD", key, visit.at, visit.call),
-                ("ZREMRANGEBYRANK", key, 0, -MOST_EARLIER_CALLS - 2),  # this call stays beside them
-                ("EXPIRE", key, math.ceil(visit.within_s)),
-                ("ZRANGE", key, 0, -1, "WITHSCORES"),
-            ]
+def own_keys_of(secret_name: str, who: Pseudonym) -> OwnKeys:
+    """The keys of a caller under one secret."""
+    return OwnKeys(set_key(secret_name, who), choice_key(secret_name, who), calls_key(secret_name, who))
+
+
+def commands(own: Sequence[OwnKeys], feed: Command | None, visit: Visit | None) -> list[Command]:
+    """What to ask Redis for one caller; sending it twice does no harm. The key of each is its second part.
+
+    Args:
+        own: The caller's keys, by secret, the newest first.
+        feed: What asks for the band of the feed; None if that cannot be asked.
+        visit: The call, if it is to be noted and the earlier ones are wanted.
+    """
+    every: list[Command] = [feed] if feed is not None else []
+    every += [("MGET", keys.set, keys.choice) for keys in own]
+    if visit is not None:
+        key = own[0].calls
+        every += [
+            ("ZADD", key, visit.at, visit.call),
+            ("ZREMRANGEBYRANK", key, 0, -MOST_EARLIER_CALLS - 2),  # this call stays beside them
+            ("EXPIRE", key, math.ceil(visit.within_s)),
+        ]
+        every += [("ZRANGE", keys.calls, 0, -1, "WITHSCORES") for keys in own]
     return every
 
 
-_COMMANDS_OF_A_VISIT = 4
+def read(secrets: int, replies: Sequence[Reply], *, fed: bool, visit: Visit | None) -> Stored:
+    """The answers to `commands`.
 
-
-def read(asked: Sequence[Asked], replies: Sequence[Reply]) -> list[Stored]:
-    """The answers to `commands`, a caller each.
+    Args:
+        secrets: How many there were.
+        replies: One for each command.
+        fed: Whether the feed was asked.
+        visit: As it was asked.
 
     Raises:
         RedisError: Redis refused, or answered something else.
     """
-    values, *others = replies
-    if isinstance(values, ResponseError):
-        raise values
-    if not isinstance(values, list) or len(values) != 2 * len(asked):
-        raise RedisError(f"asked for {2 * len(asked)} values, got something else")
-    found = []
-    visits = iter(others[_COMMANDS_OF_A_VISIT - 1 :: _COMMANDS_OF_A_VISIT])
-    for (_, visit), band, choice in zip(asked, values[: len(asked)], values[len(asked) :], strict=True):
-        earlier = None if visit is None else earlier_calls_s(visit, next(visits))
-        found.append(Stored(band, choice_name(choice), earlier))
-    return found
+    start = 1 if fed else 0
+    set_band: bytes | None = None
+    choice = ""
+    for reply in replies[start : start + secrets]:
+        if isinstance(reply, ResponseError):
+            raise reply
+        if not isinstance(reply, list) or len(reply) != 2:  # noqa: PLR2004 - what was set, what was chosen
+            raise RedisError("asked for 2 values, got something else")
+        set_band = reply[0] if set_band is None else set_band
+        choice = choice or choice_name(reply[1])
+    earlier = None
+    if visit is not None:
+        earlier = earlier_calls_s(visit, replies[start + secrets + _COMMANDS_OF_A_VISIT - 1 :])
+    return Stored(set_band, replies[0] if fed else None, choice, earlier)
 
 
-def earlier_calls_s(visit: Visit, reply: Reply) -> tuple[float, ...] | None:
-    """How long ago each earlier call was, newest first; None if Redis refused or holds something else there."""
-    if not isinstance(reply, list):
-        return None
-    calls = zip(reply[::2], reply[1::2], strict=False)
-    ago = (round(max(0.0, visit.at - float(at)), 3) for call, at in calls if call != visit.call.encode())
-    return tuple(sorted(seconds for seconds in ago if seconds <= visit.within_s)[:MOST_EARLIER_CALLS])
+def earlier_calls_s(visit: Visit, replies: Sequence[Reply]) -> tuple[float, ...] | None:
+    """How long ago each earlier call was, newest first; None if Redis refused or holds something else there.
+
+    Args:
+        visit: The call that does not count, and how far back to look.
+        replies: The calls under each secret: name, epoch seconds, and so on.
+    """
+    ago = set()
+    for reply in replies:
+        if not isinstance(reply, list):
+            return None
+        calls = zip(reply[::2], reply[1::2], strict=False)
+        ago |= {(call, round(max(0.0, visit.at - float(at)), 3)) for call, at in calls if call != visit.call.encode()}
+    return tuple(sorted(seconds for _, seconds in ago if seconds <= visit.within_s)[:MOST_EARLIER_CALLS])
 
 
 def choice_name(value: Reply) -> str:

@@ -14,9 +14,10 @@ from rich.progress import Progress
 from router.callers.bands import AgeBands
 from router.callers.importing import CallerFile, ImportReport, read_callers
 from router.callers.number import masked
-from router.callers.past import CHOICE_KEPT_S, choice_in_words
+from router.callers.past import choice_in_words
 from router.callers.registry import Registry
-from router.cli.options import ChoiceText, CouldNotRunError, RegistryPlace, registry_options, rules_option
+from router.cli.callers_person import export_caller, forget_caller, get_caller
+from router.cli.options import ChoiceText, RegistryPlace, could_not_run, registry_options, rules_option
 from router.errors import RouterError
 
 # A progress bar is drawn ten times a second; telling it of every line would cost more than reading the line.
@@ -44,39 +45,19 @@ def import_file(file: Path, rules_path: Path, dry_run: bool, place: RegistryPlac
     try:
         with _read(file, _bands(rules_path), place.home_region) as caller_file:
             if not dry_run:
-                place.run(lambda registry: _store(caller_file, registry))
+                place.run(lambda registry: _store(caller_file, registry), may_create=True)
             _print_report(caller_file.report, dry_run=dry_run)
             rejected_count = caller_file.report.rejected_count
     except (RouterError, OSError) as error:
-        raise _could_not_run(error) from error
+        raise could_not_run(error) from error
     raise SystemExit(1 if rejected_count else 0)
 
 
 @callers.command()
 @click.argument("number")
-@registry_options
-def get(number: str, place: RegistryPlace) -> None:
-    """Show the age band stored for NUMBER, and what its owner chose. Ends with 1 when there is no band."""
-    phone = place.number(number)
-
-    async def both(registry: Registry) -> tuple[str | None, str]:
-        return await registry.get(phone), await registry.choice(phone)
-
-    try:
-        band, choice = place.run(both)
-    except (RouterError, OSError) as error:
-        raise _could_not_run(error) from error
-    chosen = f", chose {choice_in_words(choice)}" if choice else ""
-    click.echo(f"{masked(phone)}: {band or 'not in the registry'}{chosen}")
-    raise SystemExit(0 if band else 1)
-
-
-@callers.command()
-@click.argument("number")
 @click.argument("choice", type=ChoiceText())
-@click.option("--kept", "kept_s", hidden=True, type=float, default=CHOICE_KEPT_S, help="What the settings file says.")
 @registry_options
-def choose(number: str, choice: str, kept_s: float, place: RegistryPlace) -> None:
+def choose(number: str, choice: str, place: RegistryPlace) -> None:
     """Remember what the owner of NUMBER wants, as if they had chosen it in a call; over what was there.
 
     CHOICE is slower, normal or person; or slower:PROFILE for one of the rules' speech profiles, slower+person for both;
@@ -85,44 +66,46 @@ def choose(number: str, choice: str, kept_s: float, place: RegistryPlace) -> Non
     """
     phone = place.number(number)
     try:
-        place.run(lambda registry: registry.choose(phone, choice), choice_kept_s=kept_s)
+        place.run(lambda registry: registry.choose(phone, choice), may_create=True)
     except (RouterError, OSError) as error:
-        raise _could_not_run(error) from error
+        raise could_not_run(error) from error
     click.echo(f"{masked(phone)}: {choice_in_words(choice) if choice else 'nothing remembered'}")
 
 
 @callers.command("set")
 @click.argument("number")
-@click.argument("band")
+@click.argument("band", required=False)
+@click.option("--clear", is_flag=True, help="Remove what was set, so that the feed's band counts again.")
 @rules_option
 @registry_options
-def set_band(number: str, band: str, rules_path: Path, place: RegistryPlace) -> None:
-    """Store the age band BAND for NUMBER, over what was there."""
+def set_band(number: str, band: str | None, clear: bool, rules_path: Path, place: RegistryPlace) -> None:
+    """Set the age band of NUMBER to BAND by hand. It is stronger than the feed, and stays when callers are loaded.
+
+    Exits 0; 1 when there was nothing to clear; 2 when it could not be done.
+    """
     phone = place.number(number)
+    if clear == (band is not None):
+        raise click.UsageError("give a band, or --clear to remove the one that was set")
     try:
-        names = _bands(rules_path).names
-        if band not in names:
-            nearest = get_close_matches(band, names, 1)
+        if band is None:
+            was_set = place.run(lambda registry: registry.clear(phone))
+            click.echo(
+                f"{masked(phone)}: {'the band set by hand is removed' if was_set else 'no band was set by hand'}"
+            )
+            raise SystemExit(0 if was_set else 1)
+        given, names = band, _bands(rules_path).names
+        if given not in names:
+            nearest = get_close_matches(given, names, 1)
             meant = f"; did you mean {nearest[0]}?" if nearest else ""
-            raise click.BadParameter(f"{band!r} is not one of {', '.join(names)}{meant}", param_hint="BAND")
-        place.run(lambda registry: registry.set(phone, band))
+            raise click.BadParameter(f"{given!r} is not one of {', '.join(names)}{meant}", param_hint="BAND")
+        place.run(lambda registry: registry.set(phone, given), may_create=True)
     except (RouterError, OSError) as error:
-        raise _could_not_run(error) from error
-    click.echo(f"{masked(phone)}: {band}")
+        raise could_not_run(error) from error
+    click.echo(f"{masked(phone)}: {band}, set by hand")
 
 
-@callers.command()
-@click.argument("number")
-@registry_options
-def forget(number: str, place: RegistryPlace) -> None:
-    """Remove all that is held of NUMBER: band, choice, calls. Ends with 1 when there was nothing."""
-    phone = place.number(number)
-    try:
-        was_there = place.run(lambda registry: registry.forget(phone))
-    except (RouterError, OSError) as error:
-        raise _could_not_run(error) from error
-    click.echo(f"{masked(phone)}: {'forgotten' if was_there else 'was not in the registry'}")
-    raise SystemExit(0 if was_there else 1)
+for command in (get_caller, export_caller, forget_caller):
+    callers.add_command(command)
 
 
 def _bands(rules_path: Path) -> AgeBands:
@@ -171,7 +154,3 @@ def _print_report(report: ImportReport, *, dry_run: bool) -> None:
     click.echo(f"{'would be stored' if dry_run else 'numbers stored ':<15}{sum(report.by_band.values()):>12,}")
     for band, count in report.by_band.items():
         click.echo(f"  {band:<12} {count:>12,}")
-
-
-def _could_not_run(error: Exception) -> CouldNotRunError:
-    return CouldNotRunError(str(error) if isinstance(error, RouterError) else f"{type(error).__name__}: {error}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -15,14 +15,16 @@ from zoneinfo import ZoneInfo
 import click
 
 from router.callers.number import NoNumber, PhoneNumber, is_home_region, parse_caller
-from router.callers.past import CHOICE_KEPT_S, CHOICES, NO_CHOICE, read_choice
+from router.callers.past import CHOICES, NO_CHOICE, read_choice
 from router.callers.registry import Registry, open_registry
-from router.callers.settings import DEFAULT_URL
+from router.callers.secret_ring import load_or_create_ring, load_ring
+from router.callers.settings import DEFAULT_URL, RedisSettings, RegistrySettings
 from router.cli.tracing import printable
-from router.errors import ConfigurationError, HistoryError, Problem
+from router.errors import ConfigurationError, HistoryError, Problem, RouterError
 from router.reloading.history import RulesHistory
 from router.reloading.keeper import cases_file_of
-from router.settings import read_settings
+from router.settings import load_registry, read_settings
+from router.settings_callers import DEFAULT_SECRET_FILE
 from router.speech.settings_file import SpeechEntry
 
 _Answer = TypeVar("_Answer")
@@ -42,6 +44,11 @@ class CouldNotRunError(click.ClickException):
             click.echo(printable(line), err=True)
 
 
+def could_not_run(error: Exception) -> CouldNotRunError:
+    """What ends a command that met an error, in words."""
+    return CouldNotRunError(str(error) if isinstance(error, RouterError) else f"{type(error).__name__}: {error}")
+
+
 def moment_given(option: str, text: str, zone: ZoneInfo) -> datetime:
     """A moment from the command line; one without an offset is meant in `zone`.
 
@@ -59,24 +66,59 @@ def moment_given(option: str, text: str, zone: ZoneInfo) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class RegistryPlace:
-    """Where the registry is, and where numbers without a country code belong."""
+    """Where the registry is, from the settings file and from options that are stronger.
 
-    redis_url: str
+    Attributes:
+        settings_file: None where there is none.
+        redis_url: Instead of the servers that the settings file names.
+        password_file: Instead of the password there.
+        secret_file: Instead of the file there.
+        home_region: Where numbers without a country code belong.
+    """
+
+    settings_file: Path | None
+    redis_url: str | None
     password_file: Path | None
+    secret_file: Path | None
     home_region: str
 
-    def run(self, work: Callable[[Registry], Awaitable[_Answer]], *, choice_kept_s: float = CHOICE_KEPT_S) -> _Answer:
-        """Do something with the registry and close it again. A person waits for the answer; a call would not.
+    def settings(self) -> RegistrySettings:
+        """All that the registry is told.
 
         Raises:
-            ConfigurationError: The file with the password cannot be read, or the address is wrong.
+            ConfigurationError: The settings file, or a secret it names, is wrong or cannot be read.
+        """
+        if self.settings_file is not None:
+            settings = load_registry(self.settings_file)
+        else:
+            settings = RegistrySettings(RedisSettings(), Path(DEFAULT_SECRET_FILE))
+        redis = settings.redis
+        if self.redis_url is not None:
+            redis = replace(redis, url=self.redis_url, cluster=(), sentinels=())
+        if self.password_file is not None:
+            redis = replace(redis, password=_password(self.password_file))
+        return replace(
+            settings,
+            redis=redis,
+            home_region=self.home_region,
+            secret_file=self.secret_file or settings.secret_file,
+        )
+
+    def run(self, work: Callable[[Registry], Awaitable[_Answer]], *, may_create: bool = False) -> _Answer:
+        """Do something with the registry and close it again. A person waits for the answer; a call would not.
+
+        Args:
+            work: What to do.
+            may_create: Whether the file of the secrets is made if it is missing, for what stores something.
+
+        Raises:
+            ConfigurationError: The settings or a secret cannot be read, or an address is wrong.
         """
 
         async def opened() -> _Answer:
-            password = _password(self.password_file) if self.password_file else None
-            async with open_registry(
-                self.redis_url, password=password, deadline_s=_LOOKUP_DEADLINE_S, choice_kept_s=choice_kept_s
-            ) as registry:
+            settings = replace(self.settings(), deadline_s=_LOOKUP_DEADLINE_S)
+            read = load_or_create_ring if may_create else load_ring
+            async with open_registry(settings, read(settings.secret_file)) as registry:
                 return await work(registry)
 
         return asyncio.run(opened())
@@ -209,16 +251,22 @@ def registry_options(command: Callable[..., None]) -> Callable[..., None]:
         "redis_url",
         metavar="URL",
         envvar="ELDER_REDIS_URL",
-        default="redis://127.0.0.1:6379/0",
-        show_default=True,
-        help="Where the registry is.",
+        help=f"Where the registry is. [default: as the settings file says, else {DEFAULT_URL}]",
     )
     @click.option(
         "--redis-password-file",
         "password_file",
         type=UNREAD_FILE,
         envvar="ELDER_REDIS_PASSWORD_FILE",
-        help="A file whose content is the password of Redis.",
+        help="A file whose content is the password of Redis. [default: as the settings file says, else none]",
+    )
+    @click.option(
+        "--secrets",
+        "ring_file",
+        type=UNREAD_FILE,
+        envvar="ELDER_REGISTRY_SECRETS",
+        help="The file of the secrets that callers are hashed with. [default: as the settings file says, else "
+        f"{DEFAULT_SECRET_FILE} in this folder]",
     )
     @click.option(
         "--home-region",
@@ -230,11 +278,23 @@ def registry_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def with_place(
-        *args: object, redis_url: str, password_file: Path | None, home_region: str, **others: object
+        *args: object,
+        redis_url: str | None,
+        password_file: Path | None,
+        ring_file: Path | None,
+        home_region: str,
+        **others: object,
     ) -> None:
-        command(*args, place=RegistryPlace(redis_url, password_file, home_region), **others)
+        place = RegistryPlace(_settings_file(), redis_url, password_file, ring_file, home_region)
+        command(*args, place=place, **others)
 
     return with_place
+
+
+def _settings_file() -> Path | None:
+    """The settings file, if there is one, which the main command has read then."""
+    root = click.get_current_context().find_root()
+    return root.obj if root.default_map is not None and isinstance(root.obj, Path) else None
 
 
 def defaults_from(settings_file: Path) -> dict[str, Any]:
@@ -246,10 +306,7 @@ def defaults_from(settings_file: Path) -> dict[str, Any]:
     settings, _ = read_settings(settings_file)
     base = settings_file.resolve().parent
     rules = {"rules_path": str(base / settings.rules), "files": [str(base / settings.rules)]}
-    place = {"redis_url": settings.callers.redis or DEFAULT_URL, "home_region": settings.callers.home_region}
-    if settings.callers.password_file:
-        place["password_file"] = str(base / settings.callers.password_file)
-    every = rules | place
+    every = rules | {"home_region": settings.callers.home_region}
     history = {"history_folder": str(base / settings.rules_history_folder)}
     tests = {"tests_file": str(base / settings.rules_tests)} if settings.rules_tests else {}
     speech = settings.speech or SpeechEntry()
@@ -265,8 +322,8 @@ def defaults_from(settings_file: Path) -> dict[str, Any]:
         "diff": rules | past | history,
         "report": {"speech": rules | {"journal_file": past["journal_file"]}},
         "test": rules | {"files": list(tests.values())},
-        "callers": dict.fromkeys(("import", "get", "set", "forget"), every)
-        | {"choose": every | {"kept_s": settings.callers.choice_kept}},
+        "callers": dict.fromkeys(("import", "get", "set", "choose", "forget", "export", "remove-old"), every | past)
+        | {"secret": dict.fromkeys(("show", "add", "retire"), every)},
         "prompts": {
             "build": rules | spoken | sounds,
             "list": spoken,

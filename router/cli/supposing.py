@@ -178,7 +178,7 @@ def _lookup(place: RegistryPlace, caller: Caller, within_s: float) -> BandLookup
     except RegistryError as error:
         raise click.UsageError(f"the caller's earlier calls could not be looked up: {error}; give --earlier") from error
     except ConfigurationError as error:
-        raise click.BadParameter(str(error), param_hint="--redis") from error
+        raise click.UsageError(f"{error}\nthe registry cannot be asked without; name the band with --band") from error
     if found.source is BandSource.LOOKUP_FAILED:
         click.echo("the registry could not be asked: name the band with --band", err=True)
     return found

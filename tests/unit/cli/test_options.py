@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lab.ports import free_port
+from router.callers.secret_ring import load_or_create_ring
 from router.cli import main
 
 ROOT = Path(__file__).parents[3]
@@ -45,10 +46,19 @@ def test_check_takes_the_rules_of_the_settings_file(settings: Path) -> None:
 
 def test_commands_find_redis_in_the_settings_file_and_options_are_stronger(settings: Path) -> None:
     port = settings.read_text().partition("127.0.0.1:")[2].partition("/")[0]
+    load_or_create_ring(settings.parent / "registry.secrets")
     assert port in run(settings, "callers", "get", "02079460000").output
     assert port not in run(settings, "callers", "get", "02079460000", "--redis", "redis://127.0.0.1:1/0").output
     by_variable = run(settings, "callers", "get", "02079460000", ELDER_REDIS_URL="redis://127.0.0.1:1/0")
     assert port not in by_variable.output
+
+
+def test_the_file_of_the_secrets_is_the_settings_one_and_an_option_is_stronger(settings: Path) -> None:
+    assert str(settings.parent / "registry.secrets") in run(settings, "callers", "get", "02079460000").output
+    other = settings.parent / "others.secrets"
+    named = run(settings, "callers", "get", "02079460000", "--secrets", str(other))
+    assert (named.exit_code, str(other) in named.output) == (2, True)
+    assert "the router makes it when it starts" in named.output
 
 
 @pytest.fixture

@@ -1,0 +1,194 @@
+"""`elder-router callers get`, `export`, `forget`: what is held of one person, for whoever answers to them."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from router.callers.number import PhoneNumber, masked
+from router.callers.past import choice_in_words
+from router.callers.person import Forgotten, Held, Kind, forget, held
+from router.cli.caller_records import CallerRecords, records_of_caller
+from router.cli.options import UNREAD_FILE, RegistryPlace, could_not_run, registry_options, secret_file_option
+from router.cli.tracing import json_text, printable
+from router.errors import RouterError
+from router.journal.hashing import caller_key, read_secret
+from router.journal.reader import journal_files
+from router.rules.durations import roughly_in_words
+
+_DONE, _NOTHING_HELD, _MORE_TO_DO = 0, 1, 3
+
+
+@click.command("get")
+@click.argument("number")
+@registry_options
+def get_caller(number: str, place: RegistryPlace) -> None:
+    """Show the age band of NUMBER, where it is from and how old it is, and what its owner chose.
+
+    Exits 0; 1 when the registry has no band of that number; 2 when it cannot be asked.
+    """
+    phone = place.number(number)
+    try:
+        found = place.run(lambda registry: held(registry, phone))
+    except (RouterError, OSError) as error:
+        raise could_not_run(error) from error
+    click.echo(printable(f"{masked(phone)}: {_in_words(found)}"))
+    if Kind.FORMER in found.keys.values():
+        click.echo("an earlier version's entry is there too, in clear: see `callers remove-old`", err=True)
+    raise SystemExit(_DONE if found.band else _NOTHING_HELD)
+
+
+@click.command("export")
+@click.argument("number")
+@click.option("--full-number", is_flag=True, help="Write the number out, which is masked otherwise.")
+@click.option(
+    "--journal",
+    "journals",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path, readable=False),
+    help="Journals to look for the caller's calls in, in the order of their time; may be given again. [default: as the "
+    "settings file says, and what was rotated away from there]",
+)
+@click.option("--no-journal", is_flag=True, help="Leave the journal out.")
+@click.option("--journal-file", hidden=True, type=UNREAD_FILE, help="What the settings file says.")
+@secret_file_option
+@registry_options
+def export_caller(
+    number: str,
+    *,
+    full_number: bool,
+    journals: tuple[Path, ...],
+    no_journal: bool,
+    journal_file: Path | None,
+    secret_file: Path | None,
+    place: RegistryPlace,
+) -> None:
+    """Print all that is held of NUMBER as JSON, for the person whose number it is.
+
+    What the registry holds, and the journal's records of their calls, which are found by the journal's own key. The
+    key of what stands in the registry is a keyed hash, which tells nothing of the number without the secret.
+
+    Exits 0; 1 when nothing is held of that number; 2 when that cannot be found out.
+    """
+    phone = place.number(number)
+    files: tuple[Path, ...] = () if no_journal else journals
+    if not files and not no_journal and journal_file:
+        files = tuple(reversed(journal_files(journal_file)))
+    try:
+        found = place.run(lambda registry: held(registry, phone))
+        records = _records(phone, files, secret_file)
+    except (RouterError, OSError) as error:
+        raise could_not_run(error) from error
+    for complaint in records.complaints:
+        click.echo(printable(complaint), err=True)
+    click.echo(json_text(_as_plain(phone, found, records, full_number=full_number, files=files)))
+    raise SystemExit(_DONE if found.keys or records.records else _NOTHING_HELD)
+
+
+@click.command("forget")
+@click.argument("number")
+@registry_options
+def forget_caller(number: str, place: RegistryPlace) -> None:
+    """Remove all that the registry holds of NUMBER: band, choice, calls, under every secret. Then look again.
+
+    The next load brings the number back if the feed still has it, so have it taken out there too. The journal is left
+    as it is.
+
+    Exits 0 when it is gone; 1 when nothing was held; 2 when it could not be done; 3 when there is more to do, which it
+    says: callers are being loaded, another system holds the number too, or something came back meanwhile.
+    """
+    phone = place.number(number)
+    try:
+        done = place.run(lambda registry: forget(registry, phone))
+    except (RouterError, OSError) as error:
+        raise could_not_run(error) from error
+    click.echo(f"{masked(phone)}: {_removed(done)}")
+    click.echo(f"looked again: {', '.join(f'{kind} ({count:,})' for kind, count in done.looked_at.items())}")
+    if not done.left:
+        click.echo("nothing is left of it in the registry; a feed that still has the number brings it back")
+    for sentence in _more_to_do(done):
+        click.echo(printable(sentence), err=True)
+    raise SystemExit(_MORE_TO_DO if not done.is_complete else _DONE if done.removed else _NOTHING_HELD)
+
+
+def _in_words(found: Held) -> str:
+    """`senior (set by hand; the feed says adult, 9h old), chose slower (slow) until 2027-05-24`."""
+    age = ""
+    if found.generation is not None:
+        age = f"{roughly_in_words(time.time() - found.generation.fresh_at)} old"
+    fed = found.fed
+    shared = ", shared by callers of several bands" if fed and fed.shared else ""
+    if found.set_band is not None:
+        says = f"the feed says {fed.band}{shared}" if fed else "the feed does not know it" if age else ""
+        band = f"{found.set_band} ({'; '.join(part for part in ('set by hand', says) if part)})"
+    elif fed is not None:
+        band = f"{fed.band} (from {'the feed, ' + age if age else 'another system'}{shared})"
+    else:
+        band = f"not in the registry{f', which is {age}' if age else ''}"
+    until = f" until {_day(time.time() + found.choice_left_s)}" if found.choice_left_s is not None else ""
+    return f"{band}, chose {choice_in_words(found.choice)}{until}" if found.choice else band
+
+
+def _removed(done: Forgotten) -> str:
+    if not done.removed:
+        return "nothing was held"
+    return "removed " + ", ".join(kind.value for kind in Kind if kind in done.removed)
+
+
+def _more_to_do(done: Forgotten) -> list[str]:
+    said = []
+    if done.left:
+        what = ", ".join(kind.value for kind in Kind if kind in done.left)
+        said.append(f"still there, or there again: {what}; forget the number again")
+    if done.importing:
+        said.append("callers are being loaded: forget the number again when that is over")
+    if done.elsewhere:
+        said.append(f"another system holds the number under {done.elsewhere}: have it removed there")
+    return said
+
+
+def _records(phone: PhoneNumber, files: tuple[Path, ...], secret_file: Path | None) -> CallerRecords:
+    if not files:
+        return CallerRecords()
+    if secret_file is None:
+        raise click.UsageError(
+            "the journal knows callers by its own key: name that with --secret-file, or the settings file with "
+            "--config, or leave the journal out with --no-journal"
+        )
+    return records_of_caller(caller_key(read_secret(secret_file), phone.e164), files)
+
+
+def _as_plain(
+    phone: PhoneNumber, found: Held, records: CallerRecords, *, full_number: bool, files: tuple[Path, ...]
+) -> dict[str, object]:
+    generation = found.generation
+    return {
+        "number": phone.e164 if full_number else masked(phone),
+        "age_band": found.band,
+        "set_by_hand": found.set_band,
+        "feed": {"age_band": found.fed.band, "shared_by_several_bands": found.fed.shared} if found.fed else None,
+        "registry": {
+            "as_of": generation.as_of,
+            "loaded_at": _moment(generation.loaded_at),
+            "updated_at": _moment(generation.fresh_at),
+        }
+        if generation
+        else None,
+        "choice": found.choice or None,
+        "choice_kept_until": _moment(time.time() + found.choice_left_s) if found.choice_left_s is not None else None,
+        "last_calls": [{"call": call.call, "at": _moment(call.at)} for call in found.calls],
+        "stored_under": [{"key": key, "what": kind.value} for key, kind in found.keys.items()],
+        "journal": {"files": [str(file) for file in files], "records": list(records.records)} if files else None,
+    }
+
+
+def _moment(epoch_s: float) -> str:
+    return datetime.fromtimestamp(epoch_s).astimezone().isoformat(timespec="seconds")
+
+
+def _day(epoch_s: float) -> str:
+    return _moment(epoch_s)[:10]
