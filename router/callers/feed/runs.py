@@ -1,0 +1,120 @@
+"""Runs: files of sorted records, each written once; and all persons out of them.
+
+A run is three columns one after the other, each as the machine has numbers: the first eight bytes of each pseudonym,
+the last two, the value. 11 bytes a record. As it is sorted, the callers of one hash tag are one slice of it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router.callers.feed.block import Records
+from router.callers.feed.rows import REMOVED
+from router.callers.generation import SHARED
+from router.callers.keys import TAGS
+
+RECORD_BYTES: Final = 11
+_TAG_SHIFT: Final = 64 - (TAGS.bit_length() - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The persons of one hash tag, each once, by rising place and field.
+
+    Attributes:
+        place: Of each.
+        field: The same, six bytes each.
+        value: The same: the code of the band, with `SHARED` where records differ; 0 removes, in a delta only.
+        repeated: How many records repeated a person.
+    """
+
+    place: NDArray[np.uint32]
+    field: NDArray[np.void]
+    value: NDArray[np.uint8]
+    repeated: int
+
+
+def run_name(index: int) -> str:
+    """The name of a finished run."""
+    return f"run-{index:06d}"
+
+
+def write_run(folder: Path, records: Records) -> str:
+    """Write a run under a name that is not yet one of a run, for good: it is on the disk when this returns.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    name = f".{secrets.token_hex(8)}.unfinished"
+    descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        for column in (records.key, records.low, records.value):
+            stream.write(column.data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return name
+
+
+def persons(paths: Sequence[Path]) -> Iterator[Part]:
+    """All persons of the runs, in as many parts as there are hash tags.
+
+    Raises:
+        OSError: A run cannot be read.
+    """
+    runs = [_Run(path) for path in paths]
+    limits = np.arange(1, TAGS, dtype=np.uint64) << np.uint64(_TAG_SHIFT)
+    cuts = [[0, *np.searchsorted(run.key, limits).tolist(), len(run.key)] for run in runs]
+    for tag in range(TAGS):
+        slices = [(run, cut[tag], cut[tag + 1]) for run, cut in zip(runs, cuts, strict=True)]
+        yield merged(
+            _joined([run.key[start:end] for run, start, end in slices], np.uint64),
+            _joined([run.low[start:end] for run, start, end in slices], np.uint16),
+            _joined([run.value[start:end] for run, start, end in slices], np.uint8),
+        )
+
+
+def merged(key: NDArray[np.uint64], low: NDArray[np.uint16], value: NDArray[np.uint8]) -> Part:
+    """Put records together to persons: the oldest band counts, and any band more than a removal."""
+    order = np.argsort(key)
+    key, low, value = key[order], low[order], value[order]
+    same_key = key[1:] == key[:-1]
+    if (same_key & (low[1:] != low[:-1])).any():  # two callers share eight bytes: see to the last two as well
+        order = np.lexsort((low, key))
+        key, low, value = key[order], low[order], value[order]
+        same_key = key[1:] == key[:-1]
+    again = same_key & (low[1:] == low[:-1])
+    repeated = int(again.sum())
+    if repeated:
+        first = np.flatnonzero(np.concatenate([[True], ~again]))
+        oldest = np.maximum.reduceat(value, first)
+        youngest = np.minimum.reduceat(np.where(value == REMOVED, np.uint8(SHARED), value), first)
+        key, low = key[first], low[first]
+        value = np.where(youngest < oldest, oldest | np.uint8(SHARED), oldest)
+    field = np.empty((len(key), 6), np.uint8)
+    field[:, :4] = key.astype(">u8").view(np.uint8).reshape(-1, 8)[:, 4:]
+    field[:, 4:] = low.astype(">u2").view(np.uint8).reshape(-1, 2)
+    return Part((key >> np.uint64(32)).astype(np.uint32), field.view("V6").ravel(), value, repeated)
+
+
+class _Run:
+    """A run as it lies in the file, mapped into memory."""
+
+    def __init__(self, path: Path) -> None:
+        size = path.stat().st_size
+        records = size // RECORD_BYTES
+        raw = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
+        self.key = raw[: 8 * records].view(np.uint64)
+        self.low = raw[8 * records : 10 * records].view(np.uint16)
+        self.value = raw[10 * records :]
+
+
+def _joined(pieces: list[NDArray[np.generic]], kind: type[np.generic]) -> NDArray[np.generic]:
+    return np.concatenate([np.zeros(0, kind), *pieces])
