@@ -2,6 +2,7 @@
 
     elder:registry                              what is in force, see `generation`
     elder:import                                who is importing, see `loading`
+    elder:generations                           how many generations were begun: none has the number of another
     elder:{3f}:<generation>:<bucket>            a bucket of callers: field → band code and flags
     elder:{3f}:set:<secret>:<pseudonym>         a band that was set by hand, stronger than the bucket
     elder:{3f}:choice:<secret>:<pseudonym>      what the caller chose in a call and had remembered; expires
@@ -21,6 +22,7 @@ from router.callers.pseudonym import PLACES, Pseudonym
 PREFIX: Final = "elder:"
 REGISTRY_KEY: Final = "elder:registry"
 IMPORT_KEY: Final = "elder:import"
+GENERATIONS_KEY: Final = "elder:generations"
 TAGS: Final = 64
 
 

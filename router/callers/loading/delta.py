@@ -1,0 +1,221 @@
+"""A delta: rows that were added, changed or removed since, applied to the generation in force.
+
+It is counted before anything is written. What it comes to is noted in the work folder then: killed and run again, it
+applies the rest and arrives at the same counts. Applying it once more changes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+
+import hiredis
+import numpy as np
+from numpy.typing import NDArray
+
+from router.callers.generation import SHARED, Generation
+from router.callers.keys import TAGS, bucket_key
+from router.callers.loading.checkpoint import (
+    DELTA,
+    DeltaCheckpoint,
+    fingerprint,
+    read_checkpoint,
+    remove_checkpoint,
+    write_checkpoint,
+)
+from router.callers.loading.differences import NOT_THERE, Differences, Stored, differences_of, stored_of
+from router.callers.loading.full import Step, Terms, Watch
+from router.callers.loading.lines import Lines
+from router.callers.loading.lock import ImportLock
+from router.callers.loading.pacing import Pacer
+from router.callers.loading.packing import Buckets, packed_buckets
+from router.callers.loading.persons import Part, Persons, numbered, read_ahead
+from router.callers.loading.refusal import check_changes
+from router.callers.loading.sizing import MOST_A_BUCKET
+from router.callers.loading.swap import in_force, put_in_force, text_in_force
+from router.callers.loading.writing import BUCKETS_AT_ONCE, Sending
+from router.errors import RegistryError
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a delta came to."""
+
+    generation: Generation
+    differences: Differences
+
+
+class DeltaLoad:
+    """One delta, on the lock that is held.
+
+    Args:
+        lines: To the servers.
+        lock: Held.
+        pacer: Says when to go on.
+        folder: The work folder, locked.
+        watch: Is told how far it has come.
+    """
+
+    def __init__(self, lines: Lines, lock: ImportLock, pacer: Pacer, folder: Path, watch: Watch) -> None:
+        self._lines = lines
+        self._lock = lock
+        self._pacer = pacer
+        self._folder = folder
+        self._watch = watch
+        self.warnings: list[str] = []
+
+    async def run(self, feed: Persons, terms: Terms, *, birthdays: bool = False) -> Applied:
+        """Count what would change, and change it.
+
+        Args:
+            feed: Hashed with the secret of the generation in force, its bands having the same codes.
+            terms: How much may change. `as_of` is what the registry's ages are of afterwards.
+            birthdays: The rows are of who became older. Whoever is not stored any more has left since the full load,
+                or was forgotten, and is not stored again; nobody is made younger.
+
+        Raises:
+            TooMuchChangedError: It would change more than is let through.
+            RegistryError: There is nothing to apply it to, Redis does not let it, or somebody else has the lock.
+            OSError: The work folder cannot be written.
+        """
+        text = await self._lines.persistently(lambda: text_in_force(self._lines))
+        now = in_force(text)
+        if now is None:
+            raise RegistryError("there are no callers yet that a delta could change; import a full feed first")
+        checkpoint = read_checkpoint(self._folder, DELTA, DeltaCheckpoint)
+        if checkpoint is None or checkpoint.feed != feed.identity or not _goes_on(checkpoint, text):
+            checkpoint = await self._begin(feed, terms, text, now, birthdays=birthdays)
+        await self._apply(feed, checkpoint, birthdays=birthdays)
+        if checkpoint.planned.text() != text:
+            self._lock.check()
+            await put_in_force(self._lines, text, checkpoint.planned.text())
+        remove_checkpoint(self._folder, DELTA)
+        self._warn_if_full(checkpoint.planned)
+        return Applied(checkpoint.planned, _differences(checkpoint))
+
+    async def count(self, feed: Persons, now: Generation, *, birthdays: bool = False) -> Differences:
+        """What would change; nothing is written."""
+        found = Differences()
+        async with read_ahead(feed.persons()) as parts:
+            async for tag, part in numbered(parts, 0):
+                stored = await self._stored(part, now)
+                found.add(differences_of(stored, part, _applies(stored, part, birthdays=birthdays)))
+                self._watch(Step("comparing", found.looked_at, found.looked_at * TAGS // (tag + 1)))
+        return found
+
+    async def _begin(
+        self, feed: Persons, terms: Terms, text: bytes | None, now: Generation, *, birthdays: bool
+    ) -> DeltaCheckpoint:
+        began_at = time.time()
+        found = await self.count(feed, now, birthdays=birthdays)
+        check_changes(
+            now.callers,
+            found.added + found.changed + found.removed,
+            terms.most_change_percent,
+            terms.allow_change_percent,
+        )
+        by_band = found.applied_to(now)
+        changed = {
+            "callers": now.callers + found.added - found.removed,
+            "by_band": by_band,
+            "fresh_at": began_at,
+            "as_of": max(now.as_of, terms.as_of.isoformat()),
+            "largest_bucket": max(now.largest_bucket, found.largest_bucket),
+        }
+        checkpoint = DeltaCheckpoint(
+            base=fingerprint(text),
+            feed=feed.identity,
+            planned=now.model_copy(update=changed),
+            changes=[(*pair, count) for pair, count in sorted(found.changes.items())],
+        )
+        write_checkpoint(self._folder, DELTA, checkpoint)
+        return checkpoint
+
+    async def _apply(self, feed: Persons, checkpoint: DeltaCheckpoint, *, birthdays: bool) -> None:
+        now, first = checkpoint.planned, checkpoint.parts
+        done = 0
+        async with read_ahead(islice(feed.persons(), first, None)) as parts:
+            async for tag, part in numbered(parts, first):
+                self._lock.check()
+                stored = await self._stored(part, now)
+                changes = _applies(stored, part, birthdays=birthdays) & (stored.value != part.value)
+                if changes.any():
+                    await self._write(_chosen(part, changes), tag, now)
+                done += len(part.place)
+                checkpoint.parts = tag + 1
+                write_checkpoint(self._folder, DELTA, checkpoint)
+                self._watch(Step("applying", done, done * (TAGS - first) // (tag + 1 - first)))
+
+    async def _stored(self, part: Part, now: Generation) -> Stored:
+        return await self._lines.persistently(lambda: stored_of(self._lines, self._pacer, part, now))
+
+    async def _write(self, part: _Rows, tag: int, now: Generation) -> None:
+        await self._lines.persistently(lambda: _write_rows(self._lines, self._pacer, part, tag, now))
+
+    def _warn_if_full(self, now: Generation) -> None:
+        if now.callers > MOST_A_BUCKET * now.buckets:
+            self.warnings.append(
+                f"buckets hold {now.callers / now.buckets:.0f} callers on average by now, the fullest "
+                f"{now.largest_bucket}; a full load would spread them over more"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Some rows of a part."""
+
+    place: NDArray[np.uint32]
+    field: NDArray[np.void]
+    value: NDArray[np.uint8]
+
+
+def _chosen(part: Part, which: NDArray[np.bool_]) -> _Rows:
+    return _Rows(part.place[which], part.field[which], part.value[which])
+
+
+def _applies(stored: Stored, part: Part, *, birthdays: bool) -> NDArray[np.bool_]:
+    if not birthdays:
+        return np.ones(len(part.value), np.bool_)
+    code = SHARED - 1
+    return (stored.value > NOT_THERE) & ((part.value & code) >= (stored.value & code))
+
+
+async def _write_rows(lines: Lines, pacer: Pacer, rows: _Rows, tag: int, now: Generation) -> None:
+    """Store those that have a value, remove those that have none; doing it again changes nothing."""
+    key = bucket_key(now.generation, tag * now.buckets // TAGS, now.buckets)
+    sending, pings = Sending(await lines.to(key)), await lines.to(key, "pings")
+    kept = rows.value != NOT_THERE
+    set_ = _Rows(rows.place[kept], rows.field[kept], rows.value[kept])
+    pieces = packed_buckets(
+        Buckets.of(set_.place, now.buckets),
+        set_.field,
+        set_.value,
+        generation=now.generation,
+        buckets=now.buckets,
+        at_once=BUCKETS_AT_ONCE,
+    )
+    for piece in pieces:
+        await pacer.turn(pings, sending.settle)
+        await sending.send(piece.commands, piece.count)
+        pacer.loaded(piece.callers)
+    gone = Buckets.of(rows.place[~kept], now.buckets)
+    fields = rows.field[~kept].tolist()
+    for bucket, (begin, end) in zip(gone.bucket.tolist(), pairwise(gone.start.tolist()), strict=True):
+        await pacer.turn(pings, sending.settle)
+        command = ("HDEL", bucket_key(now.generation, bucket, now.buckets), *fields[begin:end])
+        await sending.send(hiredis.pack_command(command), 1)
+        pacer.loaded(end - begin)
+    await sending.settle()
+
+
+def _goes_on(checkpoint: DeltaCheckpoint, text: bytes | None) -> bool:
+    """Whether what is in force is what it was counted on, or already what it comes to."""
+    return fingerprint(text) == checkpoint.base or text == checkpoint.planned.text()
+
+
+def _differences(checkpoint: DeltaCheckpoint) -> Differences:
+    changes = Counter({(before, after): count for before, after, count in checkpoint.changes})
+    return Differences(changes, checkpoint.planned.largest_bucket)

@@ -1,0 +1,300 @@
+"""A full load: a new generation of buckets, the switch to it, and the removal of the one before.
+
+It may be killed anywhere. Run again with the same feed it goes on after the last part that was loaded; writing a part
+again changes nothing. Lookups see the old generation until the switch, which is the writing of one key, and the new
+one from then on; routers that read that key a moment ago still find the old buckets for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from router.callers.bands import AgeBands
+from router.callers.generation import KEPT_AFTER_SWITCH_S, MOST_BANDS, Generation, stored_bands
+from router.callers.keys import GENERATIONS_KEY, TAGS, bucket_key
+from router.callers.loading.checkpoint import (
+    FULL,
+    FullCheckpoint,
+    Replaced,
+    fingerprint,
+    read_checkpoint,
+    remove_checkpoint,
+    write_checkpoint,
+)
+from router.callers.loading.lines import Lines
+from router.callers.loading.lock import ImportLock
+from router.callers.loading.pacing import Pacer
+from router.callers.loading.packing import Buckets
+from router.callers.loading.persons import Counts, Part, Persons, estimated, numbered, read_ahead
+from router.callers.loading.refusal import TooMuchChangedError, check_size
+from router.callers.loading.removal import remove_generation, remove_leftovers
+from router.callers.loading.settled import check_compact, check_limits, followed_by_replicas
+from router.callers.loading.sizing import bucket_count, fullest_bucket
+from router.callers.loading.swap import in_force, put_in_force, text_in_force
+from router.callers.loading.writing import write_part
+from router.callers.pseudonym import CallerSecret
+from router.errors import ConfigurationError, Problem
+
+_SAMPLE: Final = 2_000
+"""So many callers are looked at before the number of all is estimated."""
+_WAIT_TOLD_EVERY_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a load is told beside its feed.
+
+    Attributes:
+        bands: Those of the rules.
+        secret: What the callers of the feed are hashed with.
+        as_of: The day on which their ages counted.
+        records: How many rows of the feed can be used.
+        most_change_percent: A load that changes more is refused.
+        allow_change_percent: What is let through this time instead.
+        kept_s: How long buckets stay that were replaced.
+    """
+
+    bands: AgeBands
+    secret: CallerSecret
+    as_of: date
+    records: int
+    most_change_percent: float
+    allow_change_percent: float | None = None
+    kept_s: float = KEPT_AFTER_SWITCH_S
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far something has come, for whoever watches. `total` is None where it is not known."""
+
+    doing: str
+    done: int
+    total: int | None
+    unit: str = "callers"
+
+
+Watch = Callable[[Step], None]
+
+
+class FullLoad:
+    """One full load, on the lock that is held.
+
+    Args:
+        lines: To the servers.
+        lock: Held.
+        pacer: Says when to go on.
+        folder: The work folder, locked.
+        watch: Is told how far it has come.
+    """
+
+    def __init__(self, lines: Lines, lock: ImportLock, pacer: Pacer, folder: Path, watch: Watch) -> None:
+        self._lines = lines
+        self._lock = lock
+        self._pacer = pacer
+        self._folder = folder
+        self._watch = watch
+        self.warnings: list[str] = []
+
+    async def run(self, feed: Persons, terms: Terms) -> Generation:
+        """Load all, switch, remove what was in force before; returns what is now.
+
+        Raises:
+            TooMuchChangedError: The feed has far fewer or far more callers than are there.
+            RegistryError: Redis, or its limits, do not let it; or somebody else has taken the lock.
+            ConfigurationError: There are more bands than can be stored.
+            OSError: The work folder cannot be written.
+        """
+        text = await self._lines.persistently(lambda: text_in_force(self._lines))
+        checkpoint = self._unfinished(feed, terms, text)
+        if checkpoint is None:
+            await self.finish_removal(terms.kept_s)
+            checkpoint = await self._begin(feed, terms, text)
+        if checkpoint.switched_at is None:
+            checkpoint = await self._load(feed, terms, checkpoint)
+            await self._switch(terms, text, checkpoint)
+        await self._remove_replaced(checkpoint, terms.kept_s)
+        remove_checkpoint(self._folder, FULL)
+        return checkpoint.planned
+
+    async def finish_removal(self, kept_s: float = KEPT_AFTER_SWITCH_S) -> None:
+        """Remove what an earlier load had replaced when it was killed behind its switch."""
+        checkpoint = read_checkpoint(self._folder, FULL, FullCheckpoint)
+        text = await self._lines.persistently(lambda: text_in_force(self._lines))
+        if checkpoint is not None and _is_switched(checkpoint, in_force(text)):
+            await self._remove_replaced(checkpoint, kept_s)
+            remove_checkpoint(self._folder, FULL)
+
+    def _unfinished(self, feed: Persons, terms: Terms, text: bytes | None) -> FullCheckpoint | None:
+        """How far this very load had come, if it was begun on what is in force."""
+        checkpoint = read_checkpoint(self._folder, FULL, FullCheckpoint)
+        if checkpoint is None or not _is_of(checkpoint.planned, feed, terms):
+            return None
+        if _is_switched(checkpoint, in_force(text)):
+            # Killed behind the switch, maybe before it was noted.
+            checkpoint.switched_at = checkpoint.switched_at or time.time()
+            return checkpoint
+        return checkpoint if checkpoint.switched_at is None and checkpoint.base == fingerprint(text) else None
+
+    async def _begin(self, feed: Persons, terms: Terms, text: bytes | None) -> FullCheckpoint:
+        if len(terms.bands.bands) > MOST_BANDS:
+            why = f"there are {len(terms.bands.bands)} age bands; the registry can store {MOST_BANDS}: use fewer"
+            raise ConfigurationError([Problem("age_bands", 0, 0, why)])
+        began_at = time.time()
+        before = in_force(text)
+        callers = await self._estimate(feed, terms.records)
+        self._check_size(before, callers, terms)
+        buckets = bucket_count(callers)
+        await check_limits(self._lines, fullest_bucket(callers, buckets))
+        self._watch(Step("looking for what loads that were given up left", 0, None))
+        await remove_leftovers(self._lines, self._pacer, {before.generation} if before else set())
+        number = await self._number(before.generation if before else 0)
+        checkpoint = FullCheckpoint(
+            base=fingerprint(text),
+            planned=Generation(
+                generation=number,
+                secret=terms.secret.name,
+                buckets=buckets,
+                bands=stored_bands(terms.bands),
+                callers=0,
+                by_band=dict.fromkeys(terms.bands.names, 0),
+                as_of=terms.as_of.isoformat(),
+                loaded_at=began_at,
+                fresh_at=began_at,
+                feed=feed.identity,
+            ),
+            replaced=Replaced(generation=before.generation, buckets=before.buckets) if before else None,
+        )
+        write_checkpoint(self._folder, FULL, checkpoint)
+        return checkpoint
+
+    def _check_size(self, before: Generation | None, callers: int, terms: Terms) -> None:
+        there = before.callers if before else 0
+        check_size(there, callers, terms.most_change_percent, terms.allow_change_percent)
+
+    async def _estimate(self, feed: Persons, records: int) -> int:
+        seen: list[Part] = []
+        async with read_ahead(feed.persons()) as parts:
+            async for part in parts:
+                seen.append(part)
+                if sum(len(each.place) for each in seen) >= _SAMPLE:
+                    break
+        return estimated(seen, records)
+
+    async def _number(self, in_force_now: int) -> int:
+        """A generation's number that none had: the key counts them, if it was not lost."""
+
+        async def once() -> int:
+            line = await self._lines.to(GENERATIONS_KEY)
+            taken = await line.get("INCR", GENERATIONS_KEY)
+            if taken <= in_force_now:
+                taken = in_force_now + 1
+                await line.get("SET", GENERATIONS_KEY, taken)
+            return int(taken)
+
+        return await self._lines.persistently(once)
+
+    async def _load(self, feed: Persons, terms: Terms, checkpoint: FullCheckpoint) -> FullCheckpoint:
+        planned = checkpoint.planned
+        async with read_ahead(islice(feed.persons(), checkpoint.parts, None)) as parts:
+            async for tag, part in numbered(parts, checkpoint.parts):
+                self._lock.check()
+                held = Buckets.of(part.place, planned.buckets)
+                await self._write(part, held, tag, planned)
+                checkpoint = _with(checkpoint, tag, part, held, terms.bands)
+                if checkpoint.planned.callers and not planned.callers:
+                    await check_compact(self._lines, checkpoint.fullest, checkpoint.planned.largest_bucket)
+                planned = checkpoint.planned
+                write_checkpoint(self._folder, FULL, checkpoint)
+                self._watch(Step("loading", planned.callers, max(planned.callers, planned.callers * TAGS // (tag + 1))))
+        return checkpoint
+
+    async def _write(self, part: Part, held: Buckets, tag: int, planned: Generation) -> None:
+        await self._lines.persistently(
+            lambda: write_part(
+                self._lines,
+                self._pacer,
+                part,
+                held,
+                tag=tag,
+                generation=planned.generation,
+                buckets=planned.buckets,
+            )
+        )
+
+    async def _switch(self, terms: Terms, text: bytes | None, checkpoint: FullCheckpoint) -> None:
+        planned = checkpoint.planned
+        try:
+            # Of all now, not of the first parts.
+            self._check_size(in_force(text), planned.callers, terms)
+        except TooMuchChangedError:
+            remove_checkpoint(self._folder, FULL)
+            await remove_generation(self._lines, self._pacer, planned.generation, planned.buckets)
+            raise
+        if planned.callers:
+            await check_compact(self._lines, checkpoint.fullest, planned.largest_bucket)
+        self._watch(Step("waiting for replicas", 0, None))
+        for server in await followed_by_replicas(self._lines):
+            self.warnings.append(f"a replica of {server} is behind; until it has caught up, it finds nobody")
+        self._lock.check()
+        # From here on the buckets of before must stay for a while, whoever imports next.
+        self._lock.leave_to_expire = checkpoint.replaced is not None
+        await put_in_force(self._lines, text, planned.text())
+        checkpoint.switched_at = time.time()
+        write_checkpoint(self._folder, FULL, checkpoint)
+
+    async def _remove_replaced(self, checkpoint: FullCheckpoint, kept_s: float) -> None:
+        replaced = checkpoint.replaced
+        if replaced is None:
+            return
+        self._lock.leave_to_expire = True
+        while (left_s := (checkpoint.switched_at or 0.0) + kept_s - time.time()) > 0:
+            left_s = min(left_s, kept_s)  # a clock that was set back must not make it wait for hours
+            self._watch(Step("the new callers are in force; removing the old ones in", round(left_s), None, "s"))
+            await asyncio.sleep(min(left_s, _WAIT_TOLD_EVERY_S))
+        self._lock.check()
+
+        def removed(buckets: int) -> None:
+            self._watch(Step("removing the old ones", buckets, replaced.buckets, "buckets"))
+
+        await remove_generation(self._lines, self._pacer, replaced.generation, replaced.buckets, removed)
+        checkpoint.replaced = None
+        write_checkpoint(self._folder, FULL, checkpoint)
+        self._lock.leave_to_expire = False
+
+
+def _is_switched(checkpoint: FullCheckpoint, now: Generation | None) -> bool:
+    return now is not None and now.generation == checkpoint.planned.generation
+
+
+def _is_of(planned: Generation, feed: Persons, terms: Terms) -> bool:
+    return (planned.feed, planned.secret, planned.as_of, planned.bands) == (
+        feed.identity,
+        terms.secret.name,
+        terms.as_of.isoformat(),
+        stored_bands(terms.bands),
+    )
+
+
+def _with(checkpoint: FullCheckpoint, tag: int, part: Part, held: Buckets, bands: AgeBands) -> FullCheckpoint:
+    """The checkpoint behind one more part."""
+    counts = Counts()
+    counts.add(part)
+    planned, fullest = checkpoint.planned, checkpoint.fullest
+    largest = planned.largest_bucket
+    if len(held):
+        sizes = held.start[1:] - held.start[:-1]
+        if (size := int(sizes.max())) > largest:
+            largest = size
+            fullest = bucket_key(planned.generation, int(held.bucket[int(sizes.argmax())]), planned.buckets)
+    by_band = {name: planned.by_band[name] + count for name, count in counts.by_band(bands).items()}
+    now = {"callers": planned.callers + counts.callers, "by_band": by_band, "largest_bucket": largest}
+    return checkpoint.model_copy(
+        update={"planned": planned.model_copy(update=now), "parts": tag + 1, "fullest": fullest}
+    )
