@@ -18,6 +18,8 @@ import structlog
 from asterisk.ami import Event, SimpleAction
 
 from router.ami.link import Link, LinkSettings, LinkState
+from router.callers.health import HealthWatch
+from router.callers.inspecting.limits import limits_too_small
 from router.callers.number import PhoneNumber
 from router.callers.registry import Registry, open_registry
 from router.callers.secret_ring import load_or_create_ring
@@ -40,7 +42,9 @@ from router.rules.book import RuleBook
 from router.settings import Settings
 from router.speech.during_calls import SpeakerCounts, open_speaker
 from router.speech.kept_catalogue import KeptCatalogue
+from router.web.health import health_page
 from router.web.metrics import MetricsServer, RulesMetrics, SpeechMetrics
+from router.web.registry import RegistryMetrics
 from router.web.spoken import spoken_served, url_of
 
 HEARTBEAT_S = 1.0
@@ -74,6 +78,9 @@ class Daemon:
         )
         self._key = load_or_create_secret(settings.journal_secret_file)
         self._registry = open_registry(settings.registry, load_or_create_ring(settings.registry.secret_file))
+        self._health = HealthWatch(
+            self._registry, lambda: self.rules.bands, partial(limits_too_small, self._registry.servers)
+        )
         self._prompts = KeptCatalogue(settings.speech.prompts if settings.speech else None)
         self._spoken: SpeakerCounts | None = None
         self._stop = asyncio.Event()
@@ -105,6 +112,7 @@ class Daemon:
                 if settings.full_numbers:
                     log.warning("full numbers are written to the journal", file=str(settings.journal_file))
                 watching = [group.create_task(self._keep_rules(journal)), group.create_task(self._registry.watch())]
+                watching.append(group.create_task(self._health.run()))
                 nodes = [
                     Node(link, self, journal=journal, registry=self._registry, tail=tail, voice=voice, tasks=group)
                     for link in settings.links
@@ -153,7 +161,9 @@ class Daemon:
             yield
             return
         rules, speech = RulesMetrics(lambda: self._keeper.status), SpeechMetrics(lambda: self._spoken)
-        server = MetricsServer(self.settings.metrics, rules, speech)
+        registry = RegistryMetrics(lambda: self._health.health)
+        health = health_page(lambda: self._health.health, lambda: self._keeper.status)
+        server = MetricsServer(self.settings.metrics, rules, speech, registry, health=health)
         try:
             yield
         finally:

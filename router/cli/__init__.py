@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import click
 from click.core import ParameterSource
@@ -11,6 +12,7 @@ from router import __version__
 from router.cli.callers import callers
 from router.cli.check import check
 from router.cli.diff import diff
+from router.cli.doctor import doctor
 from router.cli.explain import explain
 from router.cli.options import defaults_from
 from router.cli.promote import promote
@@ -21,6 +23,9 @@ from router.cli.run import run
 from router.cli.test import test
 from router.errors import ConfigurationError
 from router.settings import DEFAULT_FILE
+
+# What is wrong with the settings is for these to tell, not a reason to stop before them.
+_READ_IT_THEMSELVES: Final = frozenset({"run", "doctor"})
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -40,7 +45,7 @@ def main(context: click.Context, settings_file: Path) -> None:
     """Route older callers on Asterisk straight to a person, and speak to them more slowly."""
     context.obj = settings_file
     given = context.get_parameter_source("settings_file") is not ParameterSource.DEFAULT
-    if context.invoked_subcommand == "run" or not (given or _is_there(settings_file)):
+    if context.invoked_subcommand in _READ_IT_THEMSELVES or not (given or _is_there(settings_file)):
         return
     try:
         context.default_map = defaults_from(settings_file)
@@ -57,5 +62,5 @@ def _is_there(file: Path) -> bool:
         return True
 
 
-for command in (run, check, explain, test, diff, callers, prompts, rules, promote, report):
+for command in (run, check, explain, test, diff, callers, prompts, rules, promote, report, doctor):
     main.add_command(command)

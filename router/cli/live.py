@@ -62,7 +62,7 @@ async def look(links: Sequence[LinkSettings], contexts: Sequence[str]) -> list[S
 async def _look(settings: LinkSettings, contexts: Sequence[str]) -> Seen:
     asked = [SimpleAction("Getvar", Variable=f"DIALPLAN_EXISTS({context},s,1)") for context in contexts]
     try:
-        async with asyncio.timeout(_PATIENCE_S), _linked(settings) as link:
+        async with asyncio.timeout(_PATIENCE_S), linked(settings) as link:
             queues = await link.request_list(SimpleAction("QueueSummary"))
             *answers, data = await link.request_all([*asked, SimpleAction("Getvar", Variable="ASTDATADIR")])
     except (AmiError, TimeoutError) as error:
@@ -79,7 +79,7 @@ async def _look(settings: LinkSettings, contexts: Sequence[str]) -> Seen:
 
 
 @asynccontextmanager
-async def _linked(settings: LinkSettings) -> AsyncIterator[Link]:
+async def linked(settings: LinkSettings) -> AsyncIterator[Link]:
     """A link that is up; what keeps it from coming up is raised at once."""
     up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

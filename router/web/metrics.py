@@ -10,6 +10,8 @@
     elder_router_speech_answers_total{result}             what came of what was to be said during calls, since the
                                                           start: the fields of `SpeakerCounts`
 
+What the registry of callers adds is told in `registry`. `GET /health` is answered by `health`.
+
 One thread answers one request after the other: whoever asks too often or too slowly waits, and calls do not.
 """
 
@@ -18,10 +20,10 @@ from __future__ import annotations
 import errno
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -32,8 +34,14 @@ from router.reloading.keeper import RulesStatus
 from router.speech.during_calls import SpeakerCounts
 from router.web.settings import MetricsSettings
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 REQUEST_WITHIN_S: Final = 2.0
 """Whoever takes longer to ask is hung up on: others wait behind them."""
+
+HEALTH_PATH: Final = "/health"
+_NEVER_KEPT: Final = ("Cache-Control", "no-store")
 
 _NAME = "elder_router_rules"
 
@@ -100,12 +108,15 @@ class MetricsServer:
     Args:
         settings: Where.
         collectors: What.
+        health: Makes the answer to `GET /health`; without it there is none.
 
     Raises:
         ConfigurationError: They cannot be served there.
     """
 
-    def __init__(self, settings: MetricsSettings, *collectors: Collector) -> None:
+    def __init__(
+        self, settings: MetricsSettings, *collectors: Collector, health: Callable[[], bytes] | None = None
+    ) -> None:
         registry = CollectorRegistry(auto_describe=False)
         for collector in collectors:
             registry.register(collector)
@@ -118,7 +129,7 @@ class MetricsServer:
             else:
                 message = f"metrics cannot be served at {place}: {error.strerror}"
             raise settings.wrong(message) from error
-        self._server.set_app(make_wsgi_app(registry, disable_compression=True))
+        self._server.set_app(_Pages(make_wsgi_app(registry, disable_compression=True), health))
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
         self._thread.start()
 
@@ -127,6 +138,31 @@ class MetricsServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+class _Pages:
+    """Health at its own path, metrics at every other, as it always was.
+
+    Args:
+        metrics: Answers for those.
+        health: Makes the answer; None for no such page.
+    """
+
+    def __init__(self, metrics: WSGIApplication, health: Callable[[], bytes] | None) -> None:
+        self._metrics = metrics
+        self._health = health
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        if self._health is None or environ["PATH_INFO"] != HEALTH_PATH:
+            return self._metrics(environ, start_response)
+        if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
+            start_response("405 Method Not Allowed", [("Allow", "GET, HEAD")])
+            return [b""]
+        text = self._health()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(text))), _NEVER_KEPT]
+        start_response("200 OK", headers)
+        return [text if environ["REQUEST_METHOD"] == "GET" else b""]
 
 
 class _Handler(WSGIRequestHandler):

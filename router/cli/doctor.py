@@ -1,0 +1,279 @@
+"""`elder-router doctor`: what an installer, or who is woken at night, wants to know first. It changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import stat
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import click
+import structlog
+
+from router.ami.settings import LinkSettings
+from router.callers.bands import AgeBands
+from router.callers.generation import Generation
+from router.callers.inspecting.contents import (
+    encoding_finding,
+    generation_findings,
+    import_finding,
+    keys_findings,
+    keys_seen,
+)
+from router.callers.inspecting.findings import Finding, Level, ok, warning, wrong
+from router.callers.inspecting.limits import USUAL_LARGEST
+from router.callers.inspecting.servers import server_findings
+from router.callers.inspecting.teller import teller
+from router.callers.registry import Registry, open_registry
+from router.callers.secret_ring import SecretRing, load_ring
+from router.callers.settings import PlainLayout, RedisSettings
+from router.cli.live import linked
+from router.cli.tracing import counted, printable
+from router.errors import AmiError, ConfigurationError, RegistryError
+from router.rules.book import check_file
+from router.settings import Settings, load_settings, read_settings
+
+_PATIENCE_S: Final = 8.0
+_ANSWER_S: Final = 2.0
+_ARROW: Final = "→"
+_WORDS: Final = {Level.OK: "ok", Level.WARNING: "warning", Level.WRONG: "wrong"}
+
+
+@click.command("doctor")
+@click.pass_context
+def doctor(context: click.Context) -> None:
+    """Check settings, secrets, rules, the registry in Redis and Asterisk; say what to do about what is not well.
+
+    It changes nothing, and calls go on meanwhile. Exits 0 when all is well, 1 with warnings, 2 when something is
+    wrong.
+    """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    found = asyncio.run(_report(context.obj))
+    levels = [finding.level for finding in found]
+    warnings, errors = levels.count(Level.WARNING), levels.count(Level.WRONG)
+    click.echo(f"{counted(len(found), 'check')}: {errors} wrong, {counted(warnings, 'warning')}", err=True)
+    context.exit(max(levels))
+
+
+async def _report(settings_file: Path) -> list[Finding]:
+    found = []
+    async for finding in _findings(settings_file):
+        found.append(finding)
+        click.echo(printable(f"{_WORDS[finding.level]:<8} {finding.about}: {finding.says}"))
+        if finding.do:
+            click.echo(printable(f"         {_ARROW} {finding.do}"))
+    return found
+
+
+async def _findings(settings_file: Path) -> AsyncIterator[Finding]:
+    try:
+        settings = load_settings(settings_file)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            yield wrong("settings", str(problem), "mend that line; the router does not start with it")
+        return
+    yield ok("settings", str(settings_file))
+    for finding in _secret_files(settings_file, settings):
+        yield finding
+    bands = None
+    for finding, of_rules in _rules(settings.rules_file):
+        bands = of_rules or bands
+        yield finding
+    ring, finding = _ring(settings.registry.secret_file)
+    yield finding
+    if ring is not None:
+        async for finding in _registry(settings, ring, bands):
+            yield finding
+    for link in settings.links:
+        for finding in await _asterisk(link):
+            yield finding
+
+
+def _secret_files(settings_file: Path, settings: Settings) -> Iterator[Finding]:
+    """Whether others than who needs them may read the files with secrets."""
+    file, _ = read_settings(settings_file)
+    base = settings_file.resolve().parent
+    callers = file.callers
+    named = [entry.secret_file for entry in file.asterisk]
+    named += [callers.password_file, callers.sentinel.password_file if callers.sentinel else None]
+    files = [base / name for name in named if name]
+    files.append(settings.journal_secret_file)
+    seen = 0
+    for path in files:
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            continue  # the journal's is made at the first start; of the others the settings say so
+        except OSError as error:
+            yield warning("secrets", f"{path}: {error.strerror}", "run this as root, or as the router's user")
+            continue
+        seen += 1
+        if stat.S_IMODE(mode) & stat.S_IRWXO:
+            yield warning("secrets", f"{path} may be read by everybody on this machine", f"chmod 640 {path}")
+            seen -= 1
+    if seen == len(files):
+        yield ok("secrets", f"{counted(seen, 'file')}, for their owners only")
+
+
+def _ring(path: Path) -> tuple[SecretRing | None, Finding]:
+    """The secrets of the registry. A new random one would find nobody, so none is made here."""
+    if _is_missing(path):
+        do = "copy it from where callers are loaded; if they never were, the first import or start makes it"
+        return None, wrong("registry secrets", f"{path} is not there", do)
+    try:
+        ring = load_ring(path)
+    except ConfigurationError as error:
+        return None, wrong("registry secrets", str(error), "mend that, or copy the file from where callers are loaded")
+    names = ", ".join(secret.name for secret in ring.secrets)
+    if len(ring.secrets) > 1:
+        do = "once callers were loaded under the newest, retire the older with `elder-router callers secret`"
+        return ring, warning("registry secrets", f"{len(ring.secrets)}, the newest first: {names}", do)
+    return ring, ok("registry secrets", names)
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        return not path.exists()
+    except OSError:
+        return False  # it may be there; reading it says why it cannot be read
+
+
+def _rules(file: Path) -> Iterator[tuple[Finding, AgeBands | None]]:
+    book, problems = check_file(file)
+    if book is None:
+        errors = [problem for problem in problems if problem.severity == "error"]
+        for problem in errors[:5]:
+            yield wrong("rules", str(problem), "mend that; until then the rules of before stay in force"), None
+        if len(errors) > 5:  # noqa: PLR2004 - enough to begin with
+            yield wrong("rules", f"{len(errors) - 5} more problems", "run `elder-router check`"), None
+        return
+    if problems:
+        yield warning("rules", f"{file}: {counted(len(problems), 'warning')}", "run `elder-router check`"), book.bands
+    else:
+        yield ok("rules", f"{file}, version {book.version}"), book.bands
+
+
+async def _registry(settings: Settings, ring: SecretRing, bands: AgeBands | None) -> AsyncIterator[Finding]:
+    async with open_registry(replace(settings.registry, deadline_s=_ANSWER_S), ring) as registry:
+        generation, unusable = await _in_force(registry)
+        try:
+            names = await registry.servers.primaries()
+        except RegistryError as error:
+            yield wrong("redis", str(error), "see that the servers run and that `callers:` in the settings names them")
+            return
+        reached = False
+        for name in names:
+            async for finding in _server(registry, name, generation):
+                reached = reached or finding.level < Level.WRONG
+                yield finding
+        if reached:
+            async for finding in _contents(registry, generation, unusable, bands):
+                yield finding
+
+
+async def _in_force(registry: Registry) -> tuple[Generation | None, str]:
+    """What is in force, or why that is not known; neither, if nothing was ever loaded."""
+    try:
+        in_force = await registry.in_force()
+    except RegistryError as error:
+        return None, str(error)
+    return (None if in_force is None else in_force.generation), ""
+
+
+async def _contents(
+    registry: Registry, generation: Generation | None, unusable: str, bands: AgeBands | None
+) -> AsyncIterator[Finding]:
+    layout = registry.settings.layout
+    if isinstance(layout, PlainLayout):
+        for finding in _plain(layout, bands):
+            yield finding
+        return
+    yield await _import(registry)
+    if generation is not None:
+        for finding in generation_findings(generation, bands, registry.settings.stale_after_s, time.time()):
+            yield finding
+    elif unusable:
+        yield wrong("registry", f"callers are routed as unknown: {unusable}", "mend what is said, or load callers anew")
+    else:
+        yield warning("registry", "nobody was ever loaded", "run `elder-router callers import`")
+
+
+async def _server(registry: Registry, name: str, generation: Generation | None) -> AsyncIterator[Finding]:
+    largest = generation.largest_bucket if generation else USUAL_LARGEST
+    try:
+        async with teller(registry.servers, name) as server:
+            yield _way(registry.settings.redis, name)
+            for finding in await server_findings(server, largest):
+                yield Finding(finding.level, f"{finding.about} of {name}", finding.says, finding.do)
+            if registry.plain is None:
+                seen = await keys_seen(server)
+                importing = bool(await server.ask("EXISTS", "elder:import"))
+                every = keys_findings(seen, generation, time.time(), importing=importing)
+                if generation is not None and (form := await encoding_finding(server, generation)):
+                    every.append(form)
+                for finding in every:
+                    yield Finding(finding.level, f"{finding.about} of {name}", finding.says, finding.do)
+    except RegistryError as error:
+        do = "see that it runs, that its firewall lets this machine in, and that user and password are right"
+        yield wrong(f"redis {name}", str(error), do)
+
+
+def _way(redis: RedisSettings, name: str) -> Finding:
+    """How the server is reached: in plain text over a network it should not be."""
+    about = f"redis {name}"
+    how = "a cluster" if redis.cluster else f"the primary of {redis.service}" if redis.sentinels else "one server"
+    if name.startswith("/"):
+        return ok(about, "answers at a socket of this machine")
+    if redis.tls is not None or redis.url.startswith("rediss:"):
+        verified = redis.tls is None or redis.tls.verify
+        if not verified:
+            do = "give `tls: {ca_file: …}` in place of `verify: false`, or anybody in between can pretend to be Redis"
+            return warning(about, f"answers ({how}), over TLS, and its certificate is not looked at", do)
+        return ok(about, f"answers ({how}), over TLS")
+    if _is_loopback(name.rpartition(":")[0]):
+        return ok(about, f"answers ({how}), on this machine")
+    do = "use `tls:` in the settings and `tls-port` in Redis, or a tunnel"
+    return warning(about, f"answers ({how}), in plain text over the network, the password too", do)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _import(registry: Registry) -> Finding:
+    try:
+        return await import_finding(registry.servers)
+    except RegistryError as error:
+        return warning("import", f"not known whether one is under way: {error}", "give this user +get on elder:import")
+
+
+def _plain(layout: PlainLayout, bands: AgeBands | None) -> Iterator[Finding]:
+    where = f"{layout.key}, field {layout.hash_field}" if layout.hash_field else layout.key
+    yield ok("registry", f"written by another system: {where}; how old it is cannot be told")
+    if bands is not None and (unknown := sorted(set(layout.bands.values()) - set(bands.names))):
+        do = "write a name that the rules define into `plain: {bands: …}`"
+        yield warning("age bands", f"the rules do not define {', '.join(unknown)}: these callers count as unknown", do)
+
+
+async def _asterisk(link: LinkSettings) -> list[Finding]:
+    about = f"asterisk {link.name}"
+    place = f"{link.host}:{link.port}"
+    try:
+        async with asyncio.timeout(_PATIENCE_S), linked(link):
+            pass
+    except (AmiError, OSError, TimeoutError) as error:
+        do = "see that Asterisk runs, and its manager.conf: enabled, port, bindaddr, the router's user"
+        return [wrong(about, f"{place}: {str(error) or 'no answer'}", do)]
+    found = [ok(about, f"the login works at {place}")]
+    if link.tls is None and not _is_loopback(link.host):
+        do = "use `tls:` in the settings and `tlsenable` in manager.conf, or a tunnel"
+        found.append(warning(about, "callers' numbers go over the network in plain text", do))
+    return found
