@@ -12,10 +12,11 @@ from typing import Final, Self
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import AskError, ClusterDownError, MovedError, ReadOnlyError
+from redis.exceptions import AskError, MovedError, ReadOnlyError
 
 from router.callers.breaker import Breaker, BreakerState
 from router.callers.servers.address import host_and_port, server_name
+from router.callers.servers.elsewhere import ELSEWHERE, read_after_ask, sent_after_ask
 from router.callers.servers.failure import LookupFailedError, LookupFailure
 from router.callers.servers.finder import Finder
 from router.callers.servers.lane import Lane, RoundTrips
@@ -28,7 +29,6 @@ from router.callers.servers.wire import Command, Reply
 ADMIN_TIMEOUT_S: Final = 5.0
 _MOST_STRANGERS: Final = 8
 """So many servers that are in no map are believed to exist, because another named them, until the next look."""
-_ELSEWHERE: Final = (AskError, ReadOnlyError, ClusterDownError)  # the first is MOVED too, the last MASTERDOWN too
 
 
 @dataclass(slots=True)
@@ -187,7 +187,7 @@ class Servers:
                 raise
             return await self._lane(other.primary).ask(commands, due_s)
         for reply in replies:
-            if isinstance(reply, _ELSEWHERE):
+            if isinstance(reply, ELSEWHERE):
                 return await self._ask_elsewhere(key, lane, commands, replies, due_s)
         return replies
 
@@ -201,22 +201,22 @@ class Servers:
                 raise
             self._map.look_soon()
             return None
-        return None if any(isinstance(reply, _ELSEWHERE) for reply in replies) else replies
+        return None if any(isinstance(reply, ELSEWHERE) for reply in replies) else replies
 
     async def _ask_elsewhere(
         self, key: str, lane: Lane, commands: Sequence[Command], replies: list[Reply], due_s: float
     ) -> list[Reply]:
         """Send what a server refused, because another is to be asked, to that other: once, within the deadline."""
-        refused = [place for place, reply in enumerate(replies) if isinstance(reply, _ELSEWHERE)]
+        refused = [place for place, reply in enumerate(replies) if isinstance(reply, ELSEWHERE)]
         first = replies[refused[0]]
         again = [commands[place] for place in refused]
+        asking = False
         match first:
-            case AskError():  # and MovedError, which is one to redis-py
-                if isinstance(first, MovedError):
-                    self._map.look_soon()
-                else:
-                    again = [command for asked in again for command in (("ASKING",), asked)]
-                other = self._lane_named(first, lane)
+            case MovedError():
+                if (other := self._lane_named(first, lane)) is not None:
+                    self._map.moved(key, other.server)
+            case AskError():
+                other, asking = self._lane_named(first, lane), True
             case ReadOnlyError():  # the primary of old, which follows another now
                 shard = await self._shard_anew(key, due_s)
                 other = self._lane(shard.primary) if shard is not None and shard.primary != lane.server else None
@@ -226,9 +226,9 @@ class Servers:
         if other is None:
             return replies
         self.stats.repeated += 1
-        answers = await other.ask(again, due_s)
-        if len(answers) > len(refused):
-            answers = answers[1::2]
+        answers = await other.ask(sent_after_ask(again) if asking else again, due_s)
+        if asking:
+            answers = read_after_ask(again, answers)
         joined = list(replies)
         for place, answer in zip(refused, answers, strict=True):
             joined[place] = answer

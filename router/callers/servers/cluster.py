@@ -48,8 +48,8 @@ class ClusterFinder:
     def __repr__(self) -> str:
         return f"redis cluster={','.join(self._servers)}"
 
-    async def look(self, lost: Collection[str]) -> Layout:
-        """The slots as the first server to answer knows them.
+    async def look(self, lost: Collection[str], knows: str | None = None) -> Layout:
+        """The slots as the first server to answer knows them; whoever `knows` has the first word.
 
         Raises:
             LookupFailedError: No server answered with slots.
@@ -61,11 +61,15 @@ class ClusterFinder:
         incomplete: Layout | None = None
         failed = LookupFailedError(LookupFailure.UNREACHABLE, "no server of the cluster is known")
         try:
+            if knows is not None:
+                # The others may not have heard yet what has moved.
+                asked.add(asyncio.create_task(self._slots(knows), name="cluster"))
             while candidates or asked:
-                while candidates and len(asked) < AT_ONCE:
+                while candidates and len(asked) < (AT_ONCE if knows is None else 1):
                     asked.add(asyncio.create_task(self._slots(candidates.pop(0)), name="cluster"))
                 done, asked = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
+                    knows = None
                     if isinstance(answer := task.result(), LookupFailedError):
                         failed = answer
                     elif answer.is_complete:

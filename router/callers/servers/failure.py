@@ -29,7 +29,7 @@ class LookupFailure(StrEnum):
     REFUSED = "Redis answered with an error"
     BAD_VALUE = "the value stored is not the name of a band"
     UNUSABLE = "what is in force in the registry cannot be used"
-    HASHED_OTHERWISE = "the secret of the registry is not known here"  # noqa: S105 - a sentence about one
+    HASHED_OTHERWISE = "the secret of the registry is not known here"
     NOT_CURRENT = "what is in force in the registry is not known"
     CLOSED = "the registry is closed"
     INTERNAL = "an error in the router; see its log"

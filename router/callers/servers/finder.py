@@ -23,11 +23,12 @@ class Finder(Protocol):
     def known(self) -> Layout | None:
         """The servers, if they never change: then `look` is not called."""
 
-    async def look(self, lost: Collection[str]) -> Layout:
+    async def look(self, lost: Collection[str], knows: str | None = None) -> Layout:
         """Find out anew.
 
         Args:
             lost: Servers that did not answer lately: asked last, if at all.
+            knows: A server that should know better than others, if one does.
 
         Raises:
             LookupFailedError: Nobody who knows answered.
@@ -55,7 +56,7 @@ class SingleServer:
     def __repr__(self) -> str:
         return repr(self._address)
 
-    async def look(self, lost: Collection[str]) -> Layout:  # noqa: ARG002 - it does not matter
+    async def look(self, lost: Collection[str], knows: str | None = None) -> Layout:  # noqa: ARG002 - it does not matter
         """The server."""
         return self.known
 

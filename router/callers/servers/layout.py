@@ -52,3 +52,17 @@ class Layout:
             return self.shards[0]
         shard = self._slots[key_slot(key.encode())]
         return self.shards[shard] if shard >= 0 else None
+
+    def moved(self, key: str, server: str) -> Layout:
+        """The same with one key's slot at another server; unchanged if that is in no shard."""
+        if self._slots is None or server not in self.servers:
+            return self
+        shards, slots = list(self.shards), list(self._slots)
+        place = next((place for place, shard in enumerate(shards) if shard.primary == server), None)
+        if place is None:  # it was a replica until now
+            was = next(shard for shard in shards if server in shard.replicas)
+            place = len(shards)
+            others = tuple(sorted({was.primary, *was.replicas} - {server}))
+            shards.append(Shard(server, others))
+        slots[key_slot(key.encode())] = place
+        return Layout(shards, slots)

@@ -75,7 +75,7 @@ class SentinelFinder:
     def __repr__(self) -> str:
         return f"redis service={self._service} sentinels={','.join(server_name(*one) for one in self._sentinels)}"
 
-    async def look(self, lost: Collection[str]) -> Layout:  # noqa: ARG002 - Sentinels know who is lost
+    async def look(self, lost: Collection[str], knows: str | None = None) -> Layout:  # noqa: ARG002 - Sentinels know
         """The primary that most Sentinels name, or the newest of those named.
 
         Raises:

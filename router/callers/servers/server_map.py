@@ -45,8 +45,12 @@ class ServerMap:
         self._looked_s: float | None = None
         self._failed: LookupFailedError | None = None
 
-    def look_soon(self) -> asyncio.Task[None] | None:
-        """Find out anew, unless that was done a moment ago. Returns what to wait for, or None."""
+    def look_soon(self, knows: str | None = None) -> asyncio.Task[None] | None:
+        """Find out anew, unless that was done a moment ago. Returns what to wait for, or None.
+
+        Args:
+            knows: A server that should know better than the others.
+        """
         if self._fixed:
             return None
         if self._looking is not None and not self._looking.done():
@@ -55,7 +59,7 @@ class ServerMap:
         if self._looked_s is not None and loop.time() - self._looked_s < LOOK_EVERY_S:
             return None
         self._looked_s = loop.time()
-        self._looking = loop.create_task(self._look(), name="registry-servers")
+        self._looking = loop.create_task(self._look(knows), name="registry-servers")
         return self._looking
 
     def keep(self) -> None:
@@ -85,17 +89,23 @@ class ServerMap:
         if (looking := self.look_soon()) is not None:
             await asyncio.wait([looking], timeout=max(0.0, due_s - asyncio.get_running_loop().time()))
 
+    def moved(self, key: str, server: str) -> None:
+        """A server said that another holds a key: so it is, and maybe more has changed."""
+        if self.layout is not None:
+            self.layout = self.layout.moved(key, server)
+        self.look_soon(server)
+
     async def close(self) -> None:
         """Look no more."""
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait([self._looking])
 
-    async def _look(self) -> None:
+    async def _look(self, knows: str | None) -> None:
         self.looks += 1
         try:
             async with asyncio.timeout(LOOK_S):
-                layout = await self._finder.look(self._lost())
+                layout = await self._finder.look(self._lost(), knows)
         except TimeoutError:
             self._looked(LookupFailedError(LookupFailure.UNREACHABLE, "nobody tells where Redis's servers are"))
         except LookupFailedError as failed:
