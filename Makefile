@@ -7,7 +7,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/elder-router
 READY := $(VENV)/.ready
 LAB := $(BIN)/python -m lab
 
-.PHONY: help setup system prompts demo run test lint types fuzz bench check lock schema readme speech-report clean
+.PHONY: help setup system prompts demo run test lint types fuzz bench bench-registry check lock schema readme speech-report clean
 
 help:
 	@echo 'make demo    start a real call centre on this machine, place real calls, show where they went'
@@ -16,6 +16,8 @@ help:
 	@echo 'make setup   only the set-up, which the others do too'
 	@echo 'make check   what CI runs: lint, types, tests'
 	@echo 'make bench   measure; rewrites docs/benchmarks.md, or with SECTION=rules only that part of it'
+	@echo 'make bench-registry  measure the registry, at CALLERS="1000000 10000000" unless said otherwise; 200000000 takes'
+	@echo '             about an hour, 12 GB of disk in BENCH_DIR (/tmp) and 12 GB of memory; PARTS=lookups for a part of it'
 	@echo 'make schema  what is generated from the models: the JSON Schemas, docs/rules.md'
 	@echo 'make speech-report  measure what callers hear on real calls; rewrites docs/speech.md, fails out of bounds'
 	@echo 'make readme  walk through the README once more, and put there what the commands print'
@@ -65,6 +67,10 @@ fuzz: $(READY)
 
 bench: prompts
 	@$(BIN)/python -m bench $(addprefix --only ,$(SECTION))
+
+# Quietly: the importer's and Redis's own words come only when something went wrong.
+bench-registry: $(READY)
+	@BENCH_DIR='$(BENCH_DIR)' $(BIN)/python -m bench.registry $(if $(CALLERS),--callers $(CALLERS)) $(if $(PARTS),--parts $(PARTS))
 
 check: lint types test
 

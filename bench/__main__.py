@@ -19,14 +19,13 @@ from bench.plan import FULL, QUICK, Plan
 from bench.readers import measure_readers
 from bench.recording import record_calls
 from bench.replay import measure_memory, measure_replay, profile_replay
-from bench.report import Results, rewrite_sections, write_report
+from bench.report import REPORT, Results, rewrite_sections, write_report
 from bench.rule_cost import measure_rules
 from bench.speech_latency import measure_speech
 from bench.stretchers import measure_stretchers
 from lab.places import PROJECT
 from lab.processes import LabError
 
-REPORT = PROJECT / "docs" / "benchmarks.md"
 RECORDED = ("replay", "readers", "memory", "profile")
 """The parts that replay real calls."""
 PARTS = ("latency", "rules", "day", "building", "stretchers", "intelligibility", "speech", *RECORDED)

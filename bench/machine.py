@@ -19,6 +19,8 @@ PACKAGES = (
     "uvloop",
     "hiredis",
     "redis",
+    "pyarrow",
+    "numpy",
     "pydantic",
     "asterisk-ami",
     "pyst2",
@@ -56,6 +58,14 @@ class Machine:
             kernel=f"{platform.system()} {platform.release()}",
             load_1m=os.getloadavg()[0],
             versions=versions,
+        )
+
+    def described(self) -> str:
+        """When and on what, as a sentence that "Measured" begins."""
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return (
+            f"{self.when} on {self.cores} cores of {self.cpu}, {self.memory_gib:.0f} GiB, {self.kernel}; "
+            f"load average of the minute before: {self.load_1m:.2f}. {versions}."
         )
 
 

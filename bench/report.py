@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from bench import sections, speech_latency, speech_sections
+from bench import registry_section, sections, speech_latency, speech_sections
 from bench.added_latency import AtRate, quantile
 from bench.building import Built
 from bench.day_replayed import DayReplayed
@@ -16,12 +16,15 @@ from bench.machine import Machine
 from bench.markdown import TIE, compared, wrapped
 from bench.plan import Plan
 from bench.readers import Reading
+from bench.registry_results import RegistryResults, read_results
 from bench.replay import Memory, Run
 from bench.rule_cost import AtSize
 from bench.speech_latency import Spoken
 from bench.stretchers import Comparison
+from lab.places import PROJECT
 from router.calls.desk import MOST_CALLS
 
+REPORT = PROJECT / "docs" / "benchmarks.md"
 SECTION = "## "
 GROWTH = "How cost grows with size"
 
@@ -45,21 +48,35 @@ class Results:
 
 
 def write_report(results: Results, file: Path) -> None:
-    """Write the whole page; a part that was not measured is left out."""
-    growth = f"{SECTION}{GROWTH}\n\n" + "\n".join(_growth(results))
-    file.write_text(wrapped("\n\n".join([_head(results.machine), *_sections(results), growth])) + "\n")
+    """Write the whole page; a part that was not measured is left out, but for the registry, which has its own bench."""
+    registry = read_results()
+    parts = [_head(results.machine), *_sections(results)]
+    if registry.sizes:
+        parts.append(registry_section.section(registry))
+    lines = [*_growth(results), *registry_section.growth(registry)]
+    file.write_text(wrapped("\n\n".join([*parts, f"{SECTION}{GROWTH}\n\n" + "\n".join(lines)])) + "\n")
 
 
 def rewrite_sections(results: Results, file: Path) -> None:
     """Write anew only what was measured; the rest of the page stays as it is."""
+    measured = f"Measured by itself {results.machine.described()}"
+    _rewrite(file, [f"{section}\n\n{measured}" for section in _sections(results)], _growth(results))
+
+
+def write_registry_section(results: RegistryResults, file: Path) -> None:
+    """Write the registry's section anew; the rest of the page stays as it is."""
+    _rewrite(file, [registry_section.section(results)], registry_section.growth(results))
+
+
+def _rewrite(file: Path, sections: list[str], growth_lines: list[str]) -> None:
     head, *rest = file.read_text().rstrip("\n").split("\n\n" + SECTION)
     page = {_heading(section): section for section in rest}
     growth = [line.replace("\n  ", " ") for line in page.pop(GROWTH).split("\n- ")[1:]]
     lines = {_label(line): line for line in growth}
-    for section in _sections(results):
-        text = wrapped(f"{section}\n\nMeasured by itself {_measured(results.machine)}").removeprefix(SECTION)
+    for section in sections:
+        text = wrapped(section).removeprefix(SECTION)
         page[_heading(text)] = text
-    for line in _growth(results):
+    for line in growth_lines:
         lines[_label(line.removeprefix("- "))] = line.removeprefix("- ")
     page[GROWTH] = wrapped(f"{GROWTH}\n\n" + "\n".join(f"- {line}" for line in lines.values()))
     file.write_text(("\n\n" + SECTION).join([head, *page.values()]) + "\n")
@@ -108,7 +125,7 @@ def _head(machine: Machine) -> str:
     return f"""\
 # Benchmarks
 
-Written by `make bench`, which measures and asserts nothing. Do not edit it by hand.
+Written by `make bench` and `make bench-registry`, which measure and assert nothing. Do not edit it by hand.
 
 **How to read it.** Numbers hold for this run on this machine; what carries over to others is their ratios within
 one run. Everything, the callers' phones included, ran on the same {machine.cores} cores over loopback, so that a
@@ -116,15 +133,7 @@ neighbour on the host, or one part of the bench crowding out another, shows as s
 over 1/{TIE}) are ties. Where something was measured several times, the lowest and the highest are given: what lies
 between them is noise.
 
-Measured {_measured(machine)}"""
-
-
-def _measured(machine: Machine) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    return (
-        f"{machine.when} on {machine.cores} cores of {machine.cpu}, {machine.memory_gib:.0f} GiB, {machine.kernel}; "
-        f"load average of the minute before: {machine.load_1m:.2f}. {versions}."
-    )
+Measured {machine.described()}"""
 
 
 def _growth(results: Results) -> list[str]:
