@@ -48,6 +48,23 @@ class Applied:
     differences: Differences
 
 
+async def count_delta(
+    lines: Lines, pacer: Pacer, feed: Persons, now: Generation, watch: Watch, *, birthdays: bool = False
+) -> Differences:
+    """What a delta would change of what is in force; nothing is written. See `DeltaLoad.run`."""
+    found = Differences()
+    async with read_ahead(feed.persons()) as parts:
+        async for tag, part in numbered(parts, 0):
+            stored = await _stored(lines, pacer, part, now)
+            found.add(differences_of(stored, part, _applies(stored, part, birthdays=birthdays)))
+            watch(Step("comparing", found.looked_at, found.looked_at * TAGS // (tag + 1)))
+    return found
+
+
+async def _stored(lines: Lines, pacer: Pacer, part: Part, now: Generation) -> Stored:
+    return await lines.persistently(lambda: stored_of(lines, pacer, part, now))
+
+
 class DeltaLoad:
     """One delta, on the lock that is held.
 
@@ -72,7 +89,7 @@ class DeltaLoad:
 
         Args:
             feed: Hashed with the secret of the generation in force, its bands having the same codes.
-            terms: How much may change. `as_of` is what the registry's ages are of afterwards.
+            terms: How much may change. Of birthdays `as_of` is the day that ages count on afterwards.
             birthdays: The rows are of who became older. Whoever is not stored any more has left since the full load,
                 or was forgotten, and is not stored again; nobody is made younger.
 
@@ -96,21 +113,11 @@ class DeltaLoad:
         self._warn_if_full(checkpoint.planned)
         return Applied(checkpoint.planned, _differences(checkpoint))
 
-    async def count(self, feed: Persons, now: Generation, *, birthdays: bool = False) -> Differences:
-        """What would change; nothing is written."""
-        found = Differences()
-        async with read_ahead(feed.persons()) as parts:
-            async for tag, part in numbered(parts, 0):
-                stored = await self._stored(part, now)
-                found.add(differences_of(stored, part, _applies(stored, part, birthdays=birthdays)))
-                self._watch(Step("comparing", found.looked_at, found.looked_at * TAGS // (tag + 1)))
-        return found
-
     async def _begin(
         self, feed: Persons, terms: Terms, text: bytes | None, now: Generation, *, birthdays: bool
     ) -> DeltaCheckpoint:
         began_at = time.time()
-        found = await self.count(feed, now, birthdays=birthdays)
+        found = await count_delta(self._lines, self._pacer, feed, now, self._watch, birthdays=birthdays)
         check_changes(
             now.callers,
             found.added + found.changed + found.removed,
@@ -122,7 +129,8 @@ class DeltaLoad:
             "callers": now.callers + found.added - found.removed,
             "by_band": by_band,
             "fresh_at": began_at,
-            "as_of": max(now.as_of, terms.as_of.isoformat()),
+            # Only who became older was looked for; the others' birthdays since are still to come.
+            "as_of": terms.as_of.isoformat() if birthdays else now.as_of,
             "largest_bucket": max(now.largest_bucket, found.largest_bucket),
         }
         checkpoint = DeltaCheckpoint(
@@ -140,7 +148,7 @@ class DeltaLoad:
         async with read_ahead(islice(feed.persons(), first, None)) as parts:
             async for tag, part in numbered(parts, first):
                 self._lock.check()
-                stored = await self._stored(part, now)
+                stored = await _stored(self._lines, self._pacer, part, now)
                 changes = _applies(stored, part, birthdays=birthdays) & (stored.value != part.value)
                 if changes.any():
                     await self._write(_chosen(part, changes), tag, now)
@@ -148,9 +156,6 @@ class DeltaLoad:
                 checkpoint.parts = tag + 1
                 write_checkpoint(self._folder, DELTA, checkpoint)
                 self._watch(Step("applying", done, done * (TAGS - first) // (tag + 1 - first)))
-
-    async def _stored(self, part: Part, now: Generation) -> Stored:
-        return await self._lines.persistently(lambda: stored_of(self._lines, self._pacer, part, now))
 
     async def _write(self, part: _Rows, tag: int, now: Generation) -> None:
         await self._lines.persistently(lambda: _write_rows(self._lines, self._pacer, part, tag, now))

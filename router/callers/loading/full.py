@@ -72,12 +72,21 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far something has come, for whoever watches. `total` is None where it is not known."""
+    """How far something has come, for whoever watches.
+
+    Attributes:
+        doing: What is being done.
+        done: How much of it is.
+        total: Of how much, as it looks now; None where that is not known.
+        unit: Of both.
+        note: What should be known about it.
+    """
 
     doing: str
     done: int
     total: int | None
     unit: str = "callers"
+    note: str = ""
 
 
 Watch = Callable[[Step], None]
@@ -101,6 +110,8 @@ class FullLoad:
         self._folder = folder
         self._watch = watch
         self.warnings: list[str] = []
+        self.before: Generation | None = None
+        """What was in force when `run` began."""
 
     async def run(self, feed: Persons, terms: Terms) -> Generation:
         """Load all, switch, remove what was in force before; returns what is now.
@@ -112,6 +123,7 @@ class FullLoad:
             OSError: The work folder cannot be written.
         """
         text = await self._lines.persistently(lambda: text_in_force(self._lines))
+        self.before = in_force(text)
         checkpoint = self._unfinished(feed, terms, text)
         if checkpoint is None:
             await self.finish_removal(terms.kept_s)

@@ -105,6 +105,10 @@ class Counts:
         """All."""
         return int(self._by_code[1:].sum())
 
+    def by_code(self) -> dict[int, int]:
+        """By code, those there are any of."""
+        return {code: int(count) for code, count in enumerate(self._by_code) if code and count}
+
     def by_band(self, bands: AgeBands) -> dict[str, int]:
         """By the bands' names."""
         return {name: int(self._by_code[code]) for code, name in enumerate(bands.names, 1)}
