@@ -174,7 +174,7 @@ class Lane:
         was = self._breaker.state
         self._breaker.failed()
         if was is BreakerState.CLOSED and self._breaker.state is BreakerState.OPEN:
-            _log.warning("redis lost, callers are routed as unknown", why=str(failed), where=self.server)
+            _log.warning("redis lost", why=str(failed), where=self.server)
         return failed
 
     def _tell_all_waiting(self, failed: LookupFailedError) -> None:
