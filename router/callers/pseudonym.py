@@ -1,7 +1,9 @@
 """Who a caller is in Redis: a keyed hash of the number, from which nobody without the secret gets back to it.
 
 HMAC-SHA256 (RFC 2104) of the E.164 number, its first ten bytes: four say the place among the registry's buckets, six
-the field in a bucket. Among 200 million callers some two chances in a hundred million that any two share all ten.
+the field in a bucket. Two callers are taken for one if they have the same bucket and field. That any two of 200
+million, in 1.2 million buckets, do has a chance of six in a hundred thousand; that somebody who is not there is taken
+for one of them, of six in ten million million.
 
 Does no I/O; the file of the secrets is `secret_ring`'s.
 """

@@ -16,7 +16,9 @@ from router.callers.importing import CallerFile, ImportReport, read_callers
 from router.callers.number import masked
 from router.callers.past import choice_in_words
 from router.callers.registry import Registry
+from router.cli.callers_former import remove_old
 from router.cli.callers_person import export_caller, forget_caller, get_caller
+from router.cli.callers_secret import secret
 from router.cli.options import ChoiceText, RegistryPlace, could_not_run, registry_options, rules_option
 from router.errors import RouterError
 
@@ -104,7 +106,7 @@ def set_band(number: str, band: str | None, clear: bool, rules_path: Path, place
     click.echo(f"{masked(phone)}: {band}, set by hand")
 
 
-for command in (get_caller, export_caller, forget_caller):
+for command in (get_caller, export_caller, forget_caller, remove_old, secret):
     callers.add_command(command)
 
 
