@@ -1,379 +1,497 @@
-"""The registry against servers that misbehave on purpose; against a real Redis in tests/integration."""
+"""What lookups make of what they are answered; with a real Redis in tests/integration/test_registry.py."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 
 import pytest
+from redis.crc import key_slot
+from structlog.testing import capture_logs
 
-from lab.redis import RedisServer
-from router.callers.breaker import Breaker, BreakerState
+from router.callers.bands import AgeBand, AgeBands
+from router.callers.buckets import key_of
+from router.callers.generation import SHARED, TRUSTED_S, Generation, stored_bands
+from router.callers.keys import REGISTRY_KEY
 from router.callers.number import NoNumber, NoNumberReason, PhoneNumber
+from router.callers.past import MOST_EARLIER_CALLS
+from router.callers.pseudonym import CallerSecret
 from router.callers.registry import BandLookup, BandSource, LookupFailure, Registry, open_registry
-from router.callers.stored import Visit
+from router.callers.secret_ring import SecretRing
+from router.callers.settings import PlainLayout, RedisSettings, RegistrySettings
+from router.callers.stored import OwnKeys, Visit, own_keys_of
+from router.callers.watching import READ_EVERY_S, RegistryWatch
 from router.errors import ConfigurationError, RegistryError
 
-CALLER = PhoneNumber("+8613900000001")
-Answer = Callable[[bytes], Awaitable[bytes]]
+from .played_servers import Asked, PlayedServers
+
+CALLER, OTHER = PhoneNumber("+8613900000001"), PhoneNumber("+8613900000002")
+OLD, NEW = CallerSecret(bytes(range(32))), CallerSecret(b"\x01" * 32)
+BANDS = AgeBands((AgeBand("adult", 0), AgeBand("senior", 60), AgeBand("elder", 75)))
+LOADED_AT = 1_795_618_800.0
 
 
-class Server:
-    """Answers whatever it reads by `answer`; an empty answer hangs up."""
+@dataclass
+class Rig:
+    """A registry with servers that are played, a file of secrets, and clocks that are set."""
 
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
-        self.serving: set[asyncio.Task[None]] = set()
+    file: Path
+    servers: PlayedServers
+    registry: Registry
+    watch: RegistryWatch
+    now_s: float = 0.0
 
-    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self.serve(reader, writer))
-        self.serving.add(task)
-        task.add_done_callback(self.serving.discard)
+    def load(self, secret: CallerSecret = OLD, number: int = 1, **callers: int) -> None:
+        """Put a generation in force that holds these callers by the end of their number, as their values."""
+        generation = Generation(
+            generation=number,
+            secret=secret.name,
+            buckets=64,
+            bands=stored_bands(BANDS),
+            callers=len(callers),
+            by_band={},
+            as_of="2026-11-25",
+            loaded_at=LOADED_AT,
+            fresh_at=LOADED_AT,
+        )
+        for name, value in callers.items():
+            who = secret.pseudonym(PhoneNumber(f"+861390000000{name.removeprefix('n')}"))
+            self.servers.hashes[key_of(generation, who), who.field] = str(value).encode()
+        self.servers.texts[REGISTRY_KEY] = generation.text()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while asked := await reader.read(65536):
-                reply = b"+OK\r\n" * asked.count(b"SETINFO") or await self.answer(asked)
-                if not reply:
-                    break
-                writer.write(reply)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
+    async def lookup(self, caller: PhoneNumber = CALLER, visit: Visit | None = None) -> BandLookup:
+        """A lookup that is answered, without how long it took."""
+        return replace(await self.registry.lookup(caller, visit), took_s=0.0)
 
-
-@asynccontextmanager
-async def answering(answer: Answer, port: int = 0) -> AsyncIterator[str]:
-    here = Server(answer)
-    server = await asyncio.start_server(here.connected, "127.0.0.1", port)
-    async with server:
-        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-        for task in here.serving:
-            task.cancel()
-        await asyncio.gather(*here.serving)
-
-
-def always(reply: bytes) -> Answer:
-    async def answer(_asked: bytes) -> bytes:
-        return reply
-
-    return answer
+    def write_secrets(self, *secrets: CallerSecret) -> None:
+        self.file.write_text("".join(f"{secret.key.hex()}\n" for secret in secrets))
+        self.file.chmod(0o600)
 
 
-ELDER = always(b"*2\r\n$5\r\nelder\r\n$-1\r\n")
-
-
-async def lookup_of(reply: bytes) -> BandLookup:
-    async with answering(always(reply)) as url, open_registry(url, deadline_s=1.0) as registry:
-        return await registry.lookup(CALLER)
-
-
-async def test_a_band_that_is_stored_is_found() -> None:
-    found = await lookup_of(b"*2\r\n$5\r\nelder\r\n$-1\r\n")
-    assert (found.band, found.source, found.detail) == ("elder", BandSource.REGISTRY, "")
-
-
-async def test_a_number_that_is_not_stored_is_unknown_and_no_failure() -> None:
-    found = await lookup_of(b"*2\r\n$-1\r\n$-1\r\n")
-    assert (found.band, found.source, found.detail) == (None, BandSource.NOT_FOUND, "")
-
-
-async def test_a_caller_without_a_number_is_not_looked_up() -> None:
-    async with open_registry("redis://127.0.0.1:1/0") as registry:
-        found = await registry.lookup(NoNumber(NoNumberReason.WITHHELD, ""))
-        assert (found.source, found.detail) == (BandSource.NO_NUMBER, "withheld")
-        assert registry.stats.batches == 0
-
-
-@pytest.mark.parametrize(
-    ("reply", "detail"),
-    [
-        (b"-LOADING Redis is loading the dataset in memory\r\n", "LOADING Redis is loading"),
-        (b"-NOAUTH Authentication required.\r\n", "NOAUTH Authentication required."),
-        (b"-READONLY You can't write\r\n", "READONLY You can't"),
-        (b"-OOM command not allowed\r\n", "OOM command"),
-        (b"-WRONGTYPE Operation against a key\r\n", "WRONGTYPE Operation"),
-        (b"-ERR \x1b[31mred\x07\r\n", "?[31mred?"),
-        (b"*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n", "asked for 2 values"),
-        (b"+OK\r\n", "asked for 2 values"),
-    ],
-)
-async def test_an_error_reply_is_a_failed_lookup_that_says_why(reply: bytes, detail: str) -> None:
-    found = await lookup_of(reply)
-    assert found.source is BandSource.LOOKUP_FAILED
-    assert found.detail.startswith("Redis answered with an error: ")
-    assert detail in found.detail
-
-
-@pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff\xfe\r\n", b""])
-async def test_a_server_that_is_no_redis_is_a_failed_lookup(reply: bytes) -> None:
-    assert (await lookup_of(reply)).source is BandSource.LOOKUP_FAILED
-
-
-@pytest.mark.parametrize("value", [b"", b"x" * 65, b"\xff\xfe", b"el\nder"])
-async def test_a_value_that_cannot_be_a_band_is_a_failed_lookup(value: bytes) -> None:
-    found = await lookup_of(b"*2\r\n$%d\r\n%s\r\n$-1\r\n" % (len(value), value))
-    assert (found.source, found.detail) == (BandSource.LOOKUP_FAILED, LookupFailure.BAD_VALUE.value)
-
-
-async def test_silence_ends_at_the_deadline_and_leaves_no_task_behind() -> None:
-    async def never(_asked: bytes) -> bytes:
-        await asyncio.Event().wait()
-        return b""
-
-    async with answering(never) as url, open_registry(url, deadline_s=0.02) as registry:
-        found = await registry.lookup(CALLER)
-        assert (found.source, found.detail) == (BandSource.LOOKUP_FAILED, LookupFailure.DEADLINE.value)
-        assert found.took_s < 0.2
-        await registry.close()
-        assert "registry-lookups" not in {task.get_name() for task in asyncio.all_tasks()}
-
-
-async def test_a_late_answer_is_never_given_to_the_next_question() -> None:
-    asked = 0
-
-    async def first_late(_request: bytes) -> bytes:
-        nonlocal asked
-        asked += 1
-        if asked == 1:
-            await asyncio.sleep(0.1)
-            return b"*2\r\n$5\r\nwrong\r\n$-1\r\n"
-        return b"*2\r\n$5\r\nelder\r\n$-1\r\n"
-
-    async with answering(first_late) as url, open_registry(url, deadline_s=0.05) as registry:
-        assert (await registry.lookup(CALLER)).source is BandSource.LOOKUP_FAILED
-        for _ in range(3):
-            await asyncio.sleep(0.03)  # let the late answer arrive where it could do harm
-            assert (await registry.lookup(CALLER)).band == "elder"
-
-
-async def test_what_is_left_over_from_a_strange_reply_is_never_given_to_the_next_question() -> None:
-    asked = 0
-
-    async def first_twice(_request: bytes) -> bytes:
-        nonlocal asked
-        asked += 1
-        return b"+OK\r\n*2\r\n$5\r\nwrong\r\n$-1\r\n" if asked == 1 else b"*2\r\n$5\r\nelder\r\n$-1\r\n"
-
-    async with answering(first_twice) as url, open_registry(url, deadline_s=1.0) as registry:
-        assert (await registry.lookup(CALLER)).source is BandSource.LOOKUP_FAILED
-        assert (await registry.lookup(CALLER)).band == "elder"
-
-
-async def test_a_connection_that_redis_closed_meanwhile_costs_no_lookup() -> None:
-    asked = 0
-
-    async def hang_up_on_the_second(_request: bytes) -> bytes:
-        nonlocal asked
-        asked += 1
-        return b"" if asked == 2 else b"*2\r\n$5\r\nelder\r\n$-1\r\n"
-
-    async with answering(hang_up_on_the_second) as url, open_registry(url, deadline_s=1.0) as registry:
-        assert (await registry.lookup(CALLER)).band == "elder"
-        assert (await registry.lookup(CALLER)).band == "elder"
-        assert asked == 3
-
-
-async def test_lookups_of_one_turn_share_one_round_trip_and_later_ones_the_next() -> None:
-    requests: list[bytes] = []
-
-    async def count(request: bytes) -> bytes:
-        requests.append(request)
-        number = request.count(b"elder:caller:") + request.count(b"elder:choice:")
-        return b"*%d\r\n" % number + b"$-1\r\n" * number
-
-    async with answering(count) as url, open_registry(url, deadline_s=1.0, max_batch=10) as registry:
-        await asyncio.gather(*(registry.lookup(CALLER) for _ in range(25)))
-        assert [request.count(b"elder:caller:") for request in requests] == [10, 10, 5]
-        assert registry.stats.batches == 3
-
-
-async def test_more_lookups_than_may_wait_are_turned_away_at_once() -> None:
-    two_unknown = always(b"*4\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n")
-    async with answering(two_unknown) as url, open_registry(url, deadline_s=1.0, max_waiting=2) as registry:
-        found = await asyncio.gather(*(registry.lookup(CALLER) for _ in range(3)))
-    assert [lookup.source for lookup in found] == [BandSource.NOT_FOUND] * 2 + [BandSource.LOOKUP_FAILED]
-    assert found[2].detail == "too many lookups waiting"
-
-
-async def test_a_redis_that_is_gone_is_asked_no_more_until_the_breaker_lets_one_through() -> None:
-    now_s = 0.0
-    breaker = Breaker(failures_to_open=2, open_s=1.0, clock=lambda: now_s)
-    async with answering(ELDER) as url:
-        port = int(url.split(":")[2].removesuffix("/0"))
-    async with open_registry(url, breaker=breaker, deadline_s=1.0) as registry:
-        for _ in range(2):
-            assert (await registry.lookup(CALLER)).detail == "Redis cannot be reached: Connection refused"
-        assert (await registry.lookup(CALLER)).detail == "breaker open"
-        assert registry.stats.batches == 2
-        assert registry.stats.failures == {LookupFailure.UNREACHABLE: 2, LookupFailure.BREAKER_OPEN: 1}
-        now_s = 1.0
-        async with answering(ELDER, port):
-            assert (await registry.lookup(CALLER)).band == "elder"
-            assert registry.breaker_state is BreakerState.CLOSED
-
-
-async def test_a_probe_whose_caller_hung_up_still_tells_the_breaker() -> None:
-    now_s = 0.0
-    breaker = Breaker(failures_to_open=1, open_s=1.0, clock=lambda: now_s)
-    async with answering(ELDER) as url, open_registry(url, breaker=breaker, deadline_s=1.0) as registry:
-        breaker.failed()
-        now_s = 1.0
-        probe = asyncio.create_task(registry.lookup(CALLER))
-        await asyncio.sleep(0)
-        probe.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await probe
-        assert registry._drainer
-        await asyncio.wait([registry._drainer], timeout=5)
-        assert breaker.state is BreakerState.CLOSED
-        assert (await registry.lookup(CALLER)).band == "elder"
-
-
-async def test_an_error_of_ours_fails_its_batch_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with answering(ELDER) as url, open_registry(url, deadline_s=1.0) as registry:
-
-        async def broken(_commands: list[object]) -> list[object]:
-            raise ZeroDivisionError
-
-        with monkeypatch.context() as patch:
-            patch.setattr(registry._link, "ask", broken)
-            assert (await registry.lookup(CALLER)).detail == LookupFailure.INTERNAL.value
-        assert (await registry.lookup(CALLER)).band == "elder"
-
-
-async def test_closing_answers_those_who_wait() -> None:
-    async def never(_asked: bytes) -> bytes:
-        await asyncio.sleep(0.2)
-        return b""
-
-    async with answering(never) as url:
-        registry = open_registry(url, deadline_s=5.0, max_batch=1)
-        waiting = [asyncio.create_task(registry.lookup(CALLER)) for _ in range(3)]
-        await asyncio.sleep(0.02)
-        await registry.close()
-        async with asyncio.timeout(1):
-            found = await asyncio.gather(*waiting)
-        assert {lookup.detail for lookup in found} == {LookupFailure.CLOSED.value}
-        assert (await registry.lookup(CALLER)).detail == LookupFailure.CLOSED.value
-        with pytest.raises(RegistryError, match="closed"):
-            await registry.get(CALLER)
-
-
-@pytest.mark.parametrize("url", ["localhost:6379", "http://h/", "redis://h:port/", "redis://h/?nonsense=1", ""])
-def test_a_url_of_another_form_says_which_forms_there_are(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="write redis://HOST:PORT/DB"):
-        open_registry(url)
-
-
-def test_no_repr_or_error_shows_the_password() -> None:
-    registry = open_registry("redis://user:hunter2@127.0.0.1:6379/3", password="hunter2")
-    assert repr(registry) == "<Registry redis host=127.0.0.1 port=6379 db=3 breaker=closed>"
-    with pytest.raises(ConfigurationError) as raised:
-        open_registry("redis://user:hunter2@127.0.0.1:nonsense/0")
-    assert "hunter2" not in str(raised.value)
-    assert raised.value.__cause__ is None
+Make = Callable[..., Rig]
 
 
 @pytest.fixture
-async def registry(tmp_path: Path) -> AsyncIterator[Registry]:
-    async with RedisServer(tmp_path / "redis") as server, open_registry(server.url, deadline_s=1.0) as registry:
-        yield registry
+def make(tmp_path: Path) -> Make:
+    def made(*secrets: CallerSecret, redis: RedisSettings | None = None, plain: PlainLayout | None = None) -> Rig:
+        ring = SecretRing(secrets or (OLD,))
+        file = tmp_path / "registry.secrets"
+        servers = PlayedServers()
+        settings = RegistrySettings(redis or RedisSettings(), file, deadline_s=0.05, layout=plain or "buckets")
+        rig: Rig
+        watch = RegistryWatch(servers.as_servers(), ring, file, has_generations=plain is None, clock=lambda: rig.now_s)
+        registry = Registry(settings, servers.as_servers(), watch, now=lambda: LOADED_AT + 3600.0)
+        rig = Rig(file, servers, registry, watch)
+        rig.write_secrets(*ring.secrets)
+        return rig
+
+    return made
 
 
-async def test_what_is_set_is_got_looked_up_and_forgotten(registry: Registry) -> None:
-    assert await registry.get(CALLER) is None
-    await registry.set(CALLER, "senior")
-    assert await registry.get(CALLER) == "senior"
-    assert (await registry.lookup(CALLER)).band == "senior"
-    assert await registry.forget(CALLER) is True
-    assert await registry.forget(CALLER) is False
-    assert (await registry.lookup(CALLER)).source is BandSource.NOT_FOUND
+def own(number: PhoneNumber = CALLER, secret: CallerSecret = OLD) -> OwnKeys:
+    return own_keys_of(secret.name, secret.pseudonym(number))
 
 
-async def test_a_list_under_a_callers_key_is_unknown_to_lookups_and_an_error_to_get(registry: Registry) -> None:
-    await registry._admin_client().lpush("elder:caller:+8613900000001", "elder")
-    assert (await registry.lookup(CALLER)).source is BandSource.NOT_FOUND
-    with pytest.raises(RegistryError, match="WRONGTYPE"):
-        await registry.get(CALLER)
-    await registry.set(CALLER, "elder")
-    assert (await registry.lookup(CALLER)).band == "elder"
+def failed(failure: LookupFailure, detail: str = "", **found: object) -> BandLookup:
+    said = f"{failure}: {detail}" if detail else failure.value
+    return replace(BandLookup(None, BandSource.LOOKUP_FAILED, said, 0.0), **found)  # type: ignore[arg-type]
 
 
-async def test_writing_to_a_redis_that_is_gone_raises_and_says_where() -> None:
-    async with open_registry("redis://127.0.0.1:1/0") as registry:
-        for attempt in (registry.set(CALLER, "elder"), registry.get(CALLER), registry.forget(CALLER)):
+async def test_a_caller_of_the_feed_is_found_and_the_data_is_as_old_as_its_load(make: Make) -> None:
+    rig = make()
+    rig.load(n1=3, n2=2 | SHARED)
+    assert await rig.lookup() == BandLookup("elder", BandSource.REGISTRY, "", 0.0, "", None, 3600.0)
+    shared = "shared by callers of several bands"
+    assert await rig.lookup(OTHER) == BandLookup("senior", BandSource.REGISTRY, shared, 0.0, "", None, 3600.0)
+    assert (rig.registry.stats.lookups, rig.registry.stats.found) == (2, 2)
+
+
+async def test_who_is_not_there_is_unknown_to_data_of_that_age_and_no_failure(make: Make) -> None:
+    rig = make()
+    rig.load()
+    assert await rig.lookup() == BandLookup(None, BandSource.NOT_FOUND, "", 0.0, "", None, 3600.0)
+    assert rig.registry.stats.not_found == 1
+
+
+async def test_nothing_loaded_is_an_empty_registry_in_which_what_was_set_is_found(make: Make) -> None:
+    rig = make()
+    found = await rig.lookup()
+    assert (found.source, found.age_s) == (BandSource.NOT_FOUND, None)
+    assert found.detail == "the registry is empty; load callers with `elder-router callers import`"
+    rig.servers.texts[own().set] = b"senior"
+    assert await rig.lookup() == BandLookup("senior", BandSource.REGISTRY, "set by hand", 0.0, "", None, None)
+
+
+async def test_what_was_set_by_hand_is_stronger_than_the_feed(make: Make) -> None:
+    rig = make()
+    rig.load(n1=3)
+    rig.servers.texts |= {own().set: b"adult", own().choice: b"slower:slow+person"}
+    found = await rig.lookup()
+    assert (found.band, found.detail, found.age_s, found.choice) == ("adult", "set by hand", None, "slower:slow+person")
+
+
+async def test_a_caller_without_a_number_is_not_looked_up(make: Make) -> None:
+    rig = make()
+    found = await rig.registry.lookup(NoNumber(NoNumberReason.WITHHELD, ""))
+    assert (found.source, found.detail) == (BandSource.NO_NUMBER, "withheld")
+    assert rig.servers.asked == []
+    assert rig.registry.stats.no_number == 1
+
+
+@pytest.mark.parametrize("value", [b"", b"x" * 65, b"\xff\xfe", b"el\nder"])
+async def test_a_value_set_that_cannot_be_a_band_is_a_failed_lookup(make: Make, value: bytes) -> None:
+    rig = make()
+    rig.load(n1=3)
+    rig.servers.texts[own().set] = value
+    assert await rig.lookup() == failed(LookupFailure.BAD_VALUE, choice="")
+    assert rig.registry.stats.failures == {LookupFailure.BAD_VALUE: 1}
+
+
+async def test_a_code_that_the_generation_does_not_have_is_a_failed_lookup_and_never_another_band(make: Make) -> None:
+    rig = make()
+    rig.load(n1=4)
+    rig.servers.texts[own().choice] = b"person"
+    assert await rig.lookup() == failed(LookupFailure.BAD_VALUE, "no band of the generation in force", choice="person")
+
+
+async def test_a_refusal_says_why_and_costs_only_what_was_refused(make: Make) -> None:
+    rig = make()
+    rig.load(n1=3)
+    rig.servers.texts[own().choice] = b"person"
+    rig.servers.refused = {"HGET"}
+    why = "WRONGTYPE Operation against a key holding the wrong kind of value"
+    assert await rig.lookup() == failed(LookupFailure.REFUSED, why, choice="person")
+    rig.servers.texts[own().set] = b"adult"
+    assert (await rig.lookup()).band == "adult"
+    rig.servers.refused = {"MGET"}
+    assert await rig.lookup() == failed(LookupFailure.REFUSED, why)
+
+
+@pytest.mark.parametrize("name", ["ZADD", "ZREMRANGEBYRANK", "EXPIRE", "ZRANGE"])
+async def test_a_refusal_about_calls_costs_the_calls_at_most(make: Make, name: str) -> None:
+    rig = make()
+    rig.load(n1=3)
+    rig.servers.calls[own().calls] = {b"pbx1/1": 900.0}
+    rig.servers.refused = {name}
+    found = await rig.lookup(visit=Visit("pbx1/2", 1000.0, 600.0))
+    assert (found.band, found.earlier_calls_s) == ("elder", None if name == "ZRANGE" else (100.0,))
+
+
+@pytest.mark.parametrize(("within_s", "expires_s"), [(600.0, 600), (90.5, 91)])
+async def test_calls_are_kept_as_long_as_one_looks_back_and_no_longer(
+    make: Make, within_s: float, expires_s: int
+) -> None:
+    rig = make()
+    await rig.lookup(visit=Visit("pbx1/1", 1000.0, within_s))
+    key = own().calls
+    assert rig.servers.asked[-1].commands[-4:] == [
+        ("ZADD", key, 1000.0, "pbx1/1"),
+        ("ZREMRANGEBYRANK", key, 0, -MOST_EARLIER_CALLS - 2),
+        ("EXPIRE", key, expires_s),
+        ("ZRANGE", key, 0, -1, "WITHSCORES"),
+    ]
+    assert rig.servers.asked[-1].writing
+
+
+async def test_only_calls_within_reach_count_and_not_this_one(make: Make) -> None:
+    rig = make()
+    rig.servers.calls[own().calls] = {b"pbx1/1": 399.5, b"pbx1/2": 400.0, b"pbx1/3": 990.25}
+    found = await rig.lookup(visit=Visit("pbx1/4", 1000.0, 600.0))
+    assert found.earlier_calls_s == (9.75, 600.0), "newest first"
+
+
+async def test_under_several_secrets_the_newest_counts_and_calls_are_counted_over_all(make: Make) -> None:
+    rig = make(NEW, OLD)
+    rig.load(OLD, n1=3)
+    rig.servers.texts |= {own(secret=OLD).choice: b"person", own(secret=OLD).set: b"adult"}
+    rig.servers.calls |= {own(secret=OLD).calls: {b"pbx1/1": 900.0, b"pbx1/2": 950.0}}
+    rig.servers.calls |= {own(secret=NEW).calls: {b"pbx1/2": 950.0}}
+    found = await rig.lookup(visit=Visit("pbx1/3", 1000.0, 600.0))
+    assert (found.band, found.choice, found.earlier_calls_s) == ("adult", "person", (50.0, 100.0))
+    rig.servers.texts |= {own(secret=NEW).choice: b"slower", own(secret=NEW).set: b"senior"}
+    found = await rig.lookup()
+    assert (found.band, found.choice) == ("senior", "slower")
+    assert b"pbx1/3" in rig.servers.calls[own(secret=NEW).calls]
+    assert b"pbx1/3" not in rig.servers.calls[own(secret=OLD).calls]
+
+
+async def test_a_choice_that_is_none_of_ours_counts_as_nothing_and_hides_no_older_one(make: Make) -> None:
+    rig = make(NEW, OLD)
+    rig.servers.texts |= {own(secret=NEW).choice: b"louder", own(secret=OLD).choice: b"person"}
+    assert (await rig.lookup()).choice == "person"
+
+
+async def test_what_is_in_force_is_read_once_for_all_who_come_first_and_not_by_each_lookup(make: Make) -> None:
+    rig = make()
+    rig.load(n1=3)
+    found = await asyncio.gather(*(rig.lookup() for _ in range(20)))
+    assert {lookup.band for lookup in found} == {"elder"}
+    await rig.lookup()
+    assert rig.servers.names() == [["GET"], *[["HGET", "MGET"]] * 21]
+
+
+async def test_who_is_not_watching_reads_again_after_a_second(make: Make) -> None:
+    rig = make()
+    rig.load(n1=3)
+    await rig.lookup()
+    rig.load(number=2, n1=2)
+    assert (await rig.lookup()).band == "elder"
+    rig.now_s += READ_EVERY_S + 0.1
+    assert (await rig.lookup()).band == "senior"
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what happens in the background."""
+    async with asyncio.timeout(5):
+        for pause_s in repeat(0.001):
+            if holds():
+                return
+            await asyncio.sleep(pause_s)
+
+
+async def watched(rig: Rig) -> asyncio.Task[None]:
+    """Have it read in the background, and wait for the first time."""
+    task = asyncio.create_task(rig.registry.watch())
+    await until(lambda: not rig.watch.is_due)
+    return task
+
+
+async def test_what_is_watched_is_relied_on_for_half_a_minute_and_then_no_more(make: Make) -> None:
+    rig = make()
+    rig.load(n1=3)
+    task = await watched(rig)
+    rig.servers.fails = lambda asked: LookupFailure.UNREACHABLE if asked.key == REGISTRY_KEY else None
+    rig.now_s += TRUSTED_S
+    assert (await rig.lookup()).band == "elder"
+    rig.now_s += 1
+    detail = "it was last read 31 s ago: Redis cannot be reached"
+    assert await rig.lookup() == failed(LookupFailure.NOT_CURRENT, detail, choice="")
+    rig.servers.texts[own().set] = b"senior"
+    assert (await rig.lookup()).band == "senior", "what was set by hand does not depend on it"
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_the_daemon_reads_in_the_background_and_tells_what_is_in_force(make: Make) -> None:
+    rig = make()
+    with capture_logs() as logs:
+        task = await watched(rig)
+        rig.load(n1=3)
+        await rig.watch.read()
+        assert rig.registry.generation is not None
+        await rig.watch.read()
+        task.cancel()
+        await asyncio.wait([task])
+    assert [(entry["event"], entry.get("generation")) for entry in logs] == [("registry in force", 1)]
+
+
+WRONG_TEXTS = [b"{}", b"\xff", b"elder"]
+
+
+@pytest.mark.parametrize("text", WRONG_TEXTS)
+async def test_a_text_that_is_wrong_fails_lookups_says_why_and_is_logged_once(make: Make, text: bytes) -> None:
+    rig = make()
+    rig.load(n1=3)
+    with capture_logs() as logs:
+        task = await watched(rig)
+        rig.servers.texts[REGISTRY_KEY] = text
+        for _ in range(3):
+            await rig.watch.read()
+            found = await rig.lookup()
+            assert found.source is BandSource.LOOKUP_FAILED
+            assert found.detail.startswith("what is in force in the registry cannot be used: what Redis holds under")
+            assert "load callers anew" in found.detail
+        rig.load(n1=3)
+        await rig.watch.read()
+        assert (await rig.lookup()).band == "elder"
+        task.cancel()
+        await asyncio.wait([task])
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == [
+        "the registry cannot be used, callers are routed as unknown"
+    ]
+
+
+async def test_a_secret_that_is_not_known_is_named_with_its_file_and_found_once_it_is_there(make: Make) -> None:
+    rig = make(OLD)
+    rig.load(NEW, n1=3)
+    detail = (
+        f"callers are hashed with the secret {NEW.name}, which is not in {rig.file}; copy that file from where callers "
+        "are loaded"
+    )
+    assert await rig.lookup() == failed(LookupFailure.HASHED_OTHERWISE, detail, choice="")
+    rig.write_secrets(NEW, OLD)
+    await rig.watch.read()
+    assert (await rig.lookup()).band == "elder"
+    assert rig.registry.ring == SecretRing((NEW, OLD))
+
+
+async def test_a_secret_in_force_is_used_after_it_has_left_the_file(make: Make) -> None:
+    rig = make(NEW, OLD)
+    rig.load(OLD, n1=3)
+    assert (await rig.lookup()).band == "elder"
+    rig.write_secrets(NEW)
+    await rig.watch.read()
+    assert rig.registry.ring == SecretRing((NEW,))
+    assert (await rig.lookup()).band == "elder"
+    rig.load(OLD, number=2, n1=2)
+    await rig.watch.read()
+    assert (await rig.lookup()).band == "senior", "also when a delta changes the text"
+
+
+async def test_a_file_of_secrets_that_is_gone_or_wrong_changes_nothing_and_is_logged_once(make: Make) -> None:
+    rig = make(OLD)
+    rig.load(n1=3)
+    with capture_logs() as logs:
+        task = await watched(rig)
+        for broken in (rig.file.unlink, lambda: rig.file.write_text("nonsense\n")):
+            broken()
+            for _ in range(2):
+                await rig.watch.read()
+                assert (await rig.lookup()).band == "elder"
+        task.cancel()
+        await asyncio.wait([task])
+    assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == [
+        "the secrets read before are used"
+    ] * 2
+
+
+async def test_a_failure_of_redis_is_the_lookups(make: Make) -> None:
+    rig = make()
+    for failure in (LookupFailure.UNREACHABLE, LookupFailure.BREAKER_OPEN, LookupFailure.TOO_MANY):
+        rig.servers.fails = lambda _, failure=failure: failure  # type: ignore[misc]
+        assert await rig.lookup() == failed(failure)
+    assert rig.registry.generation is None
+    assert rig.registry.stats.failures.total() == 3
+    assert [name for name in rig.servers.names() if name != ["GET"]] == [], "what cannot be read is not asked twice"
+
+
+async def test_a_lookup_that_must_read_first_keeps_its_deadline_too(make: Make) -> None:
+    rig = make()
+    rig.servers.hangs = True
+    began_s = asyncio.get_running_loop().time()
+    assert await rig.lookup() == failed(LookupFailure.DEADLINE)
+    assert asyncio.get_running_loop().time() - began_s < 0.5
+    await rig.registry.close()
+    assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"registry-in-force"})
+
+
+async def test_an_error_of_ours_fails_its_lookup_and_no_more(make: Make) -> None:
+    rig = make()
+    rig.load(n1=3)
+    await rig.lookup()
+    rig.servers.fails = lambda _: ZeroDivisionError()
+    with capture_logs() as logs:
+        assert await rig.lookup() == failed(LookupFailure.INTERNAL)
+    assert [entry["event"] for entry in logs] == ["registry lookup failed"]
+    rig.servers.fails = lambda _: None
+    assert (await rig.lookup()).band == "elder"
+
+
+async def test_an_error_of_ours_does_not_end_the_watching(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = make()
+    rig.load(n1=3)
+    monkeypatch.setattr("router.callers.watching.READ_EVERY_S", 0.001)
+    rig.servers.fails = lambda _: ZeroDivisionError()
+    with capture_logs() as logs:
+        task = asyncio.create_task(rig.registry.watch())
+        await until(lambda: bool(logs))
+    rig.servers.fails = lambda _: None
+    await until(lambda: rig.registry.generation is not None)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_closed_registry_says_so(make: Make) -> None:
+    rig = make()
+    await rig.registry.close()
+    assert await rig.lookup() == failed(LookupFailure.CLOSED)
+
+
+def slots(asked: Asked) -> set[int]:
+    return {key_slot(str(key).encode()) for _, *keys in asked.commands for key in keys if str(key).startswith("elder:")}
+
+
+async def test_in_a_cluster_each_question_is_about_one_slot(make: Make) -> None:
+    rig = make(NEW, OLD, redis=RedisSettings(cluster=("192.0.2.1:6379",)))
+    rig.load(OLD, n1=3)
+    rig.servers.texts[own(secret=OLD).choice] = b"person"
+    found = await rig.lookup(visit=Visit("pbx1/1", 1000.0, 600.0))
+    assert (found.band, found.choice, found.earlier_calls_s) == ("elder", "person", ())
+    assert [len(slots(asked)) for asked in rig.servers.asked] == [1] * len(rig.servers.asked)
+    assert {key_slot(asked.key.encode()) for asked in rig.servers.asked} == {
+        *(key_slot(own(secret=secret).set.encode()) for secret in (OLD, NEW)),
+        key_slot(REGISTRY_KEY.encode()),
+    }
+
+
+async def test_of_a_cluster_that_is_gone_in_part_no_half_answer_is_given(make: Make) -> None:
+    rig = make(NEW, OLD, redis=RedisSettings(cluster=("192.0.2.1:6379",)))
+    rig.load(OLD, n1=3)
+    await rig.lookup()
+    rig.servers.fails = lambda asked: LookupFailure.DEADLINE if asked.key == own(secret=NEW).set else None
+    assert await rig.lookup() == failed(LookupFailure.DEADLINE), "a band set by hand may be there"
+
+
+async def test_with_replicas_only_calls_need_the_primary(make: Make) -> None:
+    rig = make(redis=RedisSettings(prefer_replicas=True))
+    rig.load(n1=3)
+    await rig.lookup()
+    rig.servers.asked.clear()
+    found = await rig.lookup(visit=Visit("pbx1/1", 1000.0, 600.0))
+    assert (found.band, found.earlier_calls_s) == ("elder", ())
+    assert sorted((len(asked.commands), asked.writing) for asked in rig.servers.asked) == [(2, False), (4, True)]
+    rig.servers.fails = lambda asked: LookupFailure.UNREACHABLE if asked.writing else None
+    found = await rig.lookup(visit=Visit("pbx1/2", 1000.0, 600.0))
+    assert (found.band, found.earlier_calls_s) == ("elder", None)
+
+
+async def test_another_systems_keys_are_read_as_they_are_and_ours_beside_them(make: Make) -> None:
+    rig = make(plain=PlainLayout("customer:{e164}", None, {"S": "senior"}))
+    rig.servers.texts |= {"customer:+8613900000001": b"S", own().choice: b"slower"}
+    assert await rig.lookup() == BandLookup("senior", BandSource.REGISTRY, "", 0.0, "slower", None, None)
+    assert await rig.lookup(OTHER) == BandLookup(None, BandSource.NOT_FOUND, "", 0.0, "", None, None)
+    rig.servers.texts["customer:+8613900000001"] = b"X"
+    detail = "none of the words that stand for a band"
+    assert await rig.lookup() == failed(LookupFailure.BAD_VALUE, detail, choice="slower")
+    rig.servers.texts[own().set] = b"elder"
+    assert (await rig.lookup()).detail == "set by hand"
+    assert ["GET"] not in rig.servers.names(), "there is nothing in force to be read"
+
+
+async def test_another_systems_key_is_asked_of_its_own_server(make: Make) -> None:
+    rig = make(redis=RedisSettings(cluster=("192.0.2.1:6379",)), plain=PlainLayout("customer:{digits}", "age"))
+    rig.servers.hashes["customer:8613900000001", "age"] = b"elder"
+    assert (await rig.lookup()).band == "elder"
+    assert {asked.key for asked in rig.servers.asked} == {"customer:8613900000001", own().set}
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "http://h/", "redis://h:port/", "redis://h/?nonsense=1", ""])
+def test_a_url_of_another_form_says_which_forms_there_are(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="write redis://HOST:PORT/DB"):
+        open_registry(RegistrySettings(RedisSettings(url), tmp_path / "secrets"), SecretRing((OLD,)))
+
+
+def test_no_repr_shows_the_password_or_the_secret(tmp_path: Path) -> None:
+    settings = RegistrySettings(RedisSettings("redis://user:hunter2@127.0.0.1:6379/3", password="hunter2"), tmp_path)
+    registry = open_registry(settings, SecretRing((OLD,)))
+    shown = f"{registry!r} {settings!r} {registry.ring!r}"
+    assert "host=127.0.0.1 port=6379 db=3" in shown
+    assert "hunter2" not in shown
+    assert OLD.key.hex() not in shown
+
+
+async def test_writing_to_a_redis_that_is_gone_raises_and_says_where(tmp_path: Path) -> None:
+    settings = RegistrySettings(RedisSettings("redis://127.0.0.1:1/0"), tmp_path / "secrets")
+    async with open_registry(settings, SecretRing((OLD,))) as registry:
+        for attempt in (
+            registry.set(CALLER, "elder"),
+            registry.clear(CALLER),
+            registry.choice(CALLER),
+            registry.in_force(),
+            registry.old_keys(),
+        ):
             with pytest.raises(RegistryError, match=r"cannot be reached.*host=127\.0\.0\.1 port=1"):
                 await attempt
-
-
-OTHER = PhoneNumber("+8613900000002")
-
-
-def array(*values: bytes) -> bytes:
-    """As Redis writes an array of texts."""
-    return b"*%d\r\n" % len(values) + b"".join(b"$%d\r\n%s\r\n" % (len(value), value) for value in values)
-
-
-def noted(calls: bytes) -> bytes:
-    """The answers to the commands that note one call, the last of them its caller's calls."""
-    return b":1\r\n:0\r\n:1\r\n" + calls
-
-
-async def lookups_of(reply: bytes, *asked: tuple[PhoneNumber, Visit | None]) -> list[BandLookup]:
-    """Of one turn, so that they share the round trip that `reply` answers."""
-    async with answering(always(reply)) as url, open_registry(url, deadline_s=1.0) as registry:
-        return await asyncio.gather(*(registry.lookup(caller, visit) for caller, visit in asked))
-
-
-@pytest.mark.parametrize(("within_s", "expires_s"), [(600.0, b"600"), (90.5, b"91")])
-async def test_calls_are_kept_as_long_as_one_looks_back_and_no_longer(within_s: float, expires_s: bytes) -> None:
-    requests: list[bytes] = []
-
-    async def remember(request: bytes) -> bytes:
-        requests.append(request)
-        return b"*2\r\n$-1\r\n$-1\r\n" + noted(array(b"pbx1/1", b"1000"))
-
-    async with answering(remember) as url, open_registry(url, deadline_s=1.0) as registry:
-        await registry.lookup(CALLER, Visit("pbx1/1", 1000.0, within_s))
-    assert array(b"EXPIRE", b"elder:calls:+8613900000001", expires_s) in b"".join(requests)
-
-
-async def test_of_what_redis_still_holds_only_calls_within_reach_count() -> None:
-    held = array(b"pbx1/1", b"399.5", b"pbx1/2", b"400", b"pbx1/3", b"990.25", b"pbx1/4", b"1000")
-    (found,) = await lookups_of(b"*2\r\n$-1\r\n$-1\r\n" + noted(held), (CALLER, Visit("pbx1/4", 1000.0, 600.0)))
-    assert found.earlier_calls_s == (9.75, 600.0), "newest first, without this call and the one before ten minutes"
-
-
-async def test_each_visit_of_a_batch_gets_the_calls_of_its_own_caller() -> None:
-    reply = (
-        b"*6\r\n"
-        + b"$-1\r\n" * 6
-        + noted(array(b"pbx1/1", b"900", b"pbx1/2", b"1000"))
-        + noted(array(b"pbx1/3", b"700", b"pbx1/4", b"1000"))
-    )
-    first, without, second = await lookups_of(
-        reply,
-        (CALLER, Visit("pbx1/2", 1000.0, 600.0)),
-        (CALLER, None),
-        (OTHER, Visit("pbx1/4", 1000.0, 600.0)),
-    )
-    assert (first.earlier_calls_s, without.earlier_calls_s, second.earlier_calls_s) == ((100.0,), None, (300.0,))
-
-
-@pytest.mark.parametrize("refused", range(4))
-async def test_a_refusal_of_one_command_costs_that_caller_their_calls_at_most(refused: int) -> None:
-    answers = [b":1\r\n", b":0\r\n", b":1\r\n", array(b"pbx1/1", b"900", b"pbx1/2", b"1000")]
-    answers[refused] = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
-    bands = array(b"elder", b"senior", b"slower", b"normal")
-    reply = bands + b"".join(answers) + noted(array(b"pbx1/3", b"700", b"pbx1/4", b"1000"))
-    first, second = await lookups_of(
-        reply, (CALLER, Visit("pbx1/2", 1000.0, 600.0)), (OTHER, Visit("pbx1/4", 1000.0, 600.0))
-    )
-    assert (first.band, first.choice, first.earlier_calls_s) == ("elder", "slower", (100.0,) if refused < 3 else None)
-    assert (second.band, second.choice, second.earlier_calls_s) == ("senior", "normal", (300.0,))
