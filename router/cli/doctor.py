@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import secrets
 import stat
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -29,6 +30,7 @@ from router.callers.inspecting.findings import Finding, Level, ok, warning, wron
 from router.callers.inspecting.limits import USUAL_LARGEST
 from router.callers.inspecting.servers import server_findings
 from router.callers.inspecting.teller import teller
+from router.callers.pseudonym import SECRET_BYTES, CallerSecret
 from router.callers.registry import Registry, open_registry
 from router.callers.secret_ring import SecretRing, load_ring
 from router.callers.settings import PlainLayout, RedisSettings
@@ -86,9 +88,8 @@ async def _findings(settings_file: Path) -> AsyncIterator[Finding]:
         yield finding
     ring, finding = _ring(settings.registry.secret_file)
     yield finding
-    if ring is not None:
-        async for finding in _registry(settings, ring, bands):
-            yield finding
+    async for finding in _registry(settings, ring, bands):
+        yield finding
     for link in settings.links:
         for finding in await _asterisk(link):
             yield finding
@@ -103,35 +104,38 @@ def _secret_files(settings_file: Path, settings: Settings) -> Iterator[Finding]:
     named += [callers.password_file, callers.sentinel.password_file if callers.sentinel else None]
     files = [base / name for name in named if name]
     files.append(settings.journal_secret_file)
-    seen = 0
+    seen, is_well = 0, True
     for path in files:
         try:
             mode = path.stat().st_mode
         except FileNotFoundError:
             continue  # the journal's is made at the first start; of the others the settings say so
         except OSError as error:
+            is_well = False
             yield warning("secrets", f"{path}: {error.strerror}", "run this as root, or as the router's user")
             continue
         seen += 1
         if stat.S_IMODE(mode) & stat.S_IRWXO:
+            is_well = False
             yield warning("secrets", f"{path} may be read by everybody on this machine", f"chmod 640 {path}")
-            seen -= 1
-    if seen == len(files):
+    if is_well:
         yield ok("secrets", f"{counted(seen, 'file')}, for their owners only")
 
 
-def _ring(path: Path) -> tuple[SecretRing | None, Finding]:
-    """The secrets of the registry. A new random one would find nobody, so none is made here."""
+def _ring(path: Path) -> tuple[SecretRing, Finding]:
+    """The secrets of the registry; where there are none to be had, one that nobody was hashed with, to look on with."""
+    nobodys = SecretRing((CallerSecret(secrets.token_bytes(SECRET_BYTES)),))
     if _is_missing(path):
         do = "copy it from where callers are loaded; if they never were, the first import or start makes it"
-        return None, wrong("registry secrets", f"{path} is not there", do)
+        return nobodys, warning("registry secrets", f"{path} is not there", do)
     try:
         ring = load_ring(path)
     except ConfigurationError as error:
-        return None, wrong("registry secrets", str(error), "mend that, or copy the file from where callers are loaded")
+        do = "mend that, or copy the file from where callers are loaded"
+        return nobodys, wrong("registry secrets", str(error), do)
     names = ", ".join(secret.name for secret in ring.secrets)
     if len(ring.secrets) > 1:
-        do = "once callers were loaded under the newest, retire the older with `elder-router callers secret`"
+        do = "once callers are loaded under the newest, retire the older: `elder-router callers secret`"
         return ring, warning("registry secrets", f"{len(ring.secrets)}, the newest first: {names}", do)
     return ring, ok("registry secrets", names)
 
@@ -213,7 +217,7 @@ async def _server(registry: Registry, name: str, generation: Generation | None) 
             if registry.plain is None:
                 seen = await keys_seen(server)
                 importing = bool(await server.ask("EXISTS", "elder:import"))
-                every = keys_findings(seen, generation, time.time(), importing=importing)
+                every = keys_findings(seen, generation, importing=importing)
                 if generation is not None and (form := await encoding_finding(server, generation)):
                     every.append(form)
                 for finding in every:

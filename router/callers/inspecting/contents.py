@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from router.callers.bands import AgeBands
 from router.callers.buckets import generation_of
-from router.callers.generation import KEPT_AFTER_SWITCH_S, Generation
+from router.callers.generation import Generation
 from router.callers.health import age_in_words, differing_in_words, stale_in_words
 from router.callers.inspecting.findings import Finding, ok, warning
 from router.callers.inspecting.teller import Teller, teller
@@ -100,9 +100,7 @@ async def keys_seen(server: Teller) -> KeysSeen | None:
     return seen
 
 
-def keys_findings(
-    seen: KeysSeen | None, generation: Generation | None, now: float, *, importing: bool
-) -> list[Finding]:
+def keys_findings(seen: KeysSeen | None, generation: Generation | None, *, importing: bool) -> list[Finding]:
     """What to say of the keys of one server."""
     if seen is None:
         do = "run this as an administrator's user to see whether old keys lie there"
@@ -113,20 +111,23 @@ def keys_findings(
         found.append(
             warning(
                 "old keys",
-                f"{seen.clear:,} keys{some} of an earlier version hold numbers in clear",
+                f"{seen.clear:,} of an earlier version{some}, with numbers in clear",
                 "once callers are loaded anew and all routers updated, remove them: `for kind in caller choice calls; "
                 'do redis-cli --scan --pattern "elder:$kind:*" | xargs -r -n 1000 redis-cli unlink; done`',
             )
         )
     in_force = generation.generation if generation else None
     others = {number: count for number, count in seen.buckets.items() if number != in_force}
-    soon = generation is not None and now - generation.loaded_at < KEPT_AFTER_SWITCH_S
-    if others and not importing and not soon:
+    if others and importing:
+        found.append(
+            ok("leftovers", f"none: {sum(others.values()):,} buckets{some} are the import's that is under way")
+        )
+    elif others:
         which = ", ".join(map(str, sorted(others)))
         found.append(
             warning(
                 "leftovers",
-                f"{sum(others.values()):,} buckets{some} are of no generation in force ({which}): "
+                f"buckets of no generation in force: {sum(others.values()):,}{some} (of generation {which}); "
                 "an import was abandoned, or its last step was",
                 "run the import again: it goes on where it stopped, or removes what it finds",
             )
