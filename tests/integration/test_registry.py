@@ -1,4 +1,4 @@
-"""The registry beside a real Redis that is stopped, killed, locked and restarted."""
+"""The registry beside a real Redis that is stopped, killed, locked, restarted and loaded anew."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ import uvloop
 from redis.asyncio import Redis
 
 from lab.redis import RedisServer
+from lab.registry import load
 from router.callers.breaker import Breaker, BreakerState
 from router.callers.number import PhoneNumber
 from router.callers.past import MOST_EARLIER_CALLS, Chosen
 from router.callers.registry import BandLookup, BandSource, LookupFailure, Registry, open_registry
-from router.callers.stored import CALLS_PREFIX, Visit
+from router.callers.secret_ring import SecretRing, load_or_create_ring
+from router.callers.settings import PlainLayout, RedisSettings, RegistrySettings
+from router.callers.stored import OwnKeys, Visit, own_keys
 
 pytestmark = pytest.mark.integration
 
@@ -37,23 +40,47 @@ async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
         yield server
 
 
+def secrets_of(server: RedisServer) -> Path:
+    return server.directory / "registry.secrets"
+
+
+def ring_of(server: RedisServer) -> SecretRing:
+    return load_or_create_ring(secrets_of(server))
+
+
 def registry_at(
-    server: RedisServer, *, password: str | None = None, deadline_s: float = 0.05, **more: float
+    server: RedisServer,
+    *,
+    password: str | None = None,
+    deadline_s: float = 0.05,
+    choice_kept_s: float = 1000.0,
+    plain: PlainLayout | None = None,
 ) -> Registry:
-    breaker = Breaker(failures_to_open=3, open_s=0.1)
+    settings = RegistrySettings(
+        RedisSettings(server.url, password=password),
+        secrets_of(server),
+        deadline_s=deadline_s,
+        choice_kept_s=choice_kept_s,
+        layout=plain or "buckets",
+    )
     # Connecting is given up early too: a stopped Redis accepts connections and then says nothing.
     return open_registry(
-        server.url,
-        password=password,
-        deadline_s=deadline_s,
+        settings,
+        ring_of(server),
         connect_s=max(0.1, deadline_s),
-        breaker=breaker,
-        **more,  # type: ignore[arg-type]
+        breaker=lambda: Breaker(failures_to_open=3, open_s=0.1),
     )
 
 
-async def fill(registry: Registry) -> None:
-    await registry.set_many((caller, band_of(index)) for index, caller in enumerate(CALLERS))
+def own_of(server: RedisServer, number: PhoneNumber) -> OwnKeys:
+    """The keys of a caller under the newest secret."""
+    return own_keys(number, ring_of(server))[0]
+
+
+async def fill(registry: Registry, shift: int = 0) -> None:
+    """Load all callers, each with the band of the one that many after them."""
+    bands = {caller: band_of(index + shift) for index, caller in enumerate(CALLERS)}
+    await load(registry.settings.redis.url, registry.ring, bands)
 
 
 async def found_again(registry: Registry) -> None:
@@ -70,7 +97,7 @@ async def test_many_at_once_get_each_their_own_band(server: RedisServer) -> None
         await fill(registry)
         found = await asyncio.gather(*(registry.lookup(caller) for caller in CALLERS))
         assert [lookup.band for lookup in found] == [band_of(index) for index in range(len(CALLERS))]
-        assert registry.stats.batches <= 3
+        assert registry.servers.stats.batches <= 4, "one to read what is in force, and 256 lookups in each"
 
 
 async def test_a_stopped_redis_costs_each_lookup_its_deadline_at_most_and_nothing_afterwards(
@@ -89,7 +116,7 @@ async def test_a_stopped_redis_costs_each_lookup_its_deadline_at_most_and_nothin
             # The deadline, and room for a machine that is busy with other things: Redis would never answer.
             assert loop.time() - began_s < 0.05 + 2.0
         assert registry.stats.failures[LookupFailure.BREAKER_OPEN] > 0
-        assert {task.get_name() for task in asyncio.all_tasks() - before} <= {"registry-lookups"}
+        assert {task.get_name() for task in asyncio.all_tasks() - before} <= {"registry-lookups", "registry-in-force"}
         server.child.send(signal.SIGCONT)
         await found_again(registry)
         for index, caller in enumerate(CALLERS):
@@ -208,15 +235,15 @@ async def test_no_more_earlier_calls_are_kept_than_are_counted_and_they_expire(s
         for number in range(1, MOST_EARLIER_CALLS + 10):
             found = await registry.lookup(caller, Visit(f"pbx1/{number}", 1000.0 + number, 60.0))
         assert found.earlier_calls_s == tuple(float(ago) for ago in range(1, MOST_EARLIER_CALLS + 1))
-        assert await redis.zcard(CALLS_PREFIX + caller.e164) == MOST_EARLIER_CALLS + 1
-        assert 0 < await redis.ttl(CALLS_PREFIX + caller.e164) <= 60
+        assert await redis.zcard(own_of(server, caller).calls) == MOST_EARLIER_CALLS + 1
+        assert 0 < await redis.ttl(own_of(server, caller).calls) <= 60
 
 
 async def test_calls_kept_in_another_shape_cost_nobody_their_band(server: RedisServer) -> None:
     caller, other = CALLERS[:2]
     async with registry_at(server, deadline_s=2.0) as registry, Redis.from_url(server.url) as redis:
         await fill(registry)
-        await redis.set(CALLS_PREFIX + caller.e164, "text")
+        await redis.set(own_of(server, caller).calls, "text")
         odd, good = await asyncio.gather(
             registry.lookup(caller, Visit("pbx1/1", 1000.0, 60.0)),
             registry.lookup(other, Visit("pbx1/2", 1000.0, 60.0)),
@@ -233,16 +260,13 @@ async def test_a_choice_is_remembered_until_it_is_forgotten(server: RedisServer)
         assert (await registry.lookup(caller)).choice == await registry.choice(caller) == "slower"
         await registry.choose(caller, "")
         assert (await registry.lookup(caller)).choice == ""
-        await registry.choose(caller, "person")
-        await registry.lookup(caller, Visit("pbx1/1", 1000.0, 60.0))
-        assert await registry.forget(caller)
         assert await redis.keys("*") == []
-        await redis.set("elder:choice:" + caller.e164, "louder")
+        await redis.set(own_of(server, caller).choice, "louder")
         assert (await registry.lookup(caller)).choice == "", "what nobody can choose counts as nothing"
 
 
 async def test_what_is_chosen_later_is_joined_to_what_was_and_kept_as_long_as_new(server: RedisServer) -> None:
-    caller, key = CALLERS[0], "elder:choice:" + CALLERS[0].e164
+    caller, key = CALLERS[0], own_of(server, CALLERS[0]).choice
     async with (
         registry_at(server, deadline_s=2.0, choice_kept_s=1000.0) as registry,
         Redis.from_url(server.url) as redis,

@@ -13,7 +13,10 @@ from router.callers import importing
 from router.callers.bands import AgeBand, AgeBands
 from router.callers.importing import MAX_LINE_BYTES, MAX_REJECTED_SHOWN, CallerFile, read_callers
 from router.callers.number import PhoneNumber
+from router.callers.pseudonym import CallerSecret
 from router.callers.registry import Registry, open_registry
+from router.callers.secret_ring import SecretRing
+from router.callers.settings import RedisSettings, RegistrySettings
 from router.errors import ConfigurationError, RegistryError
 
 BANDS = AgeBands((AgeBand("minor", 0), AgeBand("adult", 18), AgeBand("senior", 60), AgeBand("elder", 75)))
@@ -182,6 +185,11 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     assert peak_bytes(12_000) < 1.5 * peak_bytes(4_000)
 
 
+def nowhere() -> Registry:
+    settings = RegistrySettings(RedisSettings("redis://127.0.0.1:1/0"), Path("none.secrets"))
+    return open_registry(settings, SecretRing((CallerSecret(bytes(32)),)))
+
+
 async def test_storing_goes_in_batches_and_tells_each(monkeypatch: pytest.MonkeyPatch) -> None:
     stored: dict[str, str] = {}
     told: list[int] = []
@@ -192,12 +200,12 @@ async def test_storing_goes_in_batches_and_tells_each(monkeypatch: pytest.Monkey
     monkeypatch.setattr(Registry, "set_many", remember)
     monkeypatch.setattr(importing, "STORE_BATCH", 5)
     with read(SAMPLE) as file:
-        await file.store(open_registry("redis://127.0.0.1:1/0"), told.append)
+        await file.store(nowhere(), told.append)
         assert told == [5, 5, 2]
         assert stored == numbers(file)
 
 
 async def test_a_redis_that_is_gone_ends_the_storing_with_its_error() -> None:
-    async with open_registry("redis://127.0.0.1:1/0") as registry:
+    async with nowhere() as registry:
         with read(SAMPLE) as file, pytest.raises(RegistryError, match="cannot be reached"):
             await file.store(registry)
