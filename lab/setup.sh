@@ -27,6 +27,7 @@ quietly() {
 [ -n "${XDG_CACHE_HOME:-${HOME:-}}" ] || fail "HOME is not set; set it to your home directory"
 CACHE="${XDG_CACHE_HOME:-${HOME:-}/.cache}/elder-router"
 ROOTFS="$CACHE/asterisk"
+REDISES="$CACHE/redis-versions"
 mkdir -p "$CACHE" 2>/dev/null && [ -w "$CACHE" ] ||
     fail "$CACHE cannot be made or written to; set XDG_CACHE_HOME to a directory of yours"
 [ "$(id -u)" -eq 0 ] || command -v asterisk >/dev/null 2>&1 ||
@@ -43,7 +44,8 @@ need openssl openssl
 need mount mount
 need unshare util-linux
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
-if ! command -v asterisk >/dev/null 2>&1 && [ ! -x "$ROOTFS/usr/sbin/asterisk" ]; then need mmdebstrap mmdebstrap; fi
+if ! command -v asterisk >/dev/null 2>&1 && [ ! -x "$ROOTFS/usr/sbin/asterisk" ] ||
+    [ ! -d "$REDISES/trixie" ] || [ ! -d "$REDISES/sid" ]; then need mmdebstrap mmdebstrap; fi
 if [ -n "$missing" ]; then
     [ "$(id -u)" -eq 0 ] || fail "programs are missing: run \`sudo apt-get install$missing\`, and this again"
     command -v apt-get >/dev/null 2>&1 || fail "apt-get is not here; install these yourself and run it again:$missing"
@@ -94,3 +96,19 @@ if [ ! -d "$SOUNDS/moh" ]; then
     mkdir -p "$SOUNDS/moh"
     cp "$root"/usr/share/asterisk/moh/*.wav "$SOUNDS/moh/" 2>/dev/null || true
 fi
+
+# Other Redis and Valkey than this machine's, which the tests run beside it: unpacked and not installed, see
+# lab/redis_versions.py. A Redis 6.2 comes with the Python packages.
+unpacked() {
+    suite=$1; shift
+    [ ! -d "$REDISES/$suite" ] || return 0
+    rm -rf "$REDISES/$suite.part"; mkdir -p "$REDISES"
+    # shellcheck disable=SC2086
+    quietly "fetching $* of Debian $suite to $REDISES (once; about 10 s and 80 MB)" \
+        "$* of Debian $suite could not be fetched; is there a network?" \
+        mmdebstrap --variant=extract --aptopt='Acquire::Check-Valid-Until "false"' \
+            --include="$(echo "$*" | tr ' ' ,)" "$suite" "$REDISES/$suite.part"
+    mv "$REDISES/$suite.part" "$REDISES/$suite"
+}
+unpacked trixie valkey-server
+unpacked sid redis-server valkey-server

@@ -214,7 +214,7 @@ class Servers:
         match first:
             case MovedError():
                 if (other := self._lane_named(first, lane)) is not None:
-                    self._map.moved(key, other.server)
+                    self._map.moved(first.slot_id, other.server)
             case AskError():
                 other, asking = self._lane_named(first, lane), True
             case ReadOnlyError():  # the primary of old, which follows another now

@@ -53,9 +53,9 @@ class Layout:
         shard = self._slots[key_slot(key.encode())]
         return self.shards[shard] if shard >= 0 else None
 
-    def moved(self, key: str, server: str) -> Layout:
-        """The same with one key's slot at another server; unchanged if that is in no shard."""
-        if self._slots is None or server not in self.servers:
+    def moved(self, slot: int, server: str) -> Layout:
+        """The same with one slot at another server; unchanged if that is in no shard."""
+        if self._slots is None or server not in self.servers or not 0 <= slot < SLOTS:
             return self
         shards, slots = list(self.shards), list(self._slots)
         place = next((place for place, shard in enumerate(shards) if shard.primary == server), None)
@@ -64,5 +64,5 @@ class Layout:
             place = len(shards)
             others = tuple(sorted({was.primary, *was.replicas} - {server}))
             shards.append(Shard(server, others))
-        slots[key_slot(key.encode())] = place
+        slots[slot] = place
         return Layout(shards, slots)

@@ -89,10 +89,10 @@ class ServerMap:
         if (looking := self.look_soon()) is not None:
             await asyncio.wait([looking], timeout=max(0.0, due_s - asyncio.get_running_loop().time()))
 
-    def moved(self, key: str, server: str) -> None:
-        """A server said that another holds a key: so it is, and maybe more has changed."""
+    def moved(self, slot: int, server: str) -> None:
+        """A server said that another holds a slot: so it is, and maybe more has changed."""
         if self.layout is not None:
-            self.layout = self.layout.moved(key, server)
+            self.layout = self.layout.moved(slot, server)
         self.look_soon(server)
 
     async def close(self) -> None:
