@@ -33,23 +33,26 @@ def served(
     status: Callable[[], RulesStatus],
     address: str = "127.0.0.1",
     counts: Callable[[], SpeakerCounts | None] = lambda: None,
+    health: Callable[[], bytes] | None = None,
 ) -> Iterator[int]:
     port = free_port()
     settings = MetricsSettings(address, port, "elder-router.yaml", 9, 12)
-    server = MetricsServer(settings, RulesMetrics(status), SpeechMetrics(counts))
+    server = MetricsServer(settings, RulesMetrics(status), SpeechMetrics(counts), health=health)
     try:
         yield port
     finally:
         server.close()
 
 
-def get(port: int, address: str = "127.0.0.1") -> str:
+def get(
+    port: int, address: str = "127.0.0.1", *, path: str = "/metrics", method: str = "GET", status: int = 200
+) -> str:
     connection = http.client.HTTPConnection(address, port, timeout=10)
-    connection.request("GET", "/metrics")
+    connection.request(method, path)
     answer = connection.getresponse()
     text = answer.read().decode()
     connection.close()
-    assert answer.status == 200
+    assert answer.status == status
     return text
 
 
