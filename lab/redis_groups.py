@@ -34,6 +34,7 @@ class RedisCluster:
         replicas: Of each.
         program: How a server is run; without, the machine's own.
         options: For each server.
+        tls: Whether each listens for TLS too, with certificates that `options` names.
     """
 
     def __init__(
@@ -44,8 +45,11 @@ class RedisCluster:
         replicas: int = 0,
         program: Sequence[str | Path] = (),
         options: Sequence[str] = (),
+        tls: bool = False,
     ) -> None:
         self._buses: dict[str, int] = {}
+        self._tls_ports: list[int] = []
+        self._tls = tls
         self._stack = AsyncExitStack()
         self.replicas_each = replicas
         self.servers = [
@@ -70,6 +74,11 @@ class RedisCluster:
         """Each server as `host:port`."""
         return tuple(server.server for server in self.servers)
 
+    @property
+    def tls_names(self) -> tuple[str, ...]:
+        """Each server as `host:port` for TLS."""
+        return tuple(f"127.0.0.1:{port}" for port in self._tls_ports)
+
     def replicas_of(self, primary: RedisServer) -> list[RedisServer]:
         """Those that followed it when the cluster was made."""
         place, count = self.primaries.index(primary), len(self.primaries)
@@ -91,6 +100,9 @@ class RedisCluster:
         own += ["--cluster-node-timeout", str(DEAD_AFTER_MS), "--repl-diskless-sync-delay", "0"]
         # Without this the loss of one primary stops the others' answers too.
         own += ["--cluster-require-full-coverage", "no"]
+        if self._tls:
+            self._tls_ports.append(free_port())
+            own += ["--tls-port", str(self._tls_ports[-1])]
         server = RedisServer(directory, port, program=program, options=[*own, *options])
         self._buses[server.server] = bus
         return server

@@ -63,5 +63,7 @@ def _said(error: BaseException) -> str:
     """What the system says of a failed connection, without the library's words around it."""
     if not (match := _LIBRARYS_WORDS.fullmatch(str(error))):
         return str(error)
+    if match[2].startswith("[SSL"):
+        return match[2]  # whose numbers are not the system's
     number = int(match[1])  # below 0 for a name that nothing answers to
     return os.strerror(number) if number > 0 else match[2]
