@@ -44,6 +44,6 @@ async def _remove(registry: Registry) -> int:
         while some := list(islice(keys, _IN_ONE_ROUND_TRIP)):
             pipeline = registry.admin().pipeline(transaction=False)
             for key in some:
-                pipeline.unlink(key)
+                pipeline.execute_command("UNLINK", key)  # in a cluster its own method is no pipeline's
             removed += sum(await pipeline.execute())
     return removed
