@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from router.callers.feed.proven import proven_forms
+from router.callers.feed.proven import ProvenForm, proven_forms
 from router.callers.feed.rejects import reject_line
 from router.callers.feed.rows import REMOVED, Columns, RowError, RowRules
 from router.callers.feed.split import split_lines
@@ -111,15 +111,7 @@ class FastNumbers:
         for place, form in enumerate(self._forms):
             if not len(left):
                 break
-            fits = _mask(pc.match_substring_regex(texts, form.must[0]))
-            for pattern in form.must[1:]:
-                if not fits.any():
-                    break
-                fits &= _mask(pc.match_substring_regex(texts, pattern))
-            for pattern in form.must_not:
-                if not fits.any():
-                    break
-                fits &= ~_mask(pc.match_substring_regex(texts, pattern))
+            fits = _fitting(form, texts)
             if not fits.any():
                 continue
             every = bool(fits.all())
@@ -290,6 +282,17 @@ def _as_bytes(numbers: pa.ChunkedArray) -> Iterator[list[bytes]]:
     for chunk in numbers.chunks:
         for start in range(0, len(chunk), _HASHED_AT_ONCE):
             yield chunk.slice(start, _HASHED_AT_ONCE).cast(pa.binary()).to_pylist()
+
+
+def _fitting(form: ProvenForm, texts: pa.Array) -> NDArray[np.bool_]:
+    fits = np.ones(len(texts), bool)
+    for pattern in form.must:
+        fits &= _mask(pc.match_substring_regex(texts, pattern))
+        if not fits.any():
+            return fits
+    for pattern in form.must_not:
+        fits &= ~_mask(pc.match_substring_regex(texts, pattern))
+    return fits
 
 
 def _mask(found: pa.Array) -> NDArray[np.bool_]:

@@ -6,8 +6,9 @@ import fcntl
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,6 +56,11 @@ def feed_identity(path: Path) -> dict[str, str | int]:
     return {"size": status.st_size, "changed_ns": status.st_mtime_ns, "ends": seen.hexdigest()}
 
 
+def identity_text(identity: Mapping[str, str | int]) -> str:
+    """The same as a text that says nothing of the file."""
+    return hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()[:32]
+
+
 def parameters(rules: RowRules, *, secret: str, separator: str, removed: str | None, delta: bool) -> dict[str, Any]:
     """All else that the records depend on. `secret` is its name."""
     return {
@@ -76,8 +82,9 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], Progress] | None:
     """Of which feed and parameters the spool in a folder is, and how far; None where there is none that can be used."""
     try:
         found = json.loads((folder / NAME).read_bytes())
-        progress = Progress(**{**found["progress"], "tally": Tally(**found["progress"]["tally"])})
-        progress.tally.reasons = _counter(found["progress"]["tally"]["reasons"])
+        tally = found["progress"]["tally"]
+        tally["reasons"] = Counter(tally["reasons"])
+        progress = Progress(**{**found["progress"], "tally": Tally(**tally)})
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found["of"], progress
@@ -92,11 +99,17 @@ def write_manifest(folder: Path, of: Mapping[str, Any], progress: Progress) -> N
     temporary = folder / f".{NAME}.unfinished"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
-        json.dump({"of": of, "progress": asdict(progress)}, stream)
+        json.dump({"of": of, "progress": _as_json(progress)}, stream)
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(folder / NAME)
     sync_folder(folder)
+
+
+def _as_json(progress: Progress) -> dict[str, Any]:
+    found = {each.name: getattr(progress, each.name) for each in fields(progress)}
+    tally = {each.name: getattr(progress.tally, each.name) for each in fields(progress.tally)}
+    return {**found, "tally": tally}
 
 
 def sync_folder(folder: Path) -> None:
@@ -128,9 +141,3 @@ def lock_folder(folder: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _counter(counts: Mapping[str, int]) -> Any:
-    counter = Tally().reasons
-    counter.update(counts)
-    return counter

@@ -11,12 +11,12 @@ import errno
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import pyarrow as pa
 
@@ -80,7 +80,7 @@ class BlockWorker:
         return self._reader.texts(texts, first)
 
 
-def runs_here(blocks: Iterator[Block], work: BlockWork) -> Iterator[tuple[Block, Done]]:
+def runs_here(blocks: Iterator[Block], work: BlockWork) -> Generator[tuple[Block, Done]]:
     """Each block and what became of it, without other processes.
 
     Raises:
@@ -91,7 +91,7 @@ def runs_here(blocks: Iterator[Block], work: BlockWork) -> Iterator[tuple[Block,
         yield block, worker.run_of(block.data, block.first)
 
 
-def runs_by_processes(blocks: Iterator[Block], work: BlockWork, workers: int) -> Iterator[tuple[Block, Done]]:
+def runs_by_processes(blocks: Iterator[Block], work: BlockWork, workers: int) -> Generator[tuple[Block, Done]]:
     """Each block and what became of it, in order, worked on by so many processes.
 
     Raises:
@@ -144,8 +144,7 @@ class _Pool:
                 if exhausted:
                     return
                 continue
-            for ready in wait(list(busy)):
-                assert isinstance(ready, Connection)
+            for ready in cast("list[Connection]", wait(list(busy))):
                 done[busy.pop(ready)] = self._received(ready)
                 idle.append(ready)
 

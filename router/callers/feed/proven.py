@@ -14,9 +14,9 @@ spreadsheet's.) Then `parse`, by its source (9.0), does this:
    begins with another. Without: digits that begin with the home region's `international_prefix` lose it; the forms
    refuse those. If they begin with the home region's code, that is stripped if the whole is too long to be national
    there (longer than each possible length, local ones too), or if the whole does not match the plan's general pattern
-   and the rest does. So form `B` asks for a whole that is too long, `C1` refuses digits that begin with the code, and
-   `C2` asks for a whole that matches the general pattern and has a possible length: then neither reason holds. In all
-   other cases the number is of the home region.
+   and the rest does. So form `B1` asks for a whole that is too long, `B2` for one that does not match while N does;
+   `C1` refuses digits that begin with the code, and `C2` asks for a whole that matches the general pattern and has a
+   possible length: then neither reason holds. In all other cases the number is of the home region.
 2. `_maybe_strip_national_prefix_carrier_code`: changes nothing unless the plan's `national_prefix_for_parsing` matches
    at the start of N. The forms refuse where it does: the home region's if the code came without a plus or not at all,
    the main region's if there was a code. A pattern that matches the empty text refuses all, which is safe.
@@ -28,10 +28,11 @@ spreadsheet's.) Then `parse`, by its source (9.0), does this:
 
 Then `parse_caller` takes a valid number, and one that is not if its length is a possible one of the main region, is no
 local one, N has `MIN_UNLISTED_DIGITS` or more, and + CC N reads as the same number again, which it does by the above
-where the main region's pattern of prefixes does not match at the start of N either (all forms refuse where it does). So N is asked to be so, or, shorter, as in Hong Kong, to be valid:
-to match the main region's general pattern and one of those of its kinds with the length of that kind, where the main
-region is the only one of its code or has no `leading_digits`, so that `region_code_for_number` finds it. In either
-case the result is + CC N, if that has 15 digits at most.
+where the main region's pattern of prefixes does not match at the start of N either (all forms refuse where it does).
+So N is asked to be so, or, shorter, as in Hong Kong, to be valid: to match the main region's general pattern and one of
+those of its kinds with the length of that kind, where the main region is the only one of its code or has no
+`leading_digits`, so that `region_code_for_number` finds it. In either case the result is + CC N, if that has 15 digits
+at most.
 
 The patterns are matched by RE2, which means the same by them as Python on ASCII digits; what it cannot compile, such as
 a look-ahead, is a form that does not exist.
@@ -78,9 +79,9 @@ class ProvenForm:
 @cache
 def proven_forms(home_region: str) -> tuple[ProvenForm, ...]:
     """The forms for a home region, a two-letter code whose numbering plan is known."""
-    home = phonenumbers.PhoneMetadata.metadata_for_region(home_region, None)
+    home: _Metadata = phonenumbers.PhoneMetadata.metadata_for_region(home_region, None)
     code = str(home.country_code)
-    main = _main(home.country_code)
+    main = _main(int(code))
     forms = [_with_plus()]
     if unlisted := _unlisted(code, main):
         forms += _home_forms(code, home, main, (unlisted,), "")
@@ -120,13 +121,12 @@ def _home_forms(
     whole = f"^(?:{general.national_number_pattern})$"
     alone = tuple(f"^(?:{part})$" for part in national)
     not_prefix = tuple(dict.fromkeys((*_starts("", prefix), *_starts("", main.national_prefix_for_parsing))))
+    after_code = tuple(f"^{code}(?:{part})$" for part in national)
+    rest = f"^{code}(?:{general.national_number_pattern})$"
+    not_after_code = (*abroad, *_starts(code, prefix), *_starts(code, main.national_prefix_for_parsing))
     forms = [
-        ProvenForm(
-            f"B{length}",
-            (*(f"^{code}(?:{part})$" for part in national), too_long),
-            (*abroad, *_starts(code, prefix), *_starts(code, main.national_prefix_for_parsing)),
-            "+",
-        ),
+        ProvenForm(f"B1{length and f'-{length}'}", (*after_code, too_long), not_after_code, "+"),
+        ProvenForm(f"B2{length and f'-{length}'}", (*after_code, rest), (*not_after_code, whole), "+"),
         ProvenForm(f"C1{length and f'-{length}'}", alone, (*abroad, *not_prefix, f"^{code}"), f"+{code}"),
         ProvenForm(
             f"C2{length and f'-{length}'}", (*alone, f"^{code}", whole, possible), (*abroad, *not_prefix), f"+{code}"

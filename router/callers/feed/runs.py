@@ -75,9 +75,9 @@ def persons(paths: Sequence[Path]) -> Iterator[Part]:
     for tag in range(TAGS):
         slices = [(run, cut[tag], cut[tag + 1]) for run, cut in zip(runs, cuts, strict=True)]
         yield merged(
-            _joined([run.key[start:end] for run, start, end in slices], np.uint64),
-            _joined([run.low[start:end] for run, start, end in slices], np.uint16),
-            _joined([run.value[start:end] for run, start, end in slices], np.uint8),
+            np.concatenate([np.zeros(0, np.uint64), *(run.key[start:end] for run, start, end in slices)]),
+            np.concatenate([np.zeros(0, np.uint16), *(run.low[start:end] for run, start, end in slices)]),
+            np.concatenate([np.zeros(0, np.uint8), *(run.value[start:end] for run, start, end in slices)]),
         )
 
 
@@ -114,7 +114,3 @@ class _Run:
         self.key = raw[: 8 * records].view(np.uint64)
         self.low = raw[8 * records : 10 * records].view(np.uint16)
         self.value = raw[10 * records :]
-
-
-def _joined(pieces: list[NDArray[np.generic]], kind: type[np.generic]) -> NDArray[np.generic]:
-    return np.concatenate([np.zeros(0, kind), *pieces])

@@ -13,7 +13,7 @@ import lzma
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,6 @@ BLOCK_BYTES: Final = 16 * 1024 * 1024
 """Some 600,000 rows, a second's work."""
 _MAGIC_BYTES: Final = 16
 _PARQUET: Final = b"PAR1"
-_ZIP: Final = b"PK"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0"
 _CANNOT: Final = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException, UnicodeError)
@@ -61,12 +60,14 @@ class Source(Protocol):
         columns: Where the columns of a line stand; None where blocks come in columns, named by what they are for.
         size_bytes: Of the file.
         date_form: How its dates are written, where that is not what the settings say.
+        dated: Whether it has dates of birth.
     """
 
     unit: str
     columns: Columns | None
     size_bytes: int
     date_form: str | None
+    dated: bool
 
     def blocks(self, start: int, first: int) -> Iterator[Block]:
         """The blocks from a place on, 0 for all; `first` is the line or row there, if `start` is not 0.
@@ -101,7 +102,8 @@ def open_source(path: Path, feed: FeedSettings, *, delta: bool) -> Source:
                 # Here, not above: few feeds are Parquet.
                 from router.callers.feed.parquet import ParquetSource  # noqa: PLC0415
 
-                return ParquetSource(path, raw, feed, delta=delta)
+                parquet: Source = ParquetSource(path, raw, feed, delta=delta)
+                return parquet
             return LinesSource(path, raw, _plain_stream(path, raw, magic), feed, delta=delta)
         except BaseException:
             raw.close()
@@ -129,8 +131,8 @@ def reading(path: Path) -> Iterator[None]:
 class LinesSource:
     """A CSV file; `stream` is it without its compression."""
 
-    unit = "line"
-    date_form = None
+    unit: str = "line"
+    date_form: str | None = None
 
     def __init__(self, path: Path, raw: BinaryIO, stream: BinaryIO, feed: FeedSettings, *, delta: bool) -> None:
         self._path = path
@@ -140,7 +142,9 @@ class LinesSource:
         header = stream.readline(MAX_LINE_BYTES + 2)
         if header.startswith(_UTF16):
             raise wrong_feed(path, "the file is UTF-16; save it as CSV UTF-8", line=1)
-        self.columns: Columns | None = header_line(path, header, feed, delta=delta)
+        columns = header_line(path, header, feed, delta=delta)
+        self.columns: Columns | None = columns
+        self.dated = columns.birth_date is not None
         self._header_bytes = len(header)
 
     def blocks(self, start: int, first: int) -> Iterator[Block]:
@@ -188,21 +192,17 @@ class LinesSource:
 
 def _plain_stream(path: Path, raw: BinaryIO, magic: bytes) -> BinaryIO:
     """What a file holds, without its compression."""
-    if magic.startswith(b"\x1f\x8b"):
-        return cast("BinaryIO", gzip.GzipFile(fileobj=raw, mode="rb"))
-    if magic.startswith(b"BZh"):
-        return bz2.BZ2File(raw)
-    if magic.startswith(b"\xfd7zXZ\x00"):
-        return lzma.LZMAFile(raw)
-    if magic.startswith(b"\x28\xb5\x2f\xfd"):
-        return _arrow_stream(raw, "zstd")
-    if magic.startswith(b"\x04\x22\x4d\x18"):
-        return _arrow_stream(raw, "lz4")
-    if magic.startswith(_ZIP):
-        return _only_member(path, raw)
     if magic.startswith(_OLD_EXCEL):
         raise wrong_feed(path, "this is a spreadsheet's own format; save it as CSV UTF-8", line=1)
-    return raw
+    opened: dict[bytes, Callable[[], object]] = {
+        b"\x1f\x8b": lambda: gzip.GzipFile(fileobj=raw, mode="rb"),
+        b"BZh": lambda: bz2.BZ2File(raw),
+        b"\xfd7zXZ\x00": lambda: lzma.LZMAFile(raw),  # noqa: SIM115 - whoever asked for it closes it
+        b"\x28\xb5\x2f\xfd": lambda: _arrow_stream(raw, "zstd"),
+        b"\x04\x22\x4d\x18": lambda: _arrow_stream(raw, "lz4"),
+        b"PK": lambda: _only_member(path, raw),
+    }
+    return next((cast("BinaryIO", opens()) for begins, opens in opened.items() if magic.startswith(begins)), raw)
 
 
 def _arrow_stream(raw: BinaryIO, compression: str) -> BinaryIO:

@@ -13,7 +13,6 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from router.callers.feed.manifest import (
     NAME,
     Progress,
     feed_identity,
+    identity_text,
     lock_folder,
     parameters,
     read_manifest,
@@ -38,7 +38,6 @@ from router.callers.feed.runs import Part, persons, run_name
 from router.callers.feed.source import Block, Source, open_source, reading
 from router.callers.pseudonym import CallerSecret
 from router.callers.settings import FeedSettings
-
 
 __all__ = ["FeedCounts", "Part", "Spool", "SpoolProgress", "row_rules", "spool_feed"]
 
@@ -257,7 +256,7 @@ class _Spooling:
             state.complete = True
             with _writing(self._folder):
                 write_manifest(self._folder, self._of, state)
-        identity = sha256(repr(sorted(self._of["feed"].items())).encode()).hexdigest()[:32]
+        identity = identity_text(self._of["feed"])
         return Spool(self._folder, state.runs, _counts(state.tally), identity, self._resumed_rows)
 
     def _take(self, done: Iterator[tuple[Block, Done]], state: Progress) -> None:
@@ -286,14 +285,12 @@ class _Spooling:
             what = "the file has changed" if of.get("feed") != self._of["feed"] else "it was read by other settings"
             self._note = f"what had been read is not used, as {what}"
             return None
-        try:
-            whole = all((self._folder / run_name(index)).exists() for index in range(state.runs))
-            if not whole or (self._folder / REJECTS_NAME).stat().st_size < state.rejects_bytes:
-                raise FileNotFoundError
-        except FileNotFoundError:
+        rejects = self._folder / REJECTS_NAME
+        there = all((self._folder / run_name(index)).exists() for index in range(state.runs))
+        if not there or not rejects.exists() or rejects.stat().st_size < state.rejects_bytes:
             self._note = "what had been read is not used, as part of it is gone"
             return None
-        os.truncate(self._folder / REJECTS_NAME, state.rejects_bytes)
+        os.truncate(rejects, state.rejects_bytes)
         for name in _own(self._folder):
             if name.endswith(".unfinished") or (name.startswith("run-") and name >= run_name(state.runs)):
                 (self._folder / name).unlink(missing_ok=True)
