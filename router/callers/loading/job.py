@@ -29,6 +29,7 @@ from router.callers.loading.pacing import Pacer
 from router.callers.loading.persons import Counts, numbered, read_ahead
 from router.callers.loading.refusal import TooMuchChangedError, check_changes, check_rejected, check_size
 from router.callers.loading.swap import in_force, text_in_force
+from router.callers.meanings import meanings_that_differ
 from router.callers.pseudonym import CallerSecret
 from router.callers.secret_ring import SecretRing
 from router.callers.settings import FeedSettings
@@ -134,6 +135,16 @@ async def try_feed(servers: Primaries, ring: SecretRing, order: Order, watch: Wa
             if order.delta:
                 return await _try_delta(lines, pacer, ring, order, watch)
             return await _try_full(lines, pacer, ring, order, watch)
+
+
+async def in_force_now(servers: Primaries) -> Generation | None:
+    """What is in force.
+
+    Raises:
+        RegistryError: It cannot be asked for, or is of a newer format.
+    """
+    async with _lines(servers) as lines:
+        return in_force(await lines.persistently(lambda: text_in_force(lines), patience_s=0.0))
 
 
 async def _import_full(full: FullLoad, ring: SecretRing, order: Order, watch: Watch) -> Outcome:
@@ -270,9 +281,8 @@ async def _what_a_delta_is_for(lines: Lines, bands: AgeBands) -> Generation:
 
 
 def _other_bands(now: Generation, bands: AgeBands) -> str:
-    there = ", ".join(f"{band.name} from {band.from_years}" for band in now.bands)
-    rules = ", ".join(f"{band.name} from {band.from_years}" for band in bands.bands)
-    return f"callers were loaded with the bands {there}; the rules have {rules} now: import a full feed first"
+    differ = "; ".join(map(str, meanings_that_differ(now.age_bands(), bands)))
+    return f"the rules' age bands are others than those that callers were loaded with ({differ}); import a full feed"
 
 
 def _secret_of(now: Generation, ring: SecretRing) -> CallerSecret:

@@ -1,0 +1,219 @@
+"""`elder-router callers import`: a feed of callers into the registry, whole or as a delta, or only tried."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import date, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Final, TypeVar
+
+import click
+
+from router.callers.bands import AgeBands
+from router.callers.loading.full import Step, Watch
+from router.callers.loading.job import Order, Outcome, import_feed, try_feed
+from router.callers.secret_ring import SecretRing, load_or_create_ring
+from router.callers.servers import Servers, open_servers
+from router.callers.settings import RegistrySettings
+from router.cli.import_progress import import_progress
+from router.cli.import_summary import print_import, print_trial
+from router.cli.options import RegistryPlace, could_not_run, registry_options, rules_option
+from router.cli.tracing import printable
+from router.errors import ConfigurationError, Problem, RouterError
+from router.settings_callers import DEFAULT_WORK_FOLDER
+
+_ALL_TAKEN, _SOME_REJECTED, _STOPPED = 0, 1, 130
+_ASKED_S: Final = 2.0
+_NICE: Final = 10
+"""Below the router, Redis and Asterisk, if they are on this machine; one that does nothing else runs it as fast."""
+_REJECTED: Final = "rejected.csv"
+_REJECTS_SHOWN: Final = 20
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+_Done = TypeVar("_Done")
+
+
+class Day(click.ParamType[date]):
+    """A day, YYYY-MM-DD."""
+
+    name = "date"
+
+    def convert(self, value: str | date, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """See click."""
+        if isinstance(value, date):
+            return value
+        try:
+            return datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+        except ValueError:
+            self.fail("write a day like 2026-11-23", param, ctx)
+
+
+def load_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that all loads have."""
+    for option in (
+        click.option(
+            "--allow-change",
+            "allow_change_percent",
+            type=click.FloatRange(0, min_open=True),
+            metavar="PERCENT",
+            help="Let a load change so much of what is there. [default: as the settings file says, else 5]",
+        ),
+        click.option(
+            "--rate",
+            type=click.FloatRange(1),
+            metavar="N",
+            help="Load at most N callers a second. Lookups are given way to anyway.",
+        ),
+        click.option(
+            "--rejects",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="Write rejected rows there: line, masked caller, reason.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--delta", is_flag=True, help="FILE only says what is added, changed or removed.")
+@click.option("--dry-run", is_flag=True, help="Count what would be stored and what would change; store nothing.")
+@click.option("--as-of", type=Day(), metavar="DATE", help="The day on which ages count. [default: today]")
+@load_options
+@rules_option
+@registry_options
+def import_file(
+    file: Path,
+    *,
+    delta: bool,
+    dry_run: bool,
+    as_of: date | None,
+    allow_change_percent: float | None,
+    rate: float | None,
+    rejects: Path | None,
+    rules_path: Path,
+    place: RegistryPlace,
+) -> None:
+    """Load callers from FILE into the registry, in place of those that are there; or, with --delta, onto them.
+
+    FILE is CSV (plain, .gz, .bz2, .xz, .zst, .lz4, .zip) or Parquet. Its columns are `number`, and `birth_date`
+    (YYYY-MM-DD) or `age_band`; the settings file may call them otherwise. Only the band is stored, under a keyed hash
+    of the number. A number on several rows takes the oldest of their bands.
+
+    Lookups go on meanwhile, and find the callers of before until all are loaded. Stopped or killed, the same command
+    goes on where it was.
+
+    Exits 0 when every row was taken, 1 when some were rejected and the others taken, 2 when nothing was changed.
+    """
+    try:
+        order, settings = order_of(
+            place, rules_path, file, as_of=as_of, allow_change_percent=allow_change_percent, rate=rate, rejects=rejects
+        )
+        order = replace(order, delta=delta)
+        work = try_feed if dry_run else import_feed
+        outcome = run_load(settings, lambda servers, ring, watch: work(servers, ring, order, watch))
+        show_rejected(order, outcome, shown=rejects)
+    except (RouterError, OSError) as error:
+        raise could_not_run(error) from error
+    (print_trial if dry_run else print_import)(outcome)
+    raise SystemExit(_SOME_REJECTED if outcome.counts.rejected else _ALL_TAKEN)
+
+
+def order_of(
+    place: RegistryPlace,
+    rules_path: Path,
+    file: Path,
+    *,
+    as_of: date | None,
+    allow_change_percent: float | None = None,
+    rate: float | None = None,
+    rejects: Path | None = None,
+) -> tuple[Order, RegistrySettings]:
+    """What is to be done, from the command line and the settings file.
+
+    Raises:
+        ConfigurationError: The settings or the rules are wrong, or the registry is another system's.
+    """
+    settings = place.settings()
+    if settings.layout != "buckets":
+        why = "with `layout: plain` another system writes the callers, and nothing is imported here"
+        raise ConfigurationError([Problem("callers.layout", 0, 0, why)])
+    # Without a settings file it lies beside the secrets.
+    folder = settings.work_folder if place.settings_file else settings.secret_file.parent / DEFAULT_WORK_FOLDER
+    order = Order(
+        file=file,
+        feed=settings.feed,
+        bands=_bands(rules_path),
+        home_region=settings.home_region,
+        as_of=as_of or datetime.now().astimezone().date(),
+        folder=folder,
+        allow_change_percent=allow_change_percent,
+        rate=rate,
+        rejects=rejects or folder / _REJECTED,
+    )
+    return order, settings
+
+
+def run_load(settings: RegistrySettings, work: Callable[[Servers, SecretRing, Watch], Awaitable[_Done]]) -> _Done:
+    """Do something long with the servers, give way to others, tell how far it is, and stop cleanly when told to.
+
+    Raises:
+        RouterError, OSError: As `work` does.
+    """
+    ring = load_or_create_ring(settings.secret_file)
+    os.nice(max(0, _NICE - os.nice(0)))
+    doing = ""
+
+    async def opened() -> _Done:
+        loop = asyncio.get_running_loop()
+        if (task := asyncio.current_task()) is not None:
+            for number in _STOP_SIGNALS:
+                loop.add_signal_handler(number, task.cancel)
+        with import_progress() as show:
+
+            def watch(step: Step) -> None:
+                nonlocal doing
+                doing = step.doing
+                show(step)
+
+            async with open_servers(settings.redis, deadline_s=_ASKED_S, connect_s=_ASKED_S) as servers:
+                return await work(servers, ring, watch)
+
+    try:
+        return asyncio.run(opened())
+    except asyncio.CancelledError:
+        at = doing or "starting"
+        click.echo(f"stopped while {at}; run the same command again, it goes on where it stopped", err=True)
+        raise SystemExit(_STOPPED) from None
+
+
+def show_rejected(order: Order, outcome: Outcome, *, shown: Path | None) -> None:
+    """Show the first rejected rows, and remove their file if nobody asked for it."""
+    if order.rejects is None or not outcome.counts.rejected:
+        return
+    with order.rejects.open(encoding="utf-8", newline="") as stream:
+        rows = csv.reader(stream)
+        unit = next(rows)[0]
+        for line, caller, reason in islice(rows, _REJECTS_SHOWN):
+            who = f"{caller.removeprefix(chr(39))}: " if caller else ""
+            click.echo(printable(f"{unit} {line}: {who}{reason}"), err=True)
+    more = outcome.counts.rejected - _REJECTS_SHOWN
+    if more > 0:
+        where = f"all are in {shown}" if shown else "--rejects FILE writes all to a file"
+        click.echo(printable(f"… and {more:,} more; {where}"), err=True)
+    if shown is None:
+        order.rejects.unlink()
+
+
+def _bands(rules_path: Path) -> AgeBands:
+    # Here, not above: the rules pull in YAML and calendars, which other commands need nothing of.
+    from router.rules.book import load_rules  # noqa: PLC0415
+
+    return load_rules(rules_path).bands
