@@ -76,7 +76,14 @@ class Run:
 
 
 async def measure(run: Run, sizes: list[int]) -> None:
-    """Measure the parts asked for, the small sizes first."""
+    """Measure the parts asked for, the small sizes first.
+
+    Raises:
+        LabError: There is no room for them, found out before anything is begun; or something does not run.
+    """
+    if run.parts & _AT_SIZE:
+        for callers in sizes:
+            _check_room(callers, run.scratch)
     if "hashing" in run.parts:
         run.console.print("[bold]==>[/] hashing")
         run.results.hashed = await asyncio.to_thread(measure_hashing)
@@ -100,7 +107,6 @@ async def measure(run: Run, sizes: list[int]) -> None:
 async def _measure_size(run: Run, callers: int, folder: Path) -> None:
     parts, console = run.parts, run.console
     console.print(f"[bold]==>[/] {callers:,} callers")
-    _check_room(callers, folder)
     feed = make_feed(folder / "callers.csv", callers, console)
     plain_keys = min(callers, MOST_PLAIN_KEYS)
     async with AsyncExitStack() as stack:
@@ -142,16 +148,12 @@ async def _measure_size(run: Run, callers: int, folder: Path) -> None:
 
 
 def _check_room(callers: int, folder: Path) -> None:
-    """See that there is room, before anything is begun.
-
-    Raises:
-        LabError: There is not.
-    """
+    """See that there is room, or raise LabError."""
     plain_keys = min(callers, MOST_PLAIN_KEYS)
     needed, free = needed_bytes(callers, plain_keys), shutil.disk_usage(folder).free
     if free < needed:
         raise LabError(
-            f"{callers:,} callers need {needed / _GIB:.1f} GiB of disk for feeds and dumps, and {folder} has "
+            f"{callers:,} callers need {needed / _GIB:.1f} GiB of disk for feeds and dumps, and {folder.parent} has "
             f"{free / _GIB:.1f} GiB free; name a folder on a larger disk with BENCH_DIR=…"
         )
     needed = callers * _BYTES_PER_CALLER + plain_keys * _BYTES_PER_PLAIN_KEY + _BYTES_FOR_PROCESSES
@@ -187,6 +189,14 @@ def _words() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _place() -> str:
+    """The folder for temporary files."""
+    place = os.environ.get("BENCH_DIR") or tempfile.gettempdir()
+    if not Path(place).is_dir():
+        raise LabError(f"BENCH_DIR={place} is no folder; name one that is there")
+    return place
+
+
 async def _until_stopped(run: Run, sizes: list[int]) -> None:
     """Measure; SIGTERM ends it as Ctrl-C does, with everything cleaned up."""
     task = asyncio.ensure_future(measure(run, sizes))
@@ -198,13 +208,11 @@ def main() -> int:
     words = _words()
     console = Console(soft_wrap=True, highlight=False)
     try:
+        place = _place()
         machine = Machine.look()
         if machine.load_1m > 0.5:
             console.print(f"[yellow]the machine is not idle (load {machine.load_1m:.2f}): expect noise[/]")
-        # Their own folder, and not the system's: /tmp may be memory.
-        with tempfile.TemporaryDirectory(
-            prefix="elder-registry-bench-", dir=os.environ.get("BENCH_DIR") or None
-        ) as name:
+        with tempfile.TemporaryDirectory(prefix="elder-registry-bench-", dir=place) as name:
             run = Run(frozenset(words.parts), Path(name), read_results(), machine, words.quick, console)
             asyncio.run(_until_stopped(run, sorted(set(words.callers))))
     except LabError as error:
@@ -214,8 +222,8 @@ def main() -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("[red]stopped[/] by hand; what was measured before is kept")
         return 130
-    except FileNotFoundError as error:
-        console.print(f"[red]stopped:[/] {error.filename}: {error.strerror}")
+    except OSError as error:
+        console.print(f"[red]stopped:[/] {error.filename or 'the system'}: {error.strerror}")
         return 1
     if not words.quick:
         console.print(f"[bold]==>[/] written: {REPORT}")

@@ -13,7 +13,6 @@ import itertools
 import logging
 import time
 from array import array
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -85,13 +84,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """One row a lookup, and why those failed that did, with how often.
+    """One row a lookup, and why those failed that did.
 
-    The columns: the rate, when it was due by `time.monotonic`, seconds until its answer, 1 if it failed.
+    The columns: the rate, when it was due by `time.monotonic`, seconds until its answer, and 0 or which of the reasons
+    it failed for, counted from 1.
     """
 
     rows: NDArray[np.float64]
-    why: Counter[str]
+    why: tuple[str, ...]
 
 
 Ask: TypeAlias = Callable[[PhoneNumber], Awaitable[bool]]
@@ -132,7 +132,7 @@ class _Asker:
         self._callers = callers
         self._chance = np.random.default_rng(SEED)
         self._rows = array("d")
-        self._why: Counter[str] = Counter()
+        self._why: dict[str, int] = {}
         self._asking: set[asyncio.Task[None]] = set()
 
     async def warm_up(self) -> None:
@@ -169,8 +169,8 @@ class _Asker:
             await asyncio.wait(self._asking)
 
     async def _one_by_one(self, seconds: float, told: asyncio.Event) -> None:
-        ends = time.monotonic() + seconds
         people = itertools.cycle(self._drawn(_MOST_DRAWN))
+        ends = time.monotonic() + seconds
         while (now := time.monotonic()) < ends and not told.is_set():
             await self._one(ONE_BY_ONE, now, *next(people))
 
@@ -186,13 +186,12 @@ class _Asker:
         else:
             if found is not known:
                 failed = "a loaded caller was not found" if known else "a caller was found who was not loaded"
-        self._rows.extend((rate, due, time.monotonic() - due, bool(failed)))
-        if failed:
-            self._why[failed] += 1
+        reason = self._why.setdefault(failed, len(self._why) + 1) if failed else 0
+        self._rows.extend((rate, due, time.monotonic() - due, reason))
 
     def samples(self) -> Samples:
         """All there are."""
-        return Samples(np.frombuffer(self._rows, np.float64).reshape(-1, 4).copy(), self._why)
+        return Samples(np.frombuffer(self._rows, np.float64).reshape(-1, 4).copy(), tuple(self._why))
 
     def _drawn(self, number: int) -> list[tuple[PhoneNumber, bool]]:
         """So many callers, and whether each was loaded."""

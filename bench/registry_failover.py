@@ -58,12 +58,12 @@ async def _fail_over(kind: str, settings: RedisSettings, primary: RedisServer, s
         killed = time.monotonic()
         await primary.stop(signal.SIGKILL)
         samples = await apart.answer()
-    due, took_s, failed = samples.rows[:, 1], samples.rows[:, 2], samples.rows[:, 3] == 1
+    due, took_s, failed = samples.rows[:, 1], samples.rows[:, 2], samples.rows[:, 3] != 0
     if np.any(failed & (due + took_s < killed)):
-        raise LabError(f"{kind}: lookups failed before the primary was killed: {samples.why.most_common(3)}")
+        raise LabError(f"{kind}: lookups failed before the primary was killed: {', '.join(samples.why)}")
     ended = (due + took_s)[failed]
     if len(ended) and ended.max() > due.max() - 1.0:
-        raise LabError(f"{kind}: lookups still failed {_AFTER_S:.0f} s after the kill: {samples.why.most_common(3)}")
+        raise LabError(f"{kind}: lookups still failed {_AFTER_S:.0f} s after the kill: {', '.join(samples.why)}")
     return FailedOver(
         kind=kind,
         rate=_RATE,

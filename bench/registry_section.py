@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from bench.markdown import TIE, compared, table
@@ -204,13 +204,6 @@ of that was their own and not the page cache's; and the most that lay in its wor
 
 
 def _lookups(sizes: dict[int, AtSize]) -> str:
-    rows = []
-    for callers, at in sizes.items():
-        for rate in dict.fromkeys(one.rate for one in at.asked):
-            ways = [one for way in Way for one in at.asked if (one.way, one.rate) == (way, rate)]
-            rows.append([f"{callers:,}", _rate(rate), *(cell for one in ways for cell in (_times(one), _lost(one)))])
-    head = [cell for way in Way for cell in (f"{way}: p50 / p99 / p99.9 / slowest, ms", "failed / late of all")]
-    numbers = table(("callers", "lookups/s", *head), rows)
     most_plain = max(at.plain_keys for at in sizes.values())
     return f"""\
 ### Lookups
@@ -223,32 +216,38 @@ at most {most_plain:,}, and an `HGET` of the same bucket, its hash reckoned for 
 were answered, the slowest is of all; “late” had no answer within 50 ms, the failed included. Lookups that come seldom
 take longer than those that come often: the processor sleeps in between, and wakes up slowly.
 
-{numbers}
+{_ways(sizes, lambda at: at.asked)}
 
 {_asked_said([one for at in sizes.values() for one in at.asked])}"""
 
 
 def _during(sizes: dict[int, AtSize]) -> str:
-    rows = [
-        (f"{callers:,}", _rate(one.rate), _times(one), _lost(one))
-        for callers, at in sizes.items()
-        for one in at.asked_during
-    ]
-    numbers = table(("callers", "lookups/s", "p50 / p99 / p99.9 / slowest, ms", "failed / late of all"), rows)
-    took = ", ".join(f"{at.during_s:,.0f} s for {callers:,}" for callers, at in sizes.items())
     after = ", ".join(
-        f"{at.after_late:,} of {at.after_lookups:,} lookups among {callers:,} callers" for callers, at in sizes.items()
+        f"{at.after_late:,} of {at.after_lookups:,} among {callers:,} callers" for callers, at in sizes.items()
     )
+    took = ", ".join(f"{at.during_s:,.0f} s for {callers:,}" for callers, at in sizes.items())
     return f"""\
 ### Lookups during a full load
 
-The same while another full load runs into the same Redis, from its command to the switch ({took}, the rates taking
-turns). Every answer is looked at: a caller who is in both feeds and is not found counts as failed.
+The same while another full load runs into the same Redis, from its command to the switch (in all {took}), the rates
+taking turns. Every answer is looked at: a caller who is in both feeds and is not found counts as failed. The router's
+lookups and redis-py's have loads of their own.
 
-{numbers}
+{_ways(sizes, lambda at: at.asked_during)}
 
 {_asked_said([one for at in sizes.values() for one in at.asked_during])} From the switch to the command's end, while
-what was in force before is kept for a minute and then removed, these were late: {after}."""
+what was in force before is kept for a minute and then removed, so many of the router's lookups were late: {after}."""
+
+
+def _ways(sizes: dict[int, AtSize], asked: Callable[[AtSize], Sequence[Asked]]) -> str:
+    """A table of the ways side by side."""
+    rows, used = [], [way for way in Way if any(one.way == way for at in sizes.values() for one in asked(at))]
+    for callers, at in sizes.items():
+        for rate in dict.fromkeys(one.rate for one in asked(at)):
+            ways = [one for way in used for one in asked(at) if (one.way, one.rate) == (way, rate)]
+            rows.append([f"{callers:,}", _rate(rate), *(cell for one in ways for cell in (_times(one), _lost(one)))])
+    head = [cell for way in used for cell in (f"{way}: p50 / p99 / p99.9 / slowest, ms", "failed / late of all")]
+    return table(("callers", "lookups/s", *head), rows)
 
 
 def _rate(rate: int) -> str:

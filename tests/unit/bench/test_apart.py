@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from bench.apart import Apart, Stop
 from lab.processes import LabError
+
+MUCH_BYTES = 20_000_000
 
 
 def doubled(_stop: Stop, number: int) -> tuple[int, int]:
@@ -28,6 +32,15 @@ def until_stopped(stop: Stop) -> str:
     while not stop:
         time.sleep(0.001)
     return "stopped"
+
+
+def much_after_a_loop_watched(stop: Stop) -> bytes:
+    loop = uvloop.new_event_loop()
+    loop.add_reader(stop.descriptor, loop.stop)
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.remove_reader(stop.descriptor)
+    loop.close()
+    return bytes(MUCH_BYTES)
 
 
 def for_ever(_stop: Stop, file: Path) -> None:
@@ -61,6 +74,13 @@ async def test_it_can_be_told_to_end() -> None:
     async with Apart("waiting", until_stopped) as apart:
         apart.begin()
         assert await apart.end() == "stopped"
+
+
+async def test_a_large_answer_comes_whole_though_an_event_loop_looked_at_the_pipe() -> None:
+    async with Apart("much", much_after_a_loop_watched) as apart:
+        apart.begin()
+        await asyncio.sleep(0.2)  # the pipe is full by now
+        assert len(await apart.answer()) == MUCH_BYTES
 
 
 async def test_leaving_ends_what_does_not_end_by_itself(tmp_path: Path) -> None:

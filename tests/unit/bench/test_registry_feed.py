@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import phonenumbers
 
 from bench.registry_feed import (
     MOST_CALLERS,
@@ -31,10 +32,12 @@ def test_all_numbers_differ_those_of_unknown_callers_too() -> None:
     assert len(set(numbers(np.arange(CALLERS, dtype=np.uint64)))) == CALLERS
 
 
-def test_every_number_is_one_that_a_lookup_takes() -> None:
+def test_every_number_is_a_mobile_number_that_a_lookup_takes() -> None:
     drawn = np.random.default_rng(2).integers(0, NUMBERS, 2_000).astype(np.uint64)
     for number in numbers(drawn):
         assert parse_caller(number, "CN") == PhoneNumber(number)
+        parsed = phonenumbers.parse(number)
+        assert phonenumbers.number_type(parsed) == phonenumbers.PhoneNumberType.MOBILE
 
 
 def test_a_feed_holds_each_caller_once_with_a_date_of_birth_from_1930_to_2020(tmp_path: Path) -> None:

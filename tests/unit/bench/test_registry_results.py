@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.registry_asker import Way
+from bench.registry_asker import Samples, Way
 from bench.registry_load import MASS_INSERTION, REDIS_PY
 from bench.registry_lookups import summary
 from bench.registry_results import (
@@ -149,8 +148,8 @@ def test_what_was_not_measured_at_a_size_is_worked_out_and_slanted(tmp_path: Pat
 
 
 def test_a_summary_tells_failed_from_late_and_takes_quantiles_of_answers_only() -> None:
-    rows = np.array([[245, 0.0, 0.001, 0]] * 98 + [[245, 0.0, 0.06, 0], [245, 0.0, 2.0, 1]])
-    found = summary(Way.REGISTRY, 245, rows, Counter({"breaker open": 1}))
+    rows = np.array([[245, 0.0, 0.001, 0]] * 98 + [[245, 0.0, 0.06, 0], [245, 0.0, 2.0, 2]])
+    found = summary(Way.REGISTRY, 245, [Samples(rows, ("of another time", "breaker open"))])
     assert (found.lookups, found.failed, found.late, found.why) == (100, 1, 2, "breaker open")
     assert found.p50_us == pytest.approx(1_000)
     assert found.slowest_us == pytest.approx(2e6)
@@ -159,6 +158,6 @@ def test_a_summary_tells_failed_from_late_and_takes_quantiles_of_answers_only() 
 
 
 def test_a_summary_of_nothing_but_failures_has_no_quantiles() -> None:
-    found = summary(Way.GET, 10_000, np.array([[10_000, 0.0, 0.001, 1]]), Counter({"no": 1}))
+    found = summary(Way.GET, 10_000, [Samples(np.array([[10_000, 0.0, 0.001, 1]]), ("no",))])
     assert (found.p50_us, found.p99_us, found.p999_us) == (None, None, None)
     assert (found.failed, found.late) == (1, 1)
