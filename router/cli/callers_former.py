@@ -29,12 +29,12 @@ def remove_old(yes: bool, place: RegistryPlace) -> None:
         if not yes:
             count = place.run(lambda registry: registry.old_keys())
             hint = "; give --yes to remove them" if count else ""
-            click.echo(f"{count:,} keys of an earlier version show numbers in clear{hint}")
+            click.echo(f"keys of an earlier version, which show numbers in clear: {count:,}{hint}")
             raise SystemExit(_NOT_DONE if count else 0)
         removed = place.run(_remove)
     except (RouterError, OSError) as error:
         raise could_not_run(error) from error
-    click.echo(f"{removed:,} keys of an earlier version are removed")
+    click.echo(f"keys of an earlier version removed: {removed:,}")
 
 
 async def _remove(registry: Registry) -> int:

@@ -74,7 +74,7 @@ def retire(name: str, yes: bool, place: RegistryPlace) -> None:
         removed = place.run(lambda registry: remove_under(registry, name))
     except (RouterError, OSError) as error:
         raise could_not_run(error) from error
-    click.echo(f"{name} is retired; {removed:,} keys under it are removed")
+    click.echo(f"{name} is retired; keys removed that were stored under it: {removed:,}")
     click.echo("next: copy the file of the secrets to all other machines of this registry")
 
 
@@ -91,7 +91,7 @@ def _refusal(name: str, ring: SecretRing, under: UnderSecrets, *, yes: bool) -> 
     held = under.by_name[name]
     if held.counts.total() and not yes:
         return (
-            f"under {name} there are still {held.set:,} bands set by hand, {held.choices:,} choices and the last calls "
-            f"of {held.calls:,} callers, which would be lost; choices expire in time, or give --yes"
+            f"what is still stored under {name} would be lost (bands set by hand: {held.set:,}, choices: "
+            f"{held.choices:,}, callers' last calls: {held.calls:,}); wait until it has expired, or give --yes"
         )
     return ""

@@ -27,6 +27,8 @@ from router.settings import load_registry, read_settings
 from router.settings_callers import DEFAULT_SECRET_FILE
 from router.speech.settings_file import SpeechEntry
 
+_CALLERS_COMMANDS = ("import", "update", "due", "get", "set", "choose", "forget", "export", "remove-old")
+
 _Answer = TypeVar("_Answer")
 _LOOKUP_DEADLINE_S = 2.0
 # What lies beyond is a slip of the pen, and near the ends of what Python counts, time zones cannot be reckoned with.
@@ -322,7 +324,7 @@ def defaults_from(settings_file: Path) -> dict[str, Any]:
         "diff": rules | past | history,
         "report": {"speech": rules | {"journal_file": past["journal_file"]}},
         "test": rules | {"files": list(tests.values())},
-        "callers": dict.fromkeys(("import", "get", "set", "choose", "forget", "export", "remove-old"), every | past)
+        "callers": dict.fromkeys(_CALLERS_COMMANDS, every | past)
         | {"secret": dict.fromkeys(("show", "add", "retire"), every)},
         "prompts": {
             "build": rules | spoken | sounds,

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from redis import Redis
 
-from lab.ports import free_port
-from router.cli.callers import callers
+from lab.registry import load
+from router.callers.keys import IMPORT_KEY
+from router.callers.number import PhoneNumber
+from router.callers.secret_ring import load_or_create_ring, load_ring
+from router.cli import main
+from router.journal.hashing import caller_key, load_or_create_secret
+from tests.unit.journal.samples import DECISION, OUTCOME
 
-ROOT = Path(__file__).parents[3]
-SAMPLE = ROOT / "config" / "callers.sample.csv"
 RULES = """\
 timezone: Asia/Shanghai
 age_bands:
@@ -32,124 +35,280 @@ rules:
     then: {to: people}
 fallback: {to: people}
 """
+HOUR_S = 3600.0
 
 
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    # Not the lab's server: the commands run an event loop of their own, so this must live outside of one.
-    program = shutil.which("redis-server")
-    assert program, "redis-server is not installed: run `make setup`"
-    port = free_port()
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    with subprocess.Popen(command, cwd=tmp_path_factory.mktemp("redis"), stdout=subprocess.DEVNULL) as process:
-        deadline_s = time.monotonic() + 20
-        while time.monotonic() < deadline_s:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-        yield f"redis://127.0.0.1:{port}/0"
-        process.terminate()
+class Place:
+    """A settings file, the rules and the secrets beside it, and a Redis that is empty at first."""
+
+    def __init__(self, folder: Path, redis_url: str) -> None:
+        self.folder = folder
+        self.redis = Redis.from_url(redis_url)
+        self.url = redis_url
+        self.secrets = folder / "registry.secrets"
+        self.settings = folder / "elder-router.yaml"
+        self.write()
+        (folder / "routing.yaml").write_text(RULES)
+
+    def write(self, more: str = "") -> None:
+        """Write the settings, with more of the section `callers:`."""
+        self.settings.write_text(
+            "asterisk:\n  - {name: pbx1, secret_file: not-for-everyone}\n"
+            f"callers:\n  redis: {self.url}\n  home_region: CN\n{more}"
+            "rules: routing.yaml\njournal: {file: journal.jsonl, secret_file: callers.key}\n"
+        )
+
+    def run(self, *words: str, code: int = 0) -> Result:
+        """Run `elder-router callers WORDS`, which must end with `code`."""
+        result = CliRunner().invoke(main, ["--config", str(self.settings), "callers", *words])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert result.exit_code == code, result.output
+        return result
+
+    def load(self, bands: Mapping[str, str], ago_s: float = 9 * HOUR_S, shared: tuple[str, ...] = ()) -> None:
+        """Put callers in force who were loaded so long ago."""
+        callers = {PhoneNumber(number): band for number, band in bands.items()}
+        ring = load_or_create_ring(self.secrets)
+        with_others = [PhoneNumber(number) for number in shared]
+        at = self.redis.time()[0] - ago_s
+        asyncio.run(load(self.url, ring, callers, shared=with_others, loaded_at=at))
 
 
 @pytest.fixture
-def rules(tmp_path: Path) -> Path:
-    path = tmp_path / "routing.yaml"
-    path.write_text(RULES)
-    return path
+def place(tmp_path: Path, redis_url: str) -> Iterator[Place]:
+    place = Place(tmp_path, redis_url)
+    place.redis.flushall()
+    yield place
+    place.redis.close()
 
 
-def run(*arguments: object, env: dict[str, str] | None = None) -> Result:
-    result = CliRunner().invoke(callers, [str(argument) for argument in arguments], env=env)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
+def test_a_caller_of_the_feed_is_shown_with_the_age_of_the_data(place: Place) -> None:
+    place.load({"+8613900000001": "elder", "+8613900000002": "senior"}, shared=("+8613900000002",))
+    assert place.run("get", "139 0000 0001").stdout == "+86139****0001: elder (from the feed, 9h old)\n"
+    shared = "+86139****0002: senior (from the feed, 9h old, shared by callers of several bands)\n"
+    assert place.run("get", "+86 13900000002").stdout == shared
+    unknown = place.run("get", "13900000003", code=1).stdout
+    assert unknown == "+86139****0003: not in the registry, which is 9h old\n"
 
 
-def test_importing_the_sample_stores_every_caller(redis_url: str, rules: Path) -> None:
-    result = run("import", SAMPLE, "--rules", rules, "--redis", redis_url)
-    assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines()[0].split() == ["rows", "read", "12"]
-    got = run("get", "139 0000 0001", "--redis", redis_url)
-    assert (got.exit_code, got.stdout) == (0, "+86139****0001: elder\n")
+def test_nothing_was_ever_loaded(place: Place) -> None:
+    load_or_create_ring(place.secrets)
+    assert place.run("get", "13900000001", code=1).stdout == "+86139****0001: not in the registry\n"
 
 
-def test_importing_with_bad_rows_ends_with_1_and_shows_them_masked(redis_url: str, rules: Path, tmp_path: Path) -> None:
-    path = tmp_path / "callers.csv"
-    path.write_text("number,age_band\n13900000101,ancient\n13900000102,elder\n13900000102,adult\n")
-    result = run("import", path, "--rules", rules, "--redis", redis_url)
-    assert result.exit_code == 1
-    assert "line 2: +86139****0101: age_band is not one of minor, adult, senior, elder" in result.stderr
-    assert "duplicates                1  (a number on several lines has its oldest band)" in result.stdout
-    assert "13900000101" not in result.output
-    assert run("get", "13900000102", "--redis", redis_url).stdout == "+86139****0102: elder\n"
+def test_a_band_set_by_hand_is_stronger_than_the_feed_until_it_is_cleared(place: Place) -> None:
+    place.load({"+8613900000001": "adult"})
+    assert place.run("set", "13900000001", "elder").stdout == "+86139****0001: elder, set by hand\n"
+    assert place.run("set", "13900000002", "senior").exit_code == 0
+    both = "+86139****0001: elder (set by hand; the feed says adult)\n"
+    assert place.run("get", "13900000001").stdout == both
+    place.load({"+8613900000001": "adult"}, ago_s=0)
+    assert place.run("get", "13900000001").stdout == both, "also after another load"
+    assert place.run("get", "13900000002").stdout.endswith(": senior (set by hand; the feed does not know it)\n")
+    assert place.run("set", "13900000001", "--clear").stdout == "+86139****0001: the band set by hand is removed\n"
+    assert place.run("get", "13900000001").stdout.startswith("+86139****0001: adult (from the feed, ")
+    assert place.run("set", "13900000001", "--clear", code=1).stdout == "+86139****0001: no band was set by hand\n"
 
 
-def test_a_dry_run_stores_nothing_and_needs_no_redis(rules: Path) -> None:
-    result = run("import", SAMPLE, "--dry-run", "--rules", rules, "--redis", "redis://127.0.0.1:1/0")
-    assert result.exit_code == 0
-    assert "would be stored" in result.stdout
+def test_setting_makes_the_secrets_if_there_are_none_and_looking_does_not(place: Place) -> None:
+    missing = place.run("get", "13900000001", code=2).stderr
+    assert missing.startswith(f"{place.secrets}: error: ")
+    assert not place.secrets.exists()
+    place.run("set", "13900000001", "elder")
+    assert len(load_ring(place.secrets).secrets) == 1
+    assert place.run("get", "13900000001").stdout == "+86139****0001: elder (set by hand)\n"
 
 
-def test_importing_without_redis_ends_with_2_and_says_why(rules: Path) -> None:
-    result = run("import", SAMPLE, "--rules", rules, "--redis", "redis://127.0.0.1:1/0")
-    assert result.exit_code == 2
-    assert "Redis cannot be reached" in result.stderr
+def test_set_takes_only_bands_of_the_rules_and_names_the_nearest(place: Place) -> None:
+    told = place.run("set", "13900000001", "sennior", code=2).stderr
+    assert "'sennior' is not one of minor, adult, senior, elder; did you mean senior?" in told
+    for words in (("set", "13900000001"), ("set", "13900000001", "elder", "--clear")):
+        assert "give a band, or --clear" in place.run(*words, code=2).stderr
+    assert place.redis.keys("*") == []
 
 
-def test_importing_with_wrong_rules_or_columns_ends_with_2(rules: Path, tmp_path: Path) -> None:
-    path = tmp_path / "callers.csv"
-    path.write_text("phone,age_band\n")
-    assert run("import", path, "--rules", rules, "--dry-run").exit_code == 2
-    assert run("import", SAMPLE, "--rules", tmp_path / "missing.yaml", "--dry-run").exit_code == 2
+def test_a_choice_is_remembered_as_long_as_the_settings_say_shown_and_forgotten(place: Place) -> None:
+    place.write("  choice_kept: 10d\n")
+    place.load({"+8613900000001": "adult"}, ago_s=0)
+    assert place.run("choose", "13900000001", "slower").stdout == "+86139****0001: slower\n"
+    (key,) = place.redis.keys("elder:*:choice:*")
+    assert 10 * 86_400 - 60 < place.redis.ttl(key) <= 10 * 86_400
+    assert ", chose slower until 20" in place.run("get", "13900000001").stdout
+    assert place.run("choose", "13900000001", "none").stdout == "+86139****0001: nothing remembered\n"
+    assert "chose" not in place.run("get", "13900000001").stdout
+    chosen = place.run("choose", "13900000001", "slower:slow+person").stdout
+    assert chosen == "+86139****0001: slower (slow), person\n"
+    assert ", chose slower (slow), person until " in place.run("get", "13900000001").stdout
+    place.run("choose", "13900000001", "louder", code=2)
 
 
-def test_set_get_and_forget_one_caller(redis_url: str, rules: Path) -> None:
-    place = {"ELDER_REDIS_URL": redis_url}
-    assert run("get", "13900000201", env=place).exit_code == 1
-    assert run("set", "13900000201", "senior", "--rules", rules, env=place).exit_code == 0
-    assert run("get", "+86 139 0000 0201", env=place).stdout == "+86139****0201: senior\n"
-    assert run("forget", "13900000201", env=place).stdout == "+86139****0201: forgotten\n"
-    assert run("forget", "13900000201", env=place).exit_code == 1
+def fill(place: Place) -> None:
+    """All that there can be of 13900000001, and something of another."""
+    place.load({"+8613900000001": "elder", "+8613900000002": "elder"})
+    for number in ("13900000001", "13900000002"):
+        place.run("set", number, "adult")
+        place.run("choose", number, "slower:slow+person")
+    place.redis.set("elder:caller:+8613900000001", "elder")
 
 
-def test_a_choice_is_remembered_shown_and_forgotten(redis_url: str, rules: Path) -> None:
-    place = {"ELDER_REDIS_URL": redis_url}
-    run("set", "13900000401", "adult", "--rules", rules, env=place)
-    assert run("choose", "13900000401", "slower", env=place).stdout == "+86139****0401: slower\n"
-    assert run("get", "13900000401", env=place).stdout == "+86139****0401: adult, chose slower\n"
-    assert run("choose", "13900000401", "none", env=place).stdout == "+86139****0401: nothing remembered\n"
-    assert run("get", "13900000401", env=place).stdout == "+86139****0401: adult\n"
-    chosen = run("choose", "13900000401", "slower:slow+person", env=place)
-    assert chosen.stdout == "+86139****0401: slower (slow), person\n"
-    assert run("get", "13900000401", env=place).stdout == "+86139****0401: adult, chose slower (slow), person\n"
-    assert run("forget", "13900000401", env=place).exit_code == 0
-    assert run("get", "13900000401", env=place).stdout == "+86139****0401: not in the registry\n"
-    assert run("choose", "13900000401", "louder", env=place).exit_code == 2
+def test_who_is_forgotten_is_gone_and_it_is_told_where_it_was_looked(place: Place) -> None:
+    fill(place)
+    others = {key for key in place.redis.keys("*") if b":1" not in key}
+    told = place.run("forget", "13900000001").stdout.splitlines()
+    assert told == [
+        "+86139****0001: removed the band from the feed, the band set by hand, the choice, what an earlier version "
+        "stored in clear",
+        "looked again: the band set by hand (1), the choice (1), the earlier calls (1), what an earlier version stored "
+        "in clear (3), the band from the feed (1)",
+        "nothing is left of it in the registry; a feed that still has the number brings it back",
+    ]
+    assert "not in the registry" in place.run("get", "13900000001", code=1).stdout
+    assert "adult (set by hand; the feed says elder), chose" in place.run("get", "13900000002").stdout
+    assert len(others) - len({key for key in place.redis.keys("*") if b":1" not in key}) == 3
+    assert place.run("forget", "13900000001", code=1).stdout.startswith("+86139****0001: nothing was held\n")
 
 
-def test_set_takes_only_bands_of_the_rules_and_names_the_nearest(redis_url: str, rules: Path) -> None:
-    result = run("set", "13900000301", "sennior", "--rules", rules, "--redis", redis_url)
-    assert result.exit_code == 2
-    assert "'sennior' is not one of minor, adult, senior, elder; did you mean senior?" in result.stderr
-    assert run("get", "13900000301", "--redis", redis_url).exit_code == 1
+def test_forgetting_while_callers_are_loaded_has_more_to_do(place: Place) -> None:
+    fill(place)
+    place.redis.set(IMPORT_KEY, "somebody")
+    told = place.run("forget", "13900000001", code=3)
+    assert told.stderr == "callers are being loaded: forget the number again when that is over\n"
+
+
+def test_what_another_system_holds_is_to_be_removed_there(place: Place) -> None:
+    place.write('  layout: plain\n  plain: {key: "customer:{e164}"}\n')
+    place.redis.set("customer:+8613900000001", "senior")
+    place.run("choose", "13900000001", "slower")
+    shown = place.run("get", "13900000001").stdout
+    assert shown.startswith("+86139****0001: senior (from another system), chose slower until ")
+    assert place.run("set", "13900000001", "adult").exit_code == 0
+    assert "adult (set by hand; the feed says senior)" in place.run("get", "13900000001").stdout
+    told = place.run("forget", "13900000001", code=3)
+    assert "removed the band set by hand, the choice" in told.stdout
+    assert told.stderr == ("another system holds the number under customer:+8613900000001: have it removed there\n")
+    assert place.redis.keys("*") == [b"customer:+8613900000001"]
+
+
+def exported(place: Place, *words: str, code: int = 0) -> dict[str, Any]:
+    text: dict[str, Any] = json.loads(place.run("export", "13900000001", *words, code=code).stdout)
+    return text
+
+
+def test_all_that_is_held_is_exported_under_a_masked_number(place: Place) -> None:
+    fill(place)
+    held = exported(place, "--no-journal")
+    kinds = [entry["what"] for entry in held.pop("stored_under")]
+    assert kinds == [
+        "the band from the feed",
+        "the band set by hand",
+        "the choice",
+        "what an earlier version stored in clear",
+    ]
+    assert held.pop("choice_kept_until") > held["registry"].pop("updated_at") == held["registry"].pop("loaded_at")
+    assert len(held.pop("registry").pop("as_of")) == 10
+    assert held == {
+        "number": "+86139****0001",
+        "age_band": "adult",
+        "set_by_hand": "adult",
+        "feed": {"age_band": "elder", "shared_by_several_bands": False},
+        "choice": "slower:slow+person",
+        "last_calls": [],
+        "journal": None,
+    }
+    assert exported(place, "--no-journal", "--full-number")["number"] == "+8613900000001"
+
+
+def test_of_who_is_not_known_nothing_is_exported(place: Place) -> None:
+    place.load({})
+    held = exported(place, code=1)
+    assert (held["age_band"], held["feed"], held["stored_under"], held["journal"]) == (None, None, [], None)
+
+
+def write_journal(place: Place, name: str, *records: Mapping[str, object]) -> None:
+    lines = [json.dumps(record, separators=(",", ":")) for record in records]
+    (place.folder / name).write_text("".join(f"{line}\n" for line in lines))
+
+
+def as_written(record: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the records
+    fields: dict[str, Any] = json.loads(record.model_dump_json())
+    return fields
+
+
+def test_the_journals_records_of_the_caller_are_exported_and_nobody_elses(place: Place) -> None:
+    place.load({})
+    key = caller_key(load_or_create_secret(place.folder / "callers.key"), "+8613900000001")
+    theirs = as_written(DECISION) | {"caller_key": key, "uniqueid": "1.10", "node": "pbx1"}
+    theirs_ended = as_written(OUTCOME) | {"uniqueid": "1.10", "node": "pbx1"}
+    others = as_written(DECISION) | {"caller_key": "0" * 16, "uniqueid": "1.1", "node": "pbx1"}
+    others_ended = as_written(OUTCOME) | {"uniqueid": "1.1", "node": "pbx1"}
+    elsewhere = as_written(OUTCOME) | {"uniqueid": "1.10", "node": "pbx2"}
+    write_journal(place, "journal.jsonl.1", others, theirs)
+    write_journal(place, "journal.jsonl", others_ended, theirs_ended, elsewhere)
+    held = exported(place)
+    assert held["journal"]["records"] == [theirs, theirs_ended]
+    assert [Path(file).name for file in held["journal"]["files"]] == ["journal.jsonl.1", "journal.jsonl"]
+    one = exported(place, "--journal", str(place.folder / "journal.jsonl.1"))
+    assert one["journal"]["records"] == [theirs]
+    assert exported(place, "--no-journal", code=1)["journal"] is None
+
+
+def test_a_journal_that_cannot_be_read_or_whose_key_is_missing_is_told(place: Place) -> None:
+    place.load({"+8613900000001": "elder"})
+    write_journal(place, "journal.jsonl", as_written(DECISION))
+    assert str(place.folder / "callers.key") in place.run("export", "13900000001", code=2).stderr
+    load_or_create_secret(place.folder / "callers.key")
+    told = place.run("export", "13900000001", "--journal", str(place.folder / "none"), code=2).stderr
+    assert "none: cannot be read" in told
+    words = ["export", "13900000001", "--journal", str(place.folder / "journal.jsonl"), "--secrets", str(place.secrets)]
+    alone = CliRunner().invoke(main.commands["callers"], [*words, "--redis", place.url])
+    assert alone.exit_code == 2
+    assert "name that with --secret-file" in " ".join(alone.stderr.split())
 
 
 @pytest.mark.parametrize("number", ["10086", "anonymous", "alice"])
-def test_what_is_no_number_is_refused(number: str) -> None:
-    result = run("get", number)
-    assert result.exit_code == 2
-    assert "this is no caller's number" in result.stderr
+def test_what_is_no_number_is_refused(place: Place, number: str) -> None:
+    assert "this is no caller's number" in place.run("get", number, code=2).stderr
 
 
-def test_an_unknown_home_region_is_refused() -> None:
-    result = run("get", "13900000001", "--home-region", "China")
-    assert result.exit_code == 2
-    assert "two-letter code" in result.stderr
+def test_an_unknown_home_region_is_refused(place: Place) -> None:
+    assert "two-letter code" in place.run("get", "13900000001", "--home-region", "China", code=2).stderr
 
 
-def test_the_password_comes_from_a_file_and_is_not_shown(redis_url: str, tmp_path: Path) -> None:
+def test_the_password_comes_from_a_file_and_is_not_shown(place: Place, tmp_path: Path) -> None:
+    place.load({})
     secret = tmp_path / "password"
     secret.write_text("hunter2\n")
-    result = run("get", "13900000001", "--redis", redis_url, env={"ELDER_REDIS_PASSWORD_FILE": str(secret)})
-    assert result.exit_code == 2
-    assert "Redis answered with an error" in result.stderr
-    assert "hunter2" not in result.output
+    told = place.run("get", "13900000001", "--redis-password-file", str(secret), code=2)
+    assert "Redis answered with an error" in told.stderr
+    assert "hunter2" not in told.output
+
+
+def test_a_redis_that_is_gone_is_told_by_every_command(place: Place) -> None:
+    place.load({})
+    for words in (
+        ("get", "13900000001"),
+        ("export", "13900000001"),
+        ("forget", "13900000001"),
+        ("set", "13900000001", "elder"),
+        ("set", "13900000001", "--clear"),
+        ("choose", "13900000001", "person"),
+        ("remove-old",),
+        ("secret", "show"),
+    ):
+        told = place.run(*words, "--redis", "redis://127.0.0.1:1/0", code=2)
+        assert "Redis cannot be reached" in told.stderr, words
+
+
+def test_what_stands_in_clear_is_counted_and_removed_when_told(place: Place) -> None:
+    fill(place)
+    for number in range(2500):
+        place.redis.set(f"elder:choice:+86139{number:08d}", "slower")
+    place.redis.set("elder:choice:of-somebody-else", "x")
+    before = place.redis.dbsize()
+    counted = place.run("remove-old", code=1).stdout
+    assert counted == "keys of an earlier version, which show numbers in clear: 2,501; give --yes to remove them\n"
+    assert place.redis.dbsize() == before
+    assert place.run("remove-old", "--yes").stdout == "keys of an earlier version removed: 2,501\n"
+    assert place.redis.dbsize() == before - 2501
+    assert place.run("remove-old").stdout == "keys of an earlier version, which show numbers in clear: 0\n"
+    assert "adult" in place.run("get", "13900000001").stdout

@@ -12,8 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lab.redis import RedisServer
+from lab.registry import load
 from router.callers.number import Caller, PhoneNumber
 from router.callers.registry import BandLookup, BandSource, open_registry
+from router.callers.secret_ring import SecretRing, load_or_create_ring
+from router.callers.settings import RedisSettings, RegistrySettings
 from router.callers.stored import Visit
 from router.cli.explain import explain
 from router.journal.hashing import load_or_create_secret
@@ -149,13 +152,16 @@ class _Registry:
 def test_without_a_band_the_registry_is_asked(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def opened(url: str, **_: object) -> _Registry:
-        asked.append(url)
+    def opened(settings: RegistrySettings, _ring: SecretRing) -> _Registry:
+        asked.append(settings.redis.url)
         return _Registry("senior")
+
+    load_or_create_ring(rules.with_name("registry.secrets"))
 
     # By its module's name, as tests elsewhere do.
     monkeypatch.setattr(sys.modules["router.cli.options"], "open_registry", opened)
-    answer = as_json(rules, "--caller", "13912345678", "--redis", "redis://example.invalid/3")
+    secrets = ("--secrets", str(rules.with_name("registry.secrets")))
+    answer = as_json(rules, "--caller", "13912345678", "--redis", "redis://example.invalid/3", *secrets)
     assert answer["decision"]["rule"] == "seniors"
     assert answer["facts"]["age_band_source"] == "registry"
     assert asked == ["redis://example.invalid/3"]
@@ -166,15 +172,26 @@ def test_redis_password_file_is_read_only_when_redis_is_asked(rules: Path) -> No
     assert run(rules, *missing, "--band", "adult").exit_code == 0
     result = run(rules, *missing)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert " ".join(result.stderr.split()).endswith(
-        f"{rules.with_name('none')}: error: the password of Redis cannot be read: No such file or directory"
-    )
+    told = " ".join(result.stderr.split())
+    assert f"{rules.with_name('none')}: error: the password of Redis cannot be read: No such file or directory" in told
+    assert told.endswith("the registry cannot be asked without; name the band with --band")
+
+
+def test_without_the_secrets_the_registry_cannot_be_asked_and_that_is_told(rules: Path) -> None:
+    missing = ("--caller", "13912345678", "--secrets", str(rules.with_name("none")))
+    assert run(rules, *missing, "--band", "adult").exit_code == 0
+    result = run(rules, *missing)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{rules.with_name('none')}: error: the secrets of the registry cannot be read" in result.stderr
 
 
 def test_a_registry_that_is_down_means_an_unknown_band_and_says_so(rules: Path) -> None:
+    load_or_create_ring(rules.with_name("registry.secrets"))
+    secrets = ("--secrets", str(rules.with_name("registry.secrets")))
     with socket.socket() as taken:  # bound and not listening: refused at once, and nobody else can take it
         taken.bind(("127.0.0.1", 0))
-        answer = as_json(rules, "--caller", "13912345678", "--redis", f"redis://127.0.0.1:{taken.getsockname()[1]}/0")
+        url = f"redis://127.0.0.1:{taken.getsockname()[1]}/0"
+        answer = as_json(rules, "--caller", "13912345678", "--redis", url, *secrets)
     assert answer["facts"]["age_band"] is None
     assert answer["facts"]["age_band_source"].startswith("lookup_failed: ")
     assert answer["decision"]["rule"] == "rest"
@@ -291,12 +308,17 @@ def test_what_the_registry_holds_of_a_caller_counts_and_the_asking_does_not(
     caller = PhoneNumber("+8613900000001")
 
     async def told() -> list[dict[str, Any]]:
-        async with RedisServer(tmp_path_factory.mktemp("redis")) as server, open_registry(server.url) as registry:
-            await registry.set(caller, "adult")
+        secrets = tmp_path / "registry.secrets"
+        ring = load_or_create_ring(secrets)
+        async with (
+            RedisServer(tmp_path_factory.mktemp("redis")) as server,
+            open_registry(RegistrySettings(RedisSettings(server.url), secrets), ring) as registry,
+        ):
+            await load(server.url, ring, {caller: "adult"})
             await registry.choose(caller, "slower")
             for ago_s in (7200.0, 300.0):
                 await registry.lookup(caller, Visit(f"pbx1/{ago_s}", time.time() - ago_s, 86_400.0))
-            options = ("--caller", caller.e164, "--redis", server.url, "--rollout", "1%")
+            options = ("--caller", caller.e164, "--redis", server.url, "--secrets", str(secrets), "--rollout", "1%")
             found = [await asyncio.to_thread(as_json, path, *options) for _ in range(2)]
             return [*found, await asyncio.to_thread(as_json, path, *options, "--earlier", "2h")]
 
@@ -308,11 +330,12 @@ def test_what_the_registry_holds_of_a_caller_counts_and_the_asking_does_not(
 
 
 def test_wrong_options_exit_2_and_say_what_is_right(rules: Path) -> None:
+    load_or_create_ring(rules.with_name("registry.secrets"))
     cases = {
         ("--band", "sinior"): "did you mean `senior`?",
         ("--band", "adult", "--at", "tomorrow"): "write a time like",
         ("--band", "adult", "--home-region", "XX"): "two-letter code",
-        ("--redis", "nonsense"): "redis",
+        ("--redis", "nonsense", "--secrets", str(rules.with_name("registry.secrets"))): "write redis://HOST:PORT/DB",
     }
     for arguments, message in cases.items():
         result = run(rules, "--caller", "13912345678", *arguments)
