@@ -22,7 +22,7 @@ from router.callers.generation import Generation
 from router.callers.inspecting.contents import (
     encoding_finding,
     generation_findings,
-    import_finding,
+    import_under_way,
     keys_findings,
     keys_seen,
 )
@@ -135,7 +135,7 @@ def _ring(path: Path) -> tuple[SecretRing, Finding]:
         return nobodys, wrong("registry secrets", str(error), do)
     names = ", ".join(secret.name for secret in ring.secrets)
     if len(ring.secrets) > 1:
-        do = "once callers are loaded under the newest, retire the older: `elder-router callers secret`"
+        do = "once callers are loaded under the newest, retire the older: `elder-router callers secret retire`"
         return ring, warning("registry secrets", f"{len(ring.secrets)}, the newest first: {names}", do)
     return ring, ok("registry secrets", names)
 
@@ -170,12 +170,15 @@ async def _registry(settings: Settings, ring: SecretRing, bands: AgeBands | None
         except RegistryError as error:
             yield wrong("redis", str(error), "see that the servers run and that `callers:` in the settings names them")
             return
+        importing, of_import = await _import(registry)
         reached = False
         for name in names:
-            async for finding in _server(registry, name, generation):
+            async for finding in _server(registry, name, generation, importing=importing):
                 reached = reached or finding.level < Level.WRONG
                 yield finding
         if reached:
+            if registry.plain is None:
+                yield of_import
             async for finding in _contents(registry, generation, unusable, bands):
                 yield finding
 
@@ -197,7 +200,6 @@ async def _contents(
         for finding in _plain(layout, bands):
             yield finding
         return
-    yield await _import(registry)
     if generation is not None:
         for finding in generation_findings(generation, bands, registry.settings.stale_after_s, time.time()):
             yield finding
@@ -207,7 +209,9 @@ async def _contents(
         yield warning("registry", "nobody was ever loaded", "run `elder-router callers import`")
 
 
-async def _server(registry: Registry, name: str, generation: Generation | None) -> AsyncIterator[Finding]:
+async def _server(
+    registry: Registry, name: str, generation: Generation | None, *, importing: bool
+) -> AsyncIterator[Finding]:
     largest = generation.largest_bucket if generation else USUAL_LARGEST
     try:
         async with teller(registry.servers, name) as server:
@@ -216,7 +220,6 @@ async def _server(registry: Registry, name: str, generation: Generation | None) 
                 yield Finding(finding.level, f"{finding.about} of {name}", finding.says, finding.do)
             if registry.plain is None:
                 seen = await keys_seen(server)
-                importing = bool(await server.ask("EXISTS", "elder:import"))
                 every = keys_findings(seen, generation, importing=importing)
                 if generation is not None and (form := await encoding_finding(server, generation)):
                     every.append(form)
@@ -252,11 +255,14 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def _import(registry: Registry) -> Finding:
+async def _import(registry: Registry) -> tuple[bool, Finding]:
+    """Whether somebody is importing, and what to say of it."""
     try:
-        return await import_finding(registry.servers)
+        under_way = await import_under_way(registry.servers)
     except RegistryError as error:
-        return warning("import", f"not known whether one is under way: {error}", "give this user +get on elder:import")
+        do = "give this user the right to GET elder:import"
+        return False, warning("import", f"whether one is under way is not known: {error}", do)
+    return under_way is not None, ok("import", under_way or "none is under way")
 
 
 def _plain(layout: PlainLayout, bands: AgeBands | None) -> Iterator[Finding]:

@@ -59,20 +59,21 @@ def generation_findings(
     return found
 
 
-async def import_finding(servers: Servers) -> Finding:
-    """Whether an import is under way.
+async def import_under_way(servers: Servers) -> str | None:
+    """Who imports and how long their lock lasts, in words; None if nobody does.
 
     Raises:
-        LookupFailedError: That could not be asked.
+        LookupFailedError: That could not be asked, or this user may not.
     """
     async with teller(servers, await servers.server_for(IMPORT_KEY, writing=True)) as server:
         held = await server.ask("GET", IMPORT_KEY)
-        if held is None:
-            return ok("import", "none is under way")
         if isinstance(held, ResponseError):
             raise lookup_failed(held)
+        if held is None:
+            return None
         left_s = await server.ask("TTL", IMPORT_KEY)
-    return ok("import", f"one is under way{_by(held)}; if it was killed, its lock ends in {left_s} s at the latest")
+    until = f"; if it was killed, its lock ends in {left_s} s at the latest" if isinstance(left_s, int) else ""
+    return f"one is under way{_by(held)}{until}"
 
 
 async def keys_seen(server: Teller) -> KeysSeen | None:
@@ -112,8 +113,7 @@ def keys_findings(seen: KeysSeen | None, generation: Generation | None, *, impor
             warning(
                 "old keys",
                 f"{seen.clear:,} of an earlier version{some}, with numbers in clear",
-                "once callers are loaded anew and all routers updated, remove them: `for kind in caller choice calls; "
-                'do redis-cli --scan --pattern "elder:$kind:*" | xargs -r -n 1000 redis-cli unlink; done`',
+                "once callers are loaded anew and all routers are updated: `elder-router callers remove-old --yes`",
             )
         )
     in_force = generation.generation if generation else None

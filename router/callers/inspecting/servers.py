@@ -22,7 +22,7 @@ _PROBE: Final = "elder:{00}:calls:00000000:probe"  # of a secret that nobody has
 _ROUTER_COMMANDS: Final[tuple[tuple[str | int, ...], ...]] = (
     ("GET", "elder:registry"),
     ("MGET", _PROBE),
-    ("HGET", _PROBE, "f"),
+    ("HGET", "elder:{00}:0:0", "f"),
     ("ZADD", _PROBE, "XX", 0, "probe"),
     ("ZREMRANGEBYRANK", _PROBE, 0, -1),
     ("EXPIRE", _PROBE, 1),

@@ -77,7 +77,7 @@ def test_numbers_in_clear_are_told_with_how_to_remove_them() -> None:
     assert every["old keys"].says == (
         "7 of an earlier version of those looked at (about 50,000), with numbers in clear"
     )
-    assert "redis-cli unlink" in every["old keys"].do
+    assert "callers remove-old --yes" in every["old keys"].do
 
 
 def test_where_all_is_well_it_is_said_how_much_was_looked_at() -> None:
