@@ -18,7 +18,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from router.ami.settings import LinkSettings, TlsSettings
-from router.callers.link import RegistryAddress
+from router.callers.servers.address import RegistryAddress
 from router.callers.settings import RegistrySettings
 from router.errors import ConfigurationError, Problem
 from router.rules.document import Document, load_document, open_ordinary, read_source, validate
