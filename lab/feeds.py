@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ class MadeFeed:
         """The 64 parts."""
         bounds = np.arange(TAGS + 1, dtype=np.uint64) * np.uint64(PLACES // TAGS)
         edges = np.searchsorted(self._place, bounds).tolist()
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in pairwise(edges):
             yield MadePart(self._place[begin:end], self._field[begin:end], self._value[begin:end])
 
     def remove(self) -> None:

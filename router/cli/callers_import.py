@@ -34,6 +34,7 @@ _NICE: Final = 10
 """Below the router, Redis and Asterisk, if they are on this machine; one that does nothing else runs it as fast."""
 _REJECTED: Final = "rejected.csv"
 _REJECTS_SHOWN: Final = 20
+_QUOTE: Final = "'"
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 _Done = TypeVar("_Done")
@@ -196,20 +197,25 @@ def run_load(settings: RegistrySettings, work: Callable[[Servers, SecretRing, Wa
 
 def show_rejected(order: Order, outcome: Outcome, *, shown: Path | None) -> None:
     """Show the first rejected rows, and remove their file if nobody asked for it."""
-    if order.rejects is None or not outcome.counts.rejected:
+    if order.rejects is None:
         return
-    with order.rejects.open(encoding="utf-8", newline="") as stream:
+    if outcome.counts.rejected:
+        _show_rows(order.rejects, outcome.counts.rejected, shown)
+    if shown is None:
+        order.rejects.unlink(missing_ok=True)
+
+
+def _show_rows(rejects: Path, count: int, shown: Path | None) -> None:
+    with rejects.open(encoding="utf-8", newline="") as stream:
         rows = csv.reader(stream)
         unit = next(rows)[0]
         for line, caller, reason in islice(rows, _REJECTS_SHOWN):
-            who = f"{caller.removeprefix(chr(39))}: " if caller else ""
+            # What keeps spreadsheets from taking it for a formula is nothing to people.
+            who = f"{caller.removeprefix(_QUOTE)}: " if caller else ""
             click.echo(printable(f"{unit} {line}: {who}{reason}"), err=True)
-    more = outcome.counts.rejected - _REJECTS_SHOWN
-    if more > 0:
+    if count > _REJECTS_SHOWN:
         where = f"all are in {shown}" if shown else "--rejects FILE writes all to a file"
-        click.echo(printable(f"… and {more:,} more; {where}"), err=True)
-    if shown is None:
-        order.rejects.unlink()
+        click.echo(printable(f"… and {count - _REJECTS_SHOWN:,} more; {where}"), err=True)
 
 
 def _bands(rules_path: Path) -> AgeBands:

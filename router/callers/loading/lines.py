@@ -47,7 +47,7 @@ class Primaries(Protocol):
     async def server_for(self, key: str, *, writing: bool) -> str:
         """`host:port` of the server that holds a key, as known now."""
 
-    async def connection(self, server: str, *, connect_s: float, answer_s: float) -> AbstractConnection:
+    async def connection(self, server: str, *, connect_s: float, answer_s: float | None) -> AbstractConnection:
         """A new connection to it, not connected yet."""
 
     async def primaries(self) -> list[str]:
@@ -63,19 +63,25 @@ class Line:
 
     async def send(self, packed: bytes) -> None:
         """Send commands in Redis's own form; waits while the server does not take them."""
-        await self._connection.send_packed_command([packed])
+        async with asyncio.timeout(ANSWER_S):
+            await self._connection.send_packed_command([packed])
 
-    async def answer(self) -> Reply:
-        """The next answer; a refusal is one too."""
-        try:
-            return await self._connection.read_response(disable_decoding=True)
-        except ResponseError as refused:
-            return refused
+    async def answers(self, count: int) -> list[Reply]:
+        """The next answers; a refusal is one too."""
+        found: list[Reply] = []
+        async with asyncio.timeout(ANSWER_S):
+            while len(found) < count:
+                try:
+                    found.append(await self._connection.read_response(disable_decoding=True))
+                except ResponseError as refused:
+                    found.append(refused)
+        return found
 
     async def ask(self, *commands: Command) -> list[Reply]:
         """The answers to some commands, in one round trip. Nothing else may be on its way."""
-        await self._connection.send_packed_command(self._connection.pack_commands(commands))
-        return [await self.answer() for _ in commands]
+        async with asyncio.timeout(ANSWER_S):
+            await self._connection.send_packed_command(self._connection.pack_commands(commands))
+        return await self.answers(len(commands))
 
     async def get(self, *command: str | bytes | float) -> Reply:
         """The answer to one command.
@@ -135,7 +141,9 @@ class Lines:
 
     async def _line(self, server: str, use: str) -> Line:
         if (line := self._open.get((server, use))) is None:
-            connection = await self._servers.connection(server, connect_s=CONNECT_S, answer_s=ANSWER_S)
+            # Without redis-py's own time limit for answers: it goes through `asyncio.wait_for`, which in Python 3.11
+            # may lose a cancellation, and with it somebody's Ctrl-C.
+            connection = await self._servers.connection(server, connect_s=CONNECT_S, answer_s=None)
             try:
                 async with asyncio.timeout(CONNECT_S):
                     await connection.connect()  # type: ignore[no-untyped-call]  # the library's own gap

@@ -39,9 +39,10 @@ class Sending:
         await self._settle(0)
 
     async def _settle(self, left: int) -> None:
-        while self._unanswered > left:
-            self._unanswered -= 1
-            accepted(await self._line.answer())
+        if (count := self._unanswered - left) > 0:
+            self._unanswered = left
+            for reply in await self._line.answers(count):
+                accepted(reply)
 
 
 async def write_part(

@@ -138,7 +138,7 @@ class Servers:
         replica = None if writing or self._finder.greeting else self._replica(shard)
         return replica.server if replica else shard.primary
 
-    async def connection(self, server: str, *, connect_s: float, answer_s: float) -> AbstractConnection:
+    async def connection(self, server: str, *, connect_s: float, answer_s: float | None) -> AbstractConnection:
         """A connection to a server that is not connected yet, for whoever sends much; theirs to close."""
         return self._finder.address(server).connection(connect_s=connect_s, answer_s=answer_s)
 

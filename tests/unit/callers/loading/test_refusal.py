@@ -20,8 +20,8 @@ def test_a_load_of_about_as_many_callers_is_let_through(coming: int) -> None:
     [
         (
             940,
-            "the feed has 940 callers, the registry 1,000: 6.0 % fewer, above the 5 % that are let through; nothing was "
-            "changed; if that is meant, run the same command again with --allow-change 7",
+            "the feed has 940 callers, the registry 1,000: 6.0 % fewer, above the 5 % that are let through; nothing "
+            "was changed; if that is meant, run the same command again with --allow-change 7",
         ),
         (
             2000,
