@@ -6,6 +6,7 @@ A hash of so few short fields is one block of memory in Redis, a listpack: 11 by
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +17,7 @@ from router.callers.keys import PREFIX, bucket_key, bucket_of, tag_of
 from router.callers.number import PhoneNumber
 from router.callers.pseudonym import CallerSecret, Pseudonym
 from router.callers.servers.wire import Command, Reply
-from router.callers.stored import Fed
+from router.callers.stored import NOBODY, Fed
 
 _BUCKET_KEY: Final = re.compile(rf"{PREFIX}\{{[0-9a-f]{{2}}\}}:([0-9a-f]+):[0-9a-f]+".encode())
 
@@ -28,9 +29,14 @@ class Buckets:
     generation: Generation
     secret: CallerSecret
 
-    def command(self, number: PhoneNumber) -> Command:
-        """What asks for a caller's band."""
-        who = self.secret.pseudonym(number)
+    def command(self, number: PhoneNumber, known: Mapping[str, Pseudonym] = NOBODY) -> Command:
+        """What asks for a caller's band.
+
+        Args:
+            number: The caller's.
+            known: Who that is under some secrets, by their names, where that has been hashed already.
+        """
+        who = known.get(self.secret.name) or self.secret.pseudonym(number)
         return ("HGET", key_of(self.generation, who), who.field)
 
     def read(self, reply: Reply) -> Fed | None:

@@ -15,7 +15,7 @@ is a multiple of 64.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from router.callers.pseudonym import PLACES, Pseudonym
 
@@ -41,16 +41,18 @@ def bucket_key(generation: int, bucket: int, buckets: int) -> str:
     return f"{PREFIX}{{{bucket * TAGS // buckets:02x}}}:{generation:x}:{bucket:x}"
 
 
-def set_key(secret_name: str, who: Pseudonym) -> str:
-    """The key of a band set by hand."""
-    return f"{PREFIX}{{{tag_of(who.place)}}}:set:{secret_name}:{who.hex}"
+class OwnKeys(NamedTuple):
+    """The keys of one caller under one secret."""
+
+    set: str
+    """A band set by hand."""
+    choice: str
+    """What they chose."""
+    calls: str
+    """Their last calls."""
 
 
-def choice_key(secret_name: str, who: Pseudonym) -> str:
-    """The key of what a caller chose."""
-    return f"{PREFIX}{{{tag_of(who.place)}}}:choice:{secret_name}:{who.hex}"
-
-
-def calls_key(secret_name: str, who: Pseudonym) -> str:
-    """The key of a caller's last calls."""
-    return f"{PREFIX}{{{tag_of(who.place)}}}:calls:{secret_name}:{who.hex}"
+def own_keys(secret_name: str, who: Pseudonym) -> OwnKeys:
+    """The keys of a caller under a secret."""
+    head, tail = f"{PREFIX}{{{tag_of(who.place)}}}:", f":{secret_name}:{who.hex}"
+    return OwnKeys(f"{head}set{tail}", f"{head}choice{tail}", f"{head}calls{tail}")

@@ -12,10 +12,10 @@ from typing import Any, Final, TypeAlias
 from router.callers.buckets import Buckets, generation_of, key_of, keys_with
 from router.callers.former import former_keys_of
 from router.callers.generation import Generation
-from router.callers.keys import IMPORT_KEY
+from router.callers.keys import IMPORT_KEY, OwnKeys
 from router.callers.number import PhoneNumber
 from router.callers.registry import Registry
-from router.callers.stored import Fed, OwnKeys, band_name, choice_name, own_keys_of
+from router.callers.stored import Fed, band_name, choice_name
 from router.errors import RegistryError
 
 _SCAN_COUNT: Final = 1000
@@ -134,7 +134,7 @@ async def held(registry: Registry, number: PhoneNumber) -> Held:
                 raise RegistryError(f"the band stored is not to be understood: {error}; load callers anew") from error
             if fed is not None:
                 found.keys[" ".join([str(key), *(part.hex() for part in rest if isinstance(part, bytes))])] = Kind.FED
-        for keys in _own(registry, number):
+        for keys in registry.own_keys(number):
             pipeline = registry.admin().pipeline(transaction=False)
             pipeline.get(keys.set)
             pipeline.get(keys.choice)
@@ -194,8 +194,8 @@ async def forget(registry: Registry, number: PhoneNumber) -> Forgotten:
 
 async def _places(registry: Registry, number: PhoneNumber, buckets: Buckets | None) -> AsyncIterator[_Place]:
     """Everywhere that something of a number may lie."""
-    for keys in _own(registry, number):
-        for kind, key in zip((Kind.SET, Kind.CHOICE, Kind.CALLS), keys.all, strict=True):
+    for keys in registry.own_keys(number):
+        for kind, key in zip((Kind.SET, Kind.CHOICE, Kind.CALLS), keys, strict=True):
             yield _Place(kind, key)
     for key in former_keys_of(number, registry.plain):
         yield _Place(Kind.FORMER, key)
@@ -230,7 +230,3 @@ async def _each(registry: Registry, places: Sequence[_Place], *, remove: bool) -
         replies = await pipeline.execute()
         found |= {place.kind for place, reply in zip(some, replies, strict=True) if reply}
     return frozenset(found)
-
-
-def _own(registry: Registry, number: PhoneNumber) -> list[OwnKeys]:
-    return [own_keys_of(secret.name, secret.pseudonym(number)) for secret in registry.ring.secrets]

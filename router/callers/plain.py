@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError, ResponseError
 
 from router.callers.number import PhoneNumber
+from router.callers.pseudonym import Pseudonym
 from router.callers.servers.wire import Command, Reply
 from router.callers.settings import PlainLayout
-from router.callers.stored import Fed, band_name
+from router.callers.stored import NOBODY, Fed, band_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,8 @@ class PlainKeys:
         """The key of a number."""
         return self.layout.key.format(e164=number.e164, digits=number.e164.removeprefix("+"))
 
-    def command(self, number: PhoneNumber) -> Command:
-        """What asks for a caller's band."""
+    def command(self, number: PhoneNumber, known: Mapping[str, Pseudonym] = NOBODY) -> Command:  # noqa: ARG002
+        """What asks for a caller's band; the number is in clear there."""
         key = self.key(number)
         return ("GET", key) if self.layout.hash_field is None else ("HGET", key, self.layout.hash_field)
 

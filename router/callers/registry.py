@@ -17,10 +17,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self, assert_never
 
 import structlog
 from redis.asyncio import Redis
@@ -33,6 +33,7 @@ from router.callers.buckets import Buckets
 from router.callers.deadline import Deadline
 from router.callers.former import former_keys
 from router.callers.generation import Generation
+from router.callers.keys import OwnKeys, own_keys
 from router.callers.number import Caller, NoNumber, PhoneNumber
 from router.callers.past import NOTHING, Chosen, read_choice
 from router.callers.plain import PlainKeys
@@ -51,7 +52,6 @@ from router.callers.stored import (
     choice_name,
     commands,
     earlier_calls_s,
-    own_keys,
     read,
 )
 from router.callers.watching import RegistryWatch
@@ -89,6 +89,15 @@ class BandLookup:
     """Seconds since each earlier call, newest first; None where they are not known."""
     age_s: float | None = None
     """How old the registry's callers were; None where that is not known, or the band was not from there."""
+
+
+class _Band(NamedTuple):
+    """What is to be said of a caller's band, as in `BandLookup`."""
+
+    name: str | None
+    source: BandSource
+    detail: str
+    age_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -174,6 +183,10 @@ class Registry:
             return None
         return buckets.generation
 
+    def own_keys(self, number: PhoneNumber) -> list[OwnKeys]:
+        """The keys of a caller, by secret, the newest first."""
+        return [own_keys(secret.name, secret.pseudonym(number)) for secret in self.ring.secrets]
+
     async def watch(self) -> None:
         """Keep in mind what is in force, for ever: for who looks up again and again."""
         await self._watch.run()
@@ -197,25 +210,27 @@ class Registry:
         """
         began_s = self._clock()
         self.stats.lookups += 1
-        if isinstance(caller, NoNumber):
-            self.stats.no_number += 1
-            return BandLookup(None, BandSource.NO_NUMBER, caller.reason.value, self._clock() - began_s)
+        choice: str | None = None
+        earlier: tuple[float, ...] | None = None
         try:
-            if self._watch.is_due:
+            if isinstance(caller, NoNumber):
+                band = _Band(None, BandSource.NO_NUMBER, caller.reason.value)
+            elif self._watch.is_due:
                 async with Deadline(self.settings.deadline_s):
                     await self._watch.read()
-                    found = await self._found(caller, visit)
+                    band, choice, earlier = await self._found(caller, visit)
             else:
-                found = await self._found(caller, visit)
+                band, choice, earlier = await self._found(caller, visit)
         except LookupFailedError as error:
-            found = _failed(error)
+            band = _failed(error)
         except (RedisError, TimeoutError) as error:
-            found = _failed(lookup_failed(error))
+            band = _failed(lookup_failed(error))
         except Exception:  # noqa: BLE001 - the boundary of one lookup: this call falls back, the others go on
             _log.exception("registry lookup failed")
-            found = _failed(LookupFailedError(LookupFailure.INTERNAL))
-        self._count(found)
-        return replace(found, took_s=self._clock() - began_s)
+            band = _failed(LookupFailedError(LookupFailure.INTERNAL))
+        self._count(band)
+        took_s = self._clock() - began_s
+        return BandLookup(band.name, band.source, band.detail, took_s, choice, earlier, band.age_s)
 
     async def set(self, number: PhoneNumber, band: str) -> None:
         """Set a number's band by hand: stronger than the feed, until it is cleared.
@@ -234,7 +249,7 @@ class Registry:
         with self.raising():
             pipeline = self.admin().pipeline(transaction=False)
             for number, band in bands:
-                newest, *older = own_keys(number, self.ring)
+                newest, *older = self.own_keys(number)
                 pipeline.set(newest.set, band.encode())
                 for keys in older:
                     pipeline.delete(keys.set)
@@ -248,7 +263,7 @@ class Registry:
         """
         with self.raising():
             pipeline = self.admin().pipeline(transaction=False)
-            for keys in own_keys(number, self.ring):
+            for keys in self.own_keys(number):
                 pipeline.delete(keys.set)
             return any(await pipeline.execute())
 
@@ -260,7 +275,7 @@ class Registry:
         """
         with self.raising():
             pipeline = self.admin().pipeline(transaction=False)
-            for keys in own_keys(number, self.ring):
+            for keys in self.own_keys(number):
                 pipeline.zrange(keys.calls, 0, -1, withscores=True)
             replies = await pipeline.execute()
         return earlier_calls_s(
@@ -275,7 +290,7 @@ class Registry:
         """
         with self.raising():
             pipeline = self.admin().pipeline(transaction=False)
-            for keys in own_keys(number, self.ring):
+            for keys in self.own_keys(number):
                 pipeline.get(keys.choice)
             return next(filter(None, map(choice_name, await pipeline.execute())), "")
 
@@ -285,7 +300,7 @@ class Registry:
         Raises:
             RegistryError: Redis cannot be reached or refuses.
         """
-        newest, *older = own_keys(number, self.ring)
+        newest, *older = self.own_keys(number)
         with self.raising():
             pipeline = self.admin().pipeline(transaction=False)
             if choice:
@@ -330,15 +345,16 @@ class Registry:
         await self._watch.close()
         await self.servers.close()
 
-    async def _found(self, number: PhoneNumber, visit: Visit | None) -> BandLookup:
+    async def _found(self, number: PhoneNumber, visit: Visit | None) -> tuple[_Band, str, tuple[float, ...] | None]:
+        """The band, what was chosen, the earlier calls. Raises LookupFailedError and what `read` does."""
         if self._closed:
             raise LookupFailedError(LookupFailure.CLOSED)
         reader, unusable = self._reader()
-        own = own_keys(number, self.ring)
-        asked = commands(own, reader.command(number) if reader else None, visit)
+        known = {secret.name: secret.pseudonym(number) for secret in self.ring.secrets}
+        own = [own_keys(name, who) for name, who in known.items()]
+        asked = commands(own, reader.command(number, known) if reader else None, visit)
         stored = read(len(own), await self._replies(asked, visit), fed=reader is not None, visit=visit)
-        found = self._band(stored, reader, unusable)
-        return replace(found, choice=stored.choice, earlier_calls_s=stored.earlier_calls_s)
+        return self._band(stored, reader, unusable), stored.choice, stored.earlier_calls_s
 
     def _reader(self) -> tuple[BandReader | None, LookupFailedError | None]:
         """How to read the feed's band: None if there is no feed, or it cannot be asked, and why."""
@@ -351,16 +367,16 @@ class Registry:
                 raise
             return None, error
 
-    def _band(self, stored: Stored, reader: BandReader | None, unusable: LookupFailedError | None) -> BandLookup:
+    def _band(self, stored: Stored, reader: BandReader | None, unusable: LookupFailedError | None) -> _Band:
         if stored.set_band is not None:
             band = band_name(stored.set_band)
             failed = LookupFailedError(LookupFailure.BAD_VALUE)
-            return BandLookup(band, BandSource.REGISTRY, SET_BY_HAND, 0.0) if band else _failed(failed)
+            return _Band(band, BandSource.REGISTRY, SET_BY_HAND) if band else _failed(failed)
         if reader is None:
-            return _failed(unusable) if unusable else BandLookup(None, BandSource.NOT_FOUND, EMPTY, 0.0)
+            return _failed(unusable) if unusable else _Band(None, BandSource.NOT_FOUND, EMPTY)
         return self._fed(stored.fed, reader)
 
-    def _fed(self, reply: Reply, reader: BandReader) -> BandLookup:
+    def _fed(self, reply: Reply, reader: BandReader) -> _Band:
         try:
             fed: Fed | None = reader.read(reply)
         except RedisError as error:
@@ -369,8 +385,8 @@ class Registry:
             return _failed(LookupFailedError(LookupFailure.BAD_VALUE, str(error)))
         age_s = max(0.0, self._now() - reader.generation.fresh_at) if isinstance(reader, Buckets) else None
         if fed is None:
-            return BandLookup(None, BandSource.NOT_FOUND, "", 0.0, age_s=age_s)
-        return BandLookup(fed.band, BandSource.REGISTRY, SHARED_NUMBER if fed.shared else "", 0.0, age_s=age_s)
+            return _Band(None, BandSource.NOT_FOUND, "", age_s)
+        return _Band(fed.band, BandSource.REGISTRY, SHARED_NUMBER if fed.shared else "", age_s)
 
     async def _replies(self, asked: Sequence[Command], visit: Visit | None) -> Sequence[Reply]:
         """The answers, from one round trip where one server has them all."""
@@ -399,14 +415,18 @@ class Registry:
                 replies[place] = reply
         return replies
 
-    def _count(self, found: BandLookup) -> None:
+    def _count(self, found: _Band) -> None:
         match found.source:
             case BandSource.REGISTRY:
                 self.stats.found += 1
             case BandSource.NOT_FOUND:
                 self.stats.not_found += 1
-            case _:
+            case BandSource.NO_NUMBER:
+                self.stats.no_number += 1
+            case BandSource.LOOKUP_FAILED:
                 self.stats.failures[LookupFailure(found.detail.partition(": ")[0])] += 1
+            case _:
+                assert_never(found.source)
 
     @contextmanager
     def raising(self) -> Iterator[None]:
@@ -455,8 +475,8 @@ def open_registry(
     return Registry(settings, servers, watch)
 
 
-def _failed(error: LookupFailedError) -> BandLookup:
-    return BandLookup(None, BandSource.LOOKUP_FAILED, str(error), 0.0)
+def _failed(error: LookupFailedError) -> _Band:
+    return _Band(None, BandSource.LOOKUP_FAILED, str(error))
 
 
 def _key(command: Command) -> str:

@@ -14,23 +14,24 @@ Of what stands under more than one secret, the newest secret's counts; calls are
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from redis.exceptions import RedisError, ResponseError
 
-from router.callers.keys import calls_key, choice_key, set_key
+from router.callers.keys import OwnKeys
 from router.callers.number import PhoneNumber
 from router.callers.past import MOST_EARLIER_CALLS, read_choice
 from router.callers.pseudonym import Pseudonym
-from router.callers.secret_ring import SecretRing
 from router.callers.servers.wire import Command, Reply
 
 # A band's name is a word in the rules file; what is longer was not written by us.
 MAX_BAND_BYTES: Final = 64
 MAX_CHOICE_BYTES: Final = 64
 
+NOBODY: Final[Mapping[str, Pseudonym]] = MappingProxyType({})
 CALLS_COMMANDS: Final = frozenset({"ZADD", "ZREMRANGEBYRANK", "EXPIRE", "ZRANGE"})
 """Those of a lookup that write, or must see what was written."""
 _COMMANDS_OF_A_VISIT = 4
@@ -56,8 +57,8 @@ class Fed:
 class BandReader(Protocol):
     """How the feed's callers lie in Redis."""
 
-    def command(self, number: PhoneNumber) -> Command:
-        """What asks for a caller's band; its second part is the key."""
+    def command(self, number: PhoneNumber, known: Mapping[str, Pseudonym] = ...) -> Command:
+        """What asks for a caller's band; its second part is the key. `known` saves hashing them again."""
         ...
 
     def read(self, reply: Reply) -> Fed | None:
@@ -68,20 +69,6 @@ class BandReader(Protocol):
             ValueError: The value stored is none that stands for a band.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class OwnKeys:
-    """The keys of one caller under one secret."""
-
-    set: str
-    choice: str
-    calls: str
-
-    @property
-    def all(self) -> tuple[str, str, str]:
-        """All of them."""
-        return self.set, self.choice, self.calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +86,6 @@ class Stored:
     fed: Reply
     choice: str
     earlier_calls_s: tuple[float, ...] | None
-
-
-def own_keys(number: PhoneNumber, ring: SecretRing) -> list[OwnKeys]:
-    """The keys of a caller, by secret, the newest first."""
-    return [own_keys_of(secret.name, secret.pseudonym(number)) for secret in ring.secrets]
-
-
-def own_keys_of(secret_name: str, who: Pseudonym) -> OwnKeys:
-    """The keys of a caller under one secret."""
-    return OwnKeys(set_key(secret_name, who), choice_key(secret_name, who), calls_key(secret_name, who))
 
 
 def commands(own: Sequence[OwnKeys], feed: Command | None, visit: Visit | None) -> list[Command]:

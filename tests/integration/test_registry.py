@@ -16,12 +16,13 @@ from redis.asyncio import Redis
 from lab.redis import RedisServer
 from lab.registry import load
 from router.callers.breaker import Breaker, BreakerState
+from router.callers.keys import OwnKeys, own_keys
 from router.callers.number import PhoneNumber
 from router.callers.past import MOST_EARLIER_CALLS, Chosen
 from router.callers.registry import BandLookup, BandSource, LookupFailure, Registry, open_registry
 from router.callers.secret_ring import SecretRing, load_or_create_ring
 from router.callers.settings import PlainLayout, RedisSettings, RegistrySettings
-from router.callers.stored import OwnKeys, Visit, own_keys
+from router.callers.stored import Visit
 
 pytestmark = pytest.mark.integration
 
@@ -74,7 +75,8 @@ def registry_at(
 
 def own_of(server: RedisServer, number: PhoneNumber) -> OwnKeys:
     """The keys of a caller under the newest secret."""
-    return own_keys(number, ring_of(server))[0]
+    newest = ring_of(server).newest
+    return own_keys(newest.name, newest.pseudonym(number))
 
 
 async def fill(registry: Registry, shift: int = 0) -> None:

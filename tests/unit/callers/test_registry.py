@@ -15,14 +15,14 @@ from structlog.testing import capture_logs
 from router.callers.bands import AgeBand, AgeBands
 from router.callers.buckets import key_of
 from router.callers.generation import SHARED, TRUSTED_S, Generation, stored_bands
-from router.callers.keys import REGISTRY_KEY
+from router.callers.keys import REGISTRY_KEY, OwnKeys, own_keys
 from router.callers.number import NoNumber, NoNumberReason, PhoneNumber
 from router.callers.past import MOST_EARLIER_CALLS
 from router.callers.pseudonym import CallerSecret
 from router.callers.registry import BandLookup, BandSource, LookupFailure, Registry, open_registry
 from router.callers.secret_ring import SecretRing
 from router.callers.settings import PlainLayout, RedisSettings, RegistrySettings
-from router.callers.stored import OwnKeys, Visit, own_keys_of
+from router.callers.stored import Visit
 from router.callers.watching import READ_EVERY_S, RegistryWatch
 from router.errors import ConfigurationError, RegistryError
 
@@ -92,7 +92,7 @@ def make(tmp_path: Path) -> Make:
 
 
 def own(number: PhoneNumber = CALLER, secret: CallerSecret = OLD) -> OwnKeys:
-    return own_keys_of(secret.name, secret.pseudonym(number))
+    return own_keys(secret.name, secret.pseudonym(number))
 
 
 def failed(failure: LookupFailure, detail: str = "", **found: object) -> BandLookup:
