@@ -27,6 +27,7 @@ from router.callers.servers.wire import Command, Reply
 
 # Long enough for a disk that stalls a save, short enough for a person at a terminal.
 ADMIN_TIMEOUT_S: Final = 5.0
+_OURS: Final = (LookupFailure.CLOSED, LookupFailure.TOO_MANY, LookupFailure.INTERNAL)  # no server's fault
 _MOST_STRANGERS: Final = 8
 """So many servers that are in no map are believed to exist, because another named them, until the next look."""
 
@@ -174,10 +175,15 @@ class Servers:
             replies = await self._ask_replica(replica, commands, due_s)
             if replies is not None:
                 return replies
+        return await self._ask_primary(key, shard, commands, due_s)
+
+    async def _ask_primary(self, key: str, shard: Shard, commands: Sequence[Command], due_s: float) -> list[Reply]:
         lane = self._lane(shard.primary)
         try:
             replies = await lane.ask(commands, due_s)
         except LookupFailedError as failed:
+            if failed.failure in _OURS:
+                raise
             self._map.look_soon()
             if failed.failure is not LookupFailure.UNREACHABLE:
                 raise
@@ -197,7 +203,7 @@ class Servers:
         try:
             replies = await replica.ask(commands, now_s + (due_s - now_s) / 2)
         except LookupFailedError as failed:
-            if failed.failure in (LookupFailure.CLOSED, LookupFailure.TOO_MANY):
+            if failed.failure in _OURS:
                 raise
             self._map.look_soon()
             return None
