@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import secrets
 import stat
@@ -30,10 +29,11 @@ from router.callers.inspecting.findings import Finding, Level, ok, warning, wron
 from router.callers.inspecting.limits import USUAL_LARGEST
 from router.callers.inspecting.servers import server_findings
 from router.callers.inspecting.teller import teller
+from router.callers.inspecting.way import is_loopback, way_finding
 from router.callers.pseudonym import SECRET_BYTES, CallerSecret
 from router.callers.registry import Registry, open_registry
 from router.callers.secret_ring import SecretRing, load_ring
-from router.callers.settings import PlainLayout, RedisSettings
+from router.callers.settings import PlainLayout
 from router.cli.live import linked
 from router.cli.tracing import counted, printable
 from router.errors import AmiError, ConfigurationError, RegistryError
@@ -215,7 +215,7 @@ async def _server(
     largest = generation.largest_bucket if generation else USUAL_LARGEST
     try:
         async with teller(registry.servers, name) as server:
-            yield _way(registry.settings.redis, name)
+            yield way_finding(registry.settings.redis, name)
             for finding in await server_findings(server, largest):
                 yield Finding(finding.level, f"{finding.about} of {name}", finding.says, finding.do)
             if registry.plain is None:
@@ -228,31 +228,6 @@ async def _server(
     except RegistryError as error:
         do = "see that it runs, that its firewall lets this machine in, and that user and password are right"
         yield wrong(f"redis {name}", str(error), do)
-
-
-def _way(redis: RedisSettings, name: str) -> Finding:
-    """How the server is reached: in plain text over a network it should not be."""
-    about = f"redis {name}"
-    how = "a cluster" if redis.cluster else f"the primary of {redis.service}" if redis.sentinels else "one server"
-    if name.startswith("/"):
-        return ok(about, "answers at a socket of this machine")
-    if redis.tls is not None or redis.url.startswith("rediss:"):
-        verified = redis.tls is None or redis.tls.verify
-        if not verified:
-            do = "give `tls: {ca_file: …}` in place of `verify: false`, or anybody in between can pretend to be Redis"
-            return warning(about, f"answers ({how}), over TLS, and its certificate is not looked at", do)
-        return ok(about, f"answers ({how}), over TLS")
-    if _is_loopback(name.rpartition(":")[0]):
-        return ok(about, f"answers ({how}), on this machine")
-    do = "use `tls:` in the settings and `tls-port` in Redis, or a tunnel"
-    return warning(about, f"answers ({how}), in plain text over the network, the password too", do)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _import(registry: Registry) -> tuple[bool, Finding]:
@@ -283,7 +258,7 @@ async def _asterisk(link: LinkSettings) -> list[Finding]:
         do = "see that Asterisk runs, and its manager.conf: enabled, port, bindaddr, the router's user"
         return [wrong(about, f"{place}: {str(error) or 'no answer'}", do)]
     found = [ok(about, f"the login works at {place}")]
-    if link.tls is None and not _is_loopback(link.host):
+    if link.tls is None and not is_loopback(link.host):
         do = "use `tls:` in the settings and `tlsenable` in manager.conf, or a tunnel"
         found.append(warning(about, "callers' numbers go over the network in plain text", do))
     return found
