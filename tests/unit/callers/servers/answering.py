@@ -62,7 +62,7 @@ class Answering:
             self._server.close()
             for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks)
+            await asyncio.gather(*self._tasks, return_exceptions=True)  # some are closing already
             await self._server.wait_closed()
             self._server = None
 
