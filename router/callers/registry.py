@@ -164,15 +164,6 @@ class Registry:
         """The other system's keys, in that layout."""
         return self._plain
 
-    @property
-    def generation(self) -> Generation | None:
-        """What was last read to be in force; None if that is nothing, or cannot be used or relied on."""
-        try:
-            buckets = self._watch.buckets()
-        except LookupFailedError:
-            return None
-        return None if buckets is None else buckets.generation
-
     def known_in_force(self) -> Generation | None:
         """What was last read to be in force; None if nothing was ever loaded, or another system writes callers.
 
