@@ -22,6 +22,7 @@ from router.callers.settings import FeedSettings
 
 BATCH_ROWS: Final = 500_000
 _BUFFER_BYTES: Final = 1024 * 1024  # of a column, while it is decoded
+_FIRST_S, _LAST_S = -62_135_596_800, 253_402_300_799  # the first second of the year 1, the last of 9999
 _NO_NUMBER: Final = "*"  # what no network would take: a whole number below 0
 
 
@@ -123,16 +124,27 @@ def _texts(column: pa.Array, true: str) -> pa.Array:
     kind = column.type
     if pt.is_boolean(kind):
         column = pc.if_else(column, true, "")
-    elif pt.is_timestamp(kind):
-        local = pc.local_timestamp(column) if kind.tz else column
-        column = local.cast(pa.date32(), safe=False)
-    elif pt.is_date64(kind):
-        column = column.cast(pa.date32(), safe=False)
+    elif pt.is_timestamp(kind) or pt.is_date64(kind):
+        return _days(column)
     if _is_text(column.type):
         return _utf8(column)
     if pt.is_integer(kind) or pt.is_decimal(kind):
         return pc.if_else(pc.less(column, pa.scalar(0, kind)), _NO_NUMBER, column.cast(pa.string())).fill_null("")
     return column.cast(pa.string()).fill_null("")
+
+
+def _days(column: pa.Array) -> pa.Array:
+    """The days of times as texts; empty for what is in no year that a date has, and would not fit one."""
+    if pt.is_date64(column.type):
+        column = column.cast(pa.timestamp("ms"))
+    if column.type.tz:
+        column = pc.local_timestamp(column)
+    a_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
+    times = column.cast(pa.int64())
+    last = min(_LAST_S * a_second, 2**63 - 1)  # nanoseconds end in 2262
+    fits = pc.and_(pc.greater_equal(times, max(_FIRST_S * a_second, -(2**63))), pc.less_equal(times, last))
+    kept = pc.if_else(fits, column, pa.scalar(None, column.type))
+    return kept.cast(pa.date32(), safe=False).cast(pa.string()).fill_null("")
 
 
 def _utf8(column: pa.Array) -> pa.Array:

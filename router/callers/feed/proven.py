@@ -10,13 +10,16 @@ taking out spaces, hyphens and brackets, which are the only others that are let 
 extensions, URIs, letters or withheld numbers applies to such text. (A dot is not let through: `13900000001.0` is a
 spreadsheet's.) Then `parse`, by its source (9.0), does this:
 
-1. `_maybe_extract_country_code`. After a plus: the code is the one known code that the digits begin with, as no code
-   begins with another. Without: digits that begin with the home region's `international_prefix` lose it; the forms
-   refuse those. If they begin with the home region's code, that is stripped if the whole is too long to be national
-   there (longer than each possible length, local ones too), or if the whole does not match the plan's general pattern
-   and the rest does. So form `B1` asks for a whole that is too long, `B2` for one that does not match while N does;
-   `C1` refuses digits that begin with the code, and `C2` asks for a whole that matches the general pattern and has a
-   possible length: then neither reason holds. In all other cases the number is of the home region.
+1. `_maybe_extract_country_code`. After a plus (form `A`): the code is the one known code that the digits begin with, as
+   no code begins with another. Form `Z`, 00 and a code, exists where 00 is the home region's `international_prefix`, or
+   the first alternative of it: then exactly that is stripped, and the rest read as after a plus; that `parse_caller`
+   also reads 00 as a plus itself changes nothing then. Without either: digits that begin with the home region's
+   `international_prefix` lose it; the forms refuse those. If they begin with the home region's code, that is stripped
+   if the whole is too long to be national there (longer than each possible length, local ones too), or if the whole
+   does not match the plan's general pattern and the rest does. So form `B1` asks for a whole that is too long, `B2` for
+   one that does not match while N does; `C1` refuses digits that begin with the code, and `C2` asks for a whole that
+   matches the general pattern and has a possible length: then neither reason holds. In all other cases the number is of
+   the home region.
 2. `_maybe_strip_national_prefix_carrier_code`: changes nothing unless the plan's `national_prefix_for_parsing` matches
    at the start of N. The forms refuse where it does: the home region's if the code came without a plus or not at all,
    the main region's if there was a code. A pattern that matches the empty text refuses all, which is safe.
@@ -82,7 +85,9 @@ def proven_forms(home_region: str) -> tuple[ProvenForm, ...]:
     home: _Metadata = phonenumbers.PhoneMetadata.metadata_for_region(home_region, None)
     code = str(home.country_code)
     main = _main(int(code))
-    forms = [_with_plus()]
+    forms = [_abroad("A", r"\+", "", 0)]
+    if re.fullmatch(r"00(?:\|.*)?", home.international_prefix or ""):
+        forms.append(_abroad("Z", "00", "+", 2))
     if unlisted := _unlisted(code, main):
         forms += _home_forms(code, home, main, (unlisted,), "")
     for length in _short_lengths(code, main):
@@ -94,19 +99,19 @@ def proven_forms(home_region: str) -> tuple[ProvenForm, ...]:
     return tuple(form for form in forms if all(map(_compiles, (*form.must, *form.must_not))))
 
 
-def _with_plus() -> ProvenForm:
-    """`A`: + CC N, of any country code whose prefixes RE2 can match."""
+def _abroad(name: str, before: str, prefix: str, drop: int) -> ProvenForm:
+    """`before` CC N, of any country code whose prefixes RE2 can match."""
     must, must_not = [], []
     for number in sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE):
         main = _main(number)
-        prefix = main.national_prefix_for_parsing
+        refused = main.national_prefix_for_parsing
         national = _unlisted(str(number), main)
-        if not national or not _compiles(f"^(?:{prefix or ''})"):
+        if not national or not _compiles(f"^(?:{refused or ''})"):
             continue
         must.append(f"{number}(?:{national})")
-        if prefix and not re.fullmatch("0[0-9]*", prefix):  # N does not begin with 0
-            must_not.append(f"{number}(?:{prefix})")
-    return ProvenForm("A", (rf"^\+(?:{'|'.join(must)})$",), (rf"^\+(?:{'|'.join(must_not)})",), "")
+        if refused and not re.fullmatch("0[0-9]*", refused):  # N does not begin with 0
+            must_not.append(f"{number}(?:{refused})")
+    return ProvenForm(name, (f"^{before}(?:{'|'.join(must)})$",), (f"^{before}(?:{'|'.join(must_not)})",), prefix, drop)
 
 
 def _home_forms(

@@ -28,6 +28,7 @@ from router.errors import ConfigurationError
 
 BLOCK_BYTES: Final = 16 * 1024 * 1024
 """Some 600,000 rows, a second's work."""
+_LEAST_BLOCK_BYTES: Final = 1024 * 1024
 _MAGIC_BYTES: Final = 16
 _PARQUET: Final = b"PAR1"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -139,6 +140,8 @@ class LinesSource:
         self._raw = raw
         self._stream = stream
         self.size_bytes = path.stat().st_size
+        # A small file in several parts too, so that all processes have some of it, even if each row takes long.
+        self._block_bytes = min(BLOCK_BYTES, max(_LEAST_BLOCK_BYTES, self.size_bytes // 8))
         header = stream.readline(MAX_LINE_BYTES + 2)
         if header.startswith(_UTF16):
             raise wrong_feed(path, "the file is UTF-16; save it as CSV UTF-8", line=1)
@@ -174,7 +177,7 @@ class LinesSource:
 
     def _blocks(self, at: int, line: int) -> Iterator[Block]:
         rest = b""
-        while chunk := self._stream.read(BLOCK_BYTES):
+        while chunk := self._stream.read(self._block_bytes):
             at += len(chunk)
             cut = chunk.rfind(b"\n") + 1
             if not cut:

@@ -85,7 +85,9 @@ def spellings(region: str, seed: int, count: int) -> list[str]:
             national = "".join(digits)
         elif chance.random() < 0.3:
             code = str(chance.choice(CODES))
-        texts.append(chance.choice([f"+{code}", code, "", prefix, "0", home, home[:1], f"+{home}"]) + national)
+        texts.append(
+            chance.choice([f"+{code}", f"00{code}", code, "", prefix, "0", home, home[:1], f"+{home}"]) + national
+        )
     return texts
 
 
@@ -127,6 +129,8 @@ def test_numbers_with_separators_are_read_as_parse_caller_reads_them(region: str
         ("CN", "+447700900001"),
         ("CN", "+12025550123"),
         ("CN", "02087654321"),
+        ("CN", "008613900000001"),
+        ("DE", "004915112345678"),
         ("GB", "07700900001"),
         ("GB", "7700900001"),
         ("GB", "+447700900001"),
@@ -156,7 +160,7 @@ def test_usual_spellings_have_a_form(region: str, text: str) -> None:
     [
         ("CN", "10086"),
         ("CN", "17900139000000"),  # a carrier's code before the number
-        ("CN", "008613900000001"),
+        ("US", "008613900000001"),
         ("US", "1234"),
         ("IT", "+390612345678"),  # a zero that belongs to the number
         ("AR", "91123456789"),  # the mobile token, which is put in and taken away
@@ -176,7 +180,7 @@ def test_a_pattern_that_cannot_be_matched_is_no_form(monkeypatch: pytest.MonkeyP
     proven_forms.cache_clear()
     try:
         names = {form.name for form in proven_forms("FR")}
-        assert names == {"A"}
+        assert names == {"A", "Z"}
         assert not matched(proven_forms("FR")[0], ["+33612345678"])
     finally:
         proven_forms.cache_clear()
