@@ -5,21 +5,28 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
+from itertools import repeat
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from lab.ports import free_port
+from lab.redis import RedisServer
+from lab.registry import load
 from router import daemon as daemon_module
 from router.ami.settings import LinkSettings
+from router.callers import watching
 from router.callers.number import PhoneNumber
+from router.callers.secret_ring import load_ring
 from router.callers.settings import RedisSettings, RegistrySettings
 from router.daemon import Daemon
-from router.errors import ConfigurationError
+from router.errors import ConfigurationError, RegistryError
 from router.journal.records import DecisionRecord, Ending, OutcomeRecord
 from router.settings import Settings
 
@@ -168,6 +175,61 @@ async def test_a_call_is_routed_and_followed_without_a_registry(tmp_path: Path) 
     assert len(decision.caller_key) >= 16
     assert outcome.ended is Ending.HUNG_UP_EARLY
     assert "13912345678" not in (tmp_path / "journal.jsonl").read_text()
+
+
+async def in_force(daemon: Daemon, number: int) -> None:
+    """Wait until the daemon knows that this load of callers is in force."""
+    async with asyncio.timeout(5):
+        for pause_s in repeat(0.005):
+            with suppress(RegistryError):
+                generation = daemon._registry.known_in_force()
+                if generation is not None and generation.generation == number:
+                    return
+            await asyncio.sleep(pause_s)
+
+
+async def test_a_call_is_routed_by_what_is_in_force_and_by_the_next_load_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "READ_EVERY_S", 0.02)
+    async with RedisServer(tmp_path / "redis") as redis, an_asterisk() as asterisk:
+        settings = settings_for(tmp_path, asterisk.port)
+        registry = replace(settings.registry, redis=RedisSettings(redis.url), deadline_s=1.0)
+        with capture_logs() as logs:
+            async with running(replace(settings, registry=registry)) as daemon:
+                await until(asterisk, lambda: "ELDER_FALLBACKS_SEEN" in globals_of(asterisk))
+                token = globals_of(asterisk)["ELDER_TOKEN"]
+                for number, band in enumerate(("elder", "adult"), 1):
+                    callers = {PhoneNumber("+8613912345678"): band}
+                    await load(
+                        redis.url, load_ring(registry.secret_file), callers, loaded_at=time.time() - 3600 * number
+                    )
+                    await in_force(daemon, number)
+                    asterisk.send(user_event_bytes("RouteRequest", Token=token, Call=f"1.{number}"))
+                    await until(asterisk, partial(has_targets, asterisk, number))
+    decisions = [record for record in records(tmp_path) if isinstance(record, DecisionRecord)]
+    assert [record.age_band for record in decisions] == ["elder", "adult"]
+    assert {record.band_source for record in decisions} == {"registry"}
+    assert [record.registry_age_s for record in decisions] == [pytest.approx(3600, abs=60), pytest.approx(7200, abs=60)]
+    (left,) = [entry for entry in logs if entry["event"] == "registry left"]
+    assert (left["lookups"], left["found"], left["failures"]) == (2, 2, {})
+
+
+def has_targets(asterisk: FakeAsterisk, calls: int) -> bool:
+    return set_on_a_channel(asterisk).count("ELDER_TARGET") == calls
+
+
+def test_the_secrets_of_the_registry_are_made_at_the_first_start_and_must_be_fit_for_use(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, 1)
+    Daemon(settings)
+    file = settings.registry.secret_file
+    assert file.stat().st_mode & 0o777 == 0o600
+    before = file.read_bytes()
+    Daemon(settings)
+    assert file.read_bytes() == before
+    file.write_text("nonsense\n")
+    with pytest.raises(ConfigurationError, match="64 hexadecimal digits"):
+        Daemon(settings)
 
 
 def queue_summary(waiting: int) -> bytes:
