@@ -7,7 +7,8 @@ import logging
 import secrets
 import stat
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ from router.callers.inspecting.findings import Finding, Level, ok, warning, wron
 from router.callers.inspecting.limits import USUAL_LARGEST
 from router.callers.inspecting.servers import server_findings
 from router.callers.inspecting.teller import teller
+from router.callers.inspecting.topology import cluster_finding, sentinel_findings
 from router.callers.inspecting.way import is_loopback, way_finding
 from router.callers.pseudonym import SECRET_BYTES, CallerSecret
 from router.callers.registry import Registry, open_registry
@@ -170,6 +172,8 @@ async def _registry(settings: Settings, ring: SecretRing, bands: AgeBands | None
         except RegistryError as error:
             yield wrong("redis", str(error), "see that the servers run and that `callers:` in the settings names them")
             return
+        for finding in await _together(registry, names):
+            yield finding
         importing, of_import = await _import(registry)
         reached = False
         for name in names:
@@ -181,6 +185,19 @@ async def _registry(settings: Settings, ring: SecretRing, bands: AgeBands | None
                 yield of_import
             async for finding in _contents(registry, generation, unusable, bands):
                 yield finding
+
+
+async def _together(registry: Registry, names: Sequence[str]) -> list[Finding]:
+    """What is to be said of servers that belong together."""
+    redis = registry.settings.redis
+    if redis.sentinels and not redis.cluster:
+        return await sentinel_findings(redis)
+    if redis.cluster:
+        for name in names:
+            with suppress(RegistryError):  # said of that server by itself
+                async with teller(registry.servers, name) as server:
+                    return [cluster_finding(await server.ask("CLUSTER", "SLOTS"))]
+    return []
 
 
 async def _in_force(registry: Registry) -> tuple[Generation | None, str]:

@@ -70,6 +70,7 @@ async def test_each_server_of_a_cluster_is_looked_at(place: Place, tmp_path: Pat
         assert loaded.status == 0, loaded.text
         await said(cluster.primaries[1].port, "CONFIG", "SET", "hash-max-listpack-entries", "10")
         told = await place.run("doctor")
+        assert told.all_about("cluster: ") == ["ok       cluster: 3 primaries, 0 replicas, every slot is served"]
         for name in cluster.names:
             assert told.all_about(f"redis {name}")[0].endswith("answers (a cluster), on this machine")
             assert told.all_about(f"rights of {name}")[0].startswith("ok")
@@ -80,6 +81,18 @@ async def test_each_server_of_a_cluster_is_looked_at(place: Place, tmp_path: Pat
         assert "2,000 callers" in told.all_about("registry: ")[0]
 
 
+async def test_a_cluster_of_which_a_server_is_gone_is_wrong(place: Place, tmp_path: Path) -> None:
+    async with RedisCluster(tmp_path / "cluster") as cluster:
+        place.write(f"cluster: [{', '.join(cluster.names)}]")
+        assert (await place.run("callers", "import", "callers.csv")).status == 0
+        gone = cluster.primaries[2]
+        await gone.stop()
+        told = await place.run("doctor")
+    assert told.status == 2
+    assert told.all_about(f"redis {gone.server}")[0].startswith("wrong"), told.text
+    assert told.all_about(f"rights of {cluster.primaries[0].server}")[0].startswith("ok")
+
+
 async def test_the_primary_that_sentinels_name_and_its_replicas_are_looked_at(place: Place, tmp_path: Path) -> None:
     async with RedisWithSentinels(tmp_path / "sentinels") as redis:
         place.write(f"sentinel: {{servers: [{', '.join(redis.names)}], service: {redis.service}}}")
@@ -88,6 +101,12 @@ async def test_the_primary_that_sentinels_name_and_its_replicas_are_looked_at(pl
         (line,) = told.all_about("redis ")
         assert f"answers (the primary of {redis.service})" in line
         assert told.all_about("replicas of")[0].endswith("1, in step")
+        assert told.all_about("sentinels: ")[0].endswith(f"3 of 3 name 127.0.0.1:{redis.primary.port}")
+        await redis.sentinels[0].stop()
+        told = await place.run("doctor")
+        (line,) = told.all_about(f"sentinel {redis.sentinels[0].server}")
+        assert line.startswith("warning")
+        assert "2 of 3 name" in told.all_about("sentinels: ")[0]
 
 
 async def test_the_users_that_are_shipped_may_do_what_is_looked_for(place: Place, tmp_path: Path) -> None:

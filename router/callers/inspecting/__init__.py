@@ -4,6 +4,7 @@
     teller     asks one server what it says of itself
     way        how a server is reached: whether others can read along
     servers    findings about a server: its version, rights, limits, memory, persistence, replicas
+    topology   findings about servers that belong together: a cluster, Sentinels
     limits     whether buckets stay small: the one of these that the running router looks at too
     contents   findings about what lies there: the generation, leftovers, old keys
 

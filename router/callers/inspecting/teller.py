@@ -63,6 +63,17 @@ async def teller(servers: Servers, server: str) -> AsyncIterator[Teller]:
         LookupFailedError: It cannot be reached, or does not let us in.
     """
     connection = await servers.connection(server, connect_s=CONNECT_S, answer_s=ANSWER_S)
+    async with teller_of(connection) as asked:
+        yield asked
+
+
+@asynccontextmanager
+async def teller_of(connection: AbstractConnection) -> AsyncIterator[Teller]:
+    """Whoever is at the other end of a connection that is not connected yet.
+
+    Raises:
+        LookupFailedError: It cannot be reached, or does not let us in.
+    """
     try:
         try:
             async with asyncio.timeout(CONNECT_S):
