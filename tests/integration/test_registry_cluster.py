@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,11 +15,16 @@ from lab.failover import measured
 from lab.processes import Child
 from lab.redis import RedisServer
 from lab.redis_groups import RedisCluster, said
+from lab.registry import load
 from router.callers.breaker import BreakerState
+from router.callers.keys import REGISTRY_KEY, tag_of
+from router.callers.number import PhoneNumber
+from router.callers.registry import BandSource, open_registry
+from router.callers.secret_ring import load_or_create_ring
 from router.callers.servers.asking import Servers
 from router.callers.servers.failure import LookupFailedError, LookupFailure
 from router.callers.servers.opening import open_servers
-from router.callers.settings import RedisSettings
+from router.callers.settings import RedisSettings, RegistrySettings
 
 KEYS = [f"elder:{{{tag:02x}}}:1:0" for tag in range(64)]
 DEADLINE_S = 0.2  # the tests' machines are busy; in production it is 0.05
@@ -145,3 +151,40 @@ async def test_a_slot_on_its_way_to_another_server_is_answered_by_whichever_hold
         assert await servers.server_for(key, writing=True) == second.server
         await ask(servers, key)
         assert servers.stats.repeated == repeated + 1, "and learnt from"
+
+
+async def test_callers_of_other_servers_are_known_while_the_one_that_says_what_is_in_force_is_lost(
+    cluster: RedisCluster, tmp_path: Path
+) -> None:
+    ring = load_or_create_ring(tmp_path / "registry.secrets")
+    redis = RedisSettings(cluster=cluster.names)
+    callers = {PhoneNumber(f"+86139{index:08d}"): "elder" for index in range(500)}
+    holder = next(one for one in cluster.primaries if key_slot(REGISTRY_KEY.encode()) in cluster.slots_of(one))
+    settings = RegistrySettings(redis, tmp_path / "registry.secrets", deadline_s=DEADLINE_S)
+    async with open_registry(settings, ring) as registry:
+        await load(registry.admin(), ring, callers)
+        watching = asyncio.create_task(registry.watch())
+        numbers = {number.e164: number for number in callers}
+        tags = {number.e164: f"{{{tag_of(ring.newest.pseudonym(number).place)}}}" for number in callers}
+        lost = frozenset(name for name, tag in tags.items() if key_slot(tag.encode()) in cluster.slots_of(holder))
+        assert 0 < len(lost) < len(callers)
+
+        async def looked_up(name: str) -> None:
+            found = await registry.lookup(numbers[name])
+            if found.source is BandSource.LOOKUP_FAILED:
+                raise LookupFailedError(LookupFailure(found.detail.partition(": ")[0]))
+            assert found.band == "elder"
+
+        failover = await measured(
+            looked_up,
+            list(numbers),
+            lost=lost,
+            lose=lambda: signalled(holder.child, signal.SIGKILL),
+            calm_s=3.0,
+        )
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        print(f"cluster, the primary of what is in force killed: {failover}")  # noqa: T201 - for whoever runs it with -s
+        assert failover.failures
+        assert not failover.others_failures
+        assert failover.slowest_s < DEADLINE_S + A_LITTLE_S
