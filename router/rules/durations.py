@@ -64,7 +64,7 @@ def in_words(seconds: float) -> str:
 def roughly_in_words(seconds: float) -> str:
     """A duration for people, by its two largest units: `3d 4h`, `7h 45m`, `2m 10s`, `12s`."""
     whole = max(0, round(seconds))
-    parts = []
+    parts: list[str] = []
     for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
         count, whole = divmod(whole, size)
         if count or parts:
