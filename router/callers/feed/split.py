@@ -8,6 +8,8 @@ line by line, and only those of the plainest shape are given to pyarrow.
 from __future__ import annotations
 
 import re
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,10 +19,11 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
-from router.callers.feed.rows import MAX_LINE_BYTES, Columns
+from router.callers.feed.rows import MAX_LINE_BYTES, Columns, RowError, line_fields
 
 _BOM: Final = b"\xef\xbb\xbf"  # pyarrow takes one away from the start of what it is given
 _PLAIN: Final = bytes(set(range(0x20, 0x100)) - {0x22, 0x7F} | {0x09, 0x0A, 0x0D})
+_LOOKED_AT: Final = 100  # lines, to see how many columns they have
 _NONE: Final = np.zeros(0, np.int64)
 
 
@@ -55,18 +58,12 @@ def split_lines(data: bytes, columns: Columns, separator: str) -> Split:
         table = _columns(data, columns, separator, width, len(ends), quoted=False)
         if table is not None:
             return Split(table, every, _NONE, data, ends)
-    good = _well_formed(data, ends, columns, separator)
-    lines = every[good]
-    if len(lines):
-        starts = np.concatenate([[0], ends[:-1] + 1])[lines]
-        kept = memoryview(data)
-        chosen = b"".join(
-            [kept[start : end + 1] for start, end in zip(starts.tolist(), ends[lines].tolist(), strict=True)]
-        )
-        width = _width_of(chosen[: chosen.index(b"\n")], separator)
-        table = _columns(chosen, columns, separator, width, len(lines), quoted=True)
+    width = _usual_width(data, ends, columns, separator)
+    good = _well_formed(data, ends, separator, width)
+    if good.any():
+        table = _columns(_chosen(data, ends, good), columns, separator, width, int(good.sum()), quoted=True)
         if table is not None:
-            return Split(table, lines, every[~good], data, ends)
+            return Split(table, every[good], every[~good], data, ends)
     return Split({}, _NONE, every, data, ends)
 
 
@@ -93,40 +90,57 @@ def _width(line: bytes, separator: str) -> int:
     return line.count(separator.encode()) + 1
 
 
-def _width_of(line: bytes, separator: str) -> int:
-    """The same of a well-formed line, in which a separator may be quoted."""
-    return _width(re.sub(rb'"[^"]*"', b"", line), separator)
+def _usual_width(data: bytes, ends: NDArray[np.int64], columns: Columns, separator: str) -> int:
+    """How many columns most of the first lines have, of those that have enough."""
+    widths: Counter[int] = Counter()
+    start = 0
+    for end in ends[:_LOOKED_AT].tolist():
+        with suppress(RowError):
+            widths[len(line_fields(data[start : end + 1], separator) or ())] += 1
+        start = end + 1
+    return max((width for width in widths if width >= columns.fewest), key=widths.__getitem__, default=columns.fewest)
 
 
-def _well_formed(data: bytes, ends: NDArray[np.int64], columns: Columns, separator: str) -> NDArray[np.bool_]:
-    """Which lines have as many fields as the first such line, each without quotes or in quotes as a whole."""
+def _well_formed(data: bytes, ends: NDArray[np.int64], separator: str, width: int) -> NDArray[np.bool_]:
+    """Which lines have so many fields, each without quotes or in quotes as a whole."""
     offsets = np.concatenate([[0], ends + 1]).astype(np.int32)
     lines = pa.Array.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+    texts = _valid_utf8(lines)
     mark = re.escape(separator)
     # No control character but a tab in between, as in `rows`; a carriage return only at the end.
     bare = rf'[^"{mark}\x00-\x08\x0A-\x1F\x7F]*'
     quoted = r'"[^"\x00-\x08\x0A-\x1F\x7F]*"'
     field = f"(?:{quoted}|{bare})"
-    good = np.zeros(len(ends), bool)
-    valid = _valid_utf8(lines)
-    if valid is None:
-        return good
-    for width in (columns.fewest, *range(columns.fewest + 1, columns.fewest + 33)):
-        found = pc.match_substring_regex(valid, rf"^{field}(?:{mark}{field}){{{width - 1}}}\r?\n$")
-        good = found.to_numpy(zero_copy_only=False)
-        if good.any():
-            break
-    lengths = np.diff(offsets)
-    return good & (lengths <= MAX_LINE_BYTES + 1) & ~_blank(valid) & ~_with_bom(valid)
+    good = _mask(pc.match_substring_regex(texts, rf"^{field}(?:{mark}{field}){{{width - 1}}}\r?\n$"))
+    good = good & (np.diff(offsets) <= MAX_LINE_BYTES + 1)
+    if separator == "\t":  # else a line with a separator is not empty
+        good &= ~_mask(pc.match_substring_regex(texts, r"^[ \t\r\n]*$"))
+    if _BOM in data:
+        good &= ~_mask(pc.starts_with(texts, "\ufeff"))
+    return good
 
 
-def _valid_utf8(lines: pa.Array) -> pa.Array | None:
-    """Lines as texts; what is not UTF-8 becomes empty, which is well-formed nowhere. None if nothing is left."""
+def _chosen(data: bytes, ends: NDArray[np.int64], good: NDArray[np.bool_]) -> bytes:
+    """The lines that are good, put together from pieces without a bad one in between."""
+    if good.all():
+        return data
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    before, behind = np.concatenate([[False], good[:-1]]), np.concatenate([good[1:], [False]])
+    kept = memoryview(data)
+    pieces = zip(starts[good & ~before].tolist(), ends[good & ~behind].tolist(), strict=True)
+    return b"".join([kept[start : end + 1] for start, end in pieces])
+
+
+def _mask(found: pa.Array) -> NDArray[np.bool_]:
+    return found.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def _valid_utf8(lines: pa.Array) -> pa.Array:
+    """Lines as texts; what is not UTF-8 becomes empty, which is well-formed nowhere."""
     try:
-        texts = lines.cast(pa.string())
+        return lines.cast(pa.string())
     except pa.ArrowInvalid:
-        texts = pa.array([_decoded(line) for line in lines.to_pylist()], pa.string())
-    return texts if len(texts) else None
+        return pa.array([_decoded(line) for line in lines.to_pylist()], pa.string())
 
 
 def _decoded(line: bytes) -> str:
@@ -134,14 +148,6 @@ def _decoded(line: bytes) -> str:
         return line.decode()
     except UnicodeDecodeError:
         return ""
-
-
-def _blank(lines: pa.Array) -> NDArray[np.bool_]:
-    return pc.match_substring_regex(lines, r"^[ \t\r\n]*$").to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
-
-
-def _with_bom(lines: pa.Array) -> NDArray[np.bool_]:
-    return pc.starts_with(lines, "\ufeff").to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _columns(

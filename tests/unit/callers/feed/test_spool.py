@@ -148,14 +148,17 @@ def test_what_was_read_of_another_file_is_not_used_and_said_so(tmp_path: Path, m
     assert told[0].note == "what had been read is not used, as the file has changed"
 
 
-@pytest.mark.parametrize("gone", ["run-000001", "rejects.csv"])
+@pytest.mark.parametrize("gone", ["run-000001", "rejects.csv", "a byte"])
 def test_a_spool_of_which_a_part_is_gone_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
 ) -> None:
     path = written(tmp_path, FEED)
     with interrupted_after(monkeypatch, 3):
         spooled(path)
-    (tmp_path / "spool" / gone).unlink()
+    if gone == "a byte":
+        os.truncate(tmp_path / "spool" / "run-000002", 10)
+    else:
+        (tmp_path / "spool" / gone).unlink()
     told: list[SpoolProgress] = []
     again = spooled(path, told=told)
     assert told[0].note == "what had been read is not used, as part of it is gone"
