@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 import stat
 import time
@@ -44,6 +45,7 @@ from router.settings import Settings, load_settings, read_settings
 
 _PATIENCE_S: Final = 8.0
 _ANSWER_S: Final = 2.0
+_ROOT: Final = 0
 _ARROW: Final = "→"
 _WORDS: Final = {Level.OK: "ok", Level.WARNING: "warning", Level.WRONG: "wrong"}
 
@@ -105,21 +107,25 @@ def _secret_files(settings_file: Path, settings: Settings) -> Iterator[Finding]:
     named = [entry.secret_file for entry in file.asterisk]
     named += [callers.password_file, callers.sentinel.password_file if callers.sentinel else None]
     files = [base / name for name in named if name]
-    files.append(settings.journal_secret_file)
+    files += [settings.journal_secret_file, settings.registry.secret_file]
     seen, is_well = 0, True
     for path in files:
         try:
-            mode = path.stat().st_mode
+            found = path.stat()
         except FileNotFoundError:
-            continue  # the journal's is made at the first start; of the others the settings say so
+            continue  # two are made at the first start; of the others the settings say so
         except OSError as error:
             is_well = False
             yield warning("secrets", f"{path}: {error.strerror}", "run this as root, or as the router's user")
             continue
         seen += 1
-        if stat.S_IMODE(mode) & stat.S_IRWXO:
+        if stat.S_IMODE(found.st_mode) & stat.S_IRWXO:
             is_well = False
             yield warning("secrets", f"{path} may be read by everybody on this machine", f"chmod 640 {path}")
+        elif os.geteuid() == _ROOT == found.st_uid and not found.st_mode & stat.S_IRGRP:
+            is_well = False
+            do = f"chown elder-router {path}, if that is the router's user"
+            yield warning("secrets", f"{path} may be read by root only, and the router runs as another user", do)
     if is_well:
         yield ok("secrets", f"{counted(seen, 'file')}, for their owners only")
 

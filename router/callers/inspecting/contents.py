@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 
 from router.callers.bands import AgeBands
 from router.callers.buckets import generation_of
+from router.callers.former import KINDS
 from router.callers.generation import Generation
 from router.callers.health import age_in_words, differing_in_words, stale_in_words
 from router.callers.inspecting.findings import Finding, ok, warning
@@ -24,7 +25,7 @@ MOST_LOOKED_AT: Final = 50_000
 """Keys of each server, so that looking takes less than a second. The order in which they come is as good as random."""
 _AT_ONCE: Final = 500
 _COMPACT: Final = frozenset({b"listpack", b"ziplist"})
-_CLEAR: Final = (b"elder:caller:", b"elder:choice:", b"elder:calls:")
+_CLEAR: Final = tuple(f"elder:{kind}:".encode() for kind in KINDS)
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -57,6 +58,7 @@ class Place:
     async def load(self, *, days_old: float = 0.1, largest: int = 190, **changes: object) -> Generation:
         """Put a generation into Redis, with one bucket."""
         ring = load_or_create_ring(self.folder / "registry.secrets")
+        (self.folder / "registry.secrets").chmod(0o640)
         loaded = time.time() - days_old * 86_400
         made = Generation.model_validate(
             {
@@ -128,6 +130,16 @@ async def test_where_all_is_well_the_status_is_0(place: Place) -> None:
     assert told.about("bucket form").rpartition(" ")[2] in {"listpack", "ziplist"}
     assert "the login works" in told.about("asterisk pbx1")
     assert place.asterisk.named("Logoff")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files that the router may not read")
+async def test_a_secret_that_root_has_made_is_told_to_be_no_use_to_the_router(place: Place) -> None:
+    await place.load()
+    (place.folder / "registry.secrets").chmod(0o600)
+    told = await place.doctor()
+    assert "registry.secrets may be read by root only, and the router runs as another user → chown" in told.about(
+        "secrets"
+    )
 
 
 async def test_looking_changes_nothing(place: Place) -> None:
