@@ -24,9 +24,10 @@ spreadsheet's.) Then `parse`, by its source (9.0), does this:
    at the start of N. The forms refuse where it does: the home region's if the code came without a plus or not at all,
    the main region's if there was a code. A pattern that matches the empty text refuses all, which is safe.
    Form `D` is the exception, a national number after its prefix (`07700 900001`): there the pattern is one digit, or
-   begins or ends with that alternative (`0|180020`), the text begins with it, and those before it do not match
-   (refused), so that exactly the digit is what matches and no group takes part. It is then stripped unless the whole
-   matches the general pattern (refused), if the rest has a possible length (asked for).
+   begins or ends with that alternative (`0|180020`), or is that and a carrier that need not be there (`0(8[1-4])?`); the
+   text begins with the digit, and what would match before it or beyond it does not match (refused). So exactly the digit
+   is what matches, and no group takes part. It is then stripped unless the whole matches the general pattern (refused),
+   if the rest has a possible length (asked for).
 3. N of 2 to 17 digits becomes a number; with a first digit of 1 to 9 no leading zero is lost.
 
 Then `parse_caller` takes a valid number, and one that is not if its length is a possible one of the main region, is no
@@ -162,6 +163,9 @@ def _trunk_prefix(pattern: str | None, transform_rule: str | None) -> tuple[str,
         return (pattern[0], None) if "(" in pattern or not transform_rule else None
     if re.fullmatch(r".+\|[0-9]", pattern) and _is_pattern(pattern[:-2]):
         return (pattern[-1], pattern[:-2]) if "(" in pattern or not transform_rule else None
+    carrier = re.fullmatch(r"([0-9])\((.+)\)\?", pattern)
+    if carrier and _is_pattern(carrier[2]):  # a pattern by itself, so the brackets are those of one group
+        return carrier[1], f"{carrier[1]}(?:{carrier[2]})"
     return None
 
 

@@ -143,6 +143,7 @@ def test_numbers_with_separators_are_read_as_parse_caller_reads_them(region: str
         ("RU", "79123456789"),
         ("JP", "09012345678"),
         ("FR", "0612345678"),
+        ("KR", "01020000000"),
         ("HK", "51234567"),
         ("HK", "+85251234567"),
         ("SG", "81234567"),
