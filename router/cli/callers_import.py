@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import click
+import structlog
 
 from router.callers.bands import AgeBands
 from router.callers.loading.full import Step, Watch
@@ -168,6 +170,7 @@ def run_load(settings: RegistrySettings, work: Callable[[Servers, SecretRing, Wa
     Raises:
         RouterError, OSError: As `work` does.
     """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     ring = load_or_create_ring(settings.secret_file)
     os.nice(max(0, _NICE - os.nice(0)))
     doing = ""
