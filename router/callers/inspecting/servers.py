@@ -41,6 +41,8 @@ async def server_findings(server: Teller, largest: int) -> list[Finding]:
     info = await server.says("INFO") or {}
     persistence = await server.says("CONFIG", "GET", "save")
     found = [*_version(info), await _rights(server), limits_finding(await limits_of(server), largest)]
+    if info.get("cluster_enabled") == "1":
+        found += _coverage(await server.says("CONFIG", "GET", "cluster-*") or {})
     return [*found, *_memory(info), *_persistence(info, persistence), *_replicas(info)]
 
 
@@ -76,6 +78,16 @@ async def _rights(server: Teller) -> Finding:
             "give the user those rights (docs/registry.md has an ACL for the router)",
         )
     return ok("rights", "this user may do all that lookups need")
+
+
+def _coverage(said: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the loss of one primary of a cluster silences the others too, as Redis is shipped."""
+    if said.get("cluster-require-full-coverage") == "yes" and said.get("cluster-allow-reads-when-down") != "yes":
+        yield warning(
+            "coverage",
+            "when one primary is gone, this server answers nobody until its replica has taken over",
+            "`CONFIG SET cluster-require-full-coverage no`, and the same in redis.conf",
+        )
 
 
 def _memory(info: Mapping[str, str]) -> Iterator[Finding]:

@@ -32,6 +32,7 @@ class Played(Teller):
         self.info = info
         self.save = save
         self.refused = refused
+        self.cluster: dict[str, str] = {}
         self.asked: list[tuple[str | bytes | int, ...]] = []
 
     async def ask(self, *command: str | bytes | int) -> Reply:
@@ -43,6 +44,8 @@ class Played(Teller):
                 return "\r\n".join(f"{name}:{value}" for name, value in self.info.items()).encode()
             case ("CONFIG", "GET", "save"):
                 return [b"save", self.save.encode()]
+            case ("CONFIG", "GET", "cluster-*"):
+                return [part.encode() for pair in self.cluster.items() for part in pair]
             case ("CONFIG", "GET", _):
                 return [part.encode() for pair in LIMITS.items() for part in pair]
         return None
@@ -97,6 +100,17 @@ async def test_what_is_not_well_is_told(change: dict[str, str], about: str, leve
 async def test_snapshots_are_persistence_too() -> None:
     finding = (await found(Played(WELL | {"aof_enabled": "0"}, save="3600 1")))["persistence"]
     assert (finding.level, finding.says) == (Level.OK, "on, by snapshots (save 3600 1)")
+
+
+@pytest.mark.parametrize(
+    ("full", "reads", "is_told"), [("yes", "no", True), ("no", "no", False), ("yes", "yes", False)]
+)
+async def test_a_cluster_that_falls_silent_as_a_whole_is_told(full: str, reads: str, is_told: bool) -> None:
+    server = Played(WELL | {"cluster_enabled": "1"})
+    server.cluster = {"cluster-require-full-coverage": full, "cluster-allow-reads-when-down": reads}
+    finding = (await found(server)).get("coverage")
+    assert (finding is not None) == is_told
+    assert finding is None or "`CONFIG SET cluster-require-full-coverage no`" in finding.do
 
 
 async def test_commands_that_are_refused_are_named() -> None:
