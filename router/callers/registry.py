@@ -462,7 +462,13 @@ def open_registry(
         max_waiting=max_waiting,
         breaker=breaker,
     )
-    watch = RegistryWatch(servers, ring, settings.secret_file, has_generations=settings.layout == "buckets")
+    watch = RegistryWatch(
+        servers,
+        ring,
+        settings.secret_file,
+        has_generations=settings.layout == "buckets",
+        has_replicas=settings.redis.prefer_replicas,
+    )
     return Registry(settings, servers, watch)
 
 

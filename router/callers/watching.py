@@ -42,6 +42,8 @@ class RegistryWatch:
         ring: The secrets, as they were read from the file.
         secret_file: Where to read them again.
         has_generations: False where another system writes callers: then it is only about the secrets.
+        has_replicas: Whether one may be asked if the primary cannot be. Not before: one that lags would tell of callers
+            who are no longer there.
         clock: Seconds that go on while the machine sleeps.
     """
 
@@ -52,12 +54,14 @@ class RegistryWatch:
         secret_file: Path,
         *,
         has_generations: bool,
+        has_replicas: bool = False,
         clock: Callable[[], float] = _seconds_since_boot,
     ) -> None:
         self.ring = ring
         self._servers = servers
         self._secret_file = secret_file
         self._has_generations = has_generations
+        self._has_replicas = has_replicas
         self._clock = clock
         self._file_state: tuple[int, ...] | None = None
         self._file_problem = ""
@@ -138,7 +142,12 @@ class RegistryWatch:
         return None
 
     async def _stored_text(self) -> bytes | None:
-        (reply,) = await self._servers.ask(REGISTRY_KEY, [("GET", REGISTRY_KEY)])
+        try:
+            (reply,) = await self._servers.ask(REGISTRY_KEY, [("GET", REGISTRY_KEY)], writing=True)
+        except LookupFailedError:
+            if not self._has_replicas:
+                raise
+            (reply,) = await self._servers.ask(REGISTRY_KEY, [("GET", REGISTRY_KEY)])
         if isinstance(reply, ResponseError):
             raise lookup_failed(reply)
         if reply is not None and not isinstance(reply, bytes):

@@ -90,7 +90,14 @@ def make(tmp_path: Path) -> Make:
         servers = PlayedServers()
         settings = RegistrySettings(redis or RedisSettings(), file, deadline_s=0.05, layout=plain or "buckets")
         rig: Rig
-        watch = RegistryWatch(servers.as_servers(), ring, file, has_generations=plain is None, clock=lambda: rig.now_s)
+        watch = RegistryWatch(
+            servers.as_servers(),
+            ring,
+            file,
+            has_generations=plain is None,
+            has_replicas=settings.redis.prefer_replicas,
+            clock=lambda: rig.now_s,
+        )
         registry = Registry(settings, servers.as_servers(), watch, now=lambda: LOADED_AT + 3600.0)
         rig = Rig(file, servers, registry, watch)
         rig.write_secrets(*ring.secrets)
@@ -454,6 +461,19 @@ async def test_with_replicas_only_calls_need_the_primary(make: Make) -> None:
     rig.servers.fails = lambda asked: LookupFailure.UNREACHABLE if asked.writing else None
     found = await rig.lookup(visit=Visit("pbx1/2", 1000.0, 600.0))
     assert (found.band, found.earlier_calls_s) == ("elder", None)
+
+
+async def test_what_is_in_force_is_read_from_the_primary_and_from_a_replica_only_without_one(make: Make) -> None:
+    rig = make(redis=RedisSettings(prefer_replicas=True))
+    rig.load(n1=3)
+    await rig.lookup()
+    assert (rig.servers.asked[0].key, rig.servers.asked[0].writing) == (REGISTRY_KEY, True)
+    rig.servers.asked.clear()
+    rig.servers.fails = lambda asked: LookupFailure.UNREACHABLE if asked.writing else None
+    rig.load(number=2, n1=2)
+    rig.now_s += READ_EVERY_S + 0.1
+    assert (await rig.lookup()).band == "senior"
+    assert [asked.writing for asked in rig.servers.asked] == [True, False, False]
 
 
 async def test_another_systems_keys_are_read_as_they_are_and_ours_beside_them(make: Make) -> None:
