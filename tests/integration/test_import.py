@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from lab.registry import BANDS
 from router.callers.bands import AgeBand, AgeBands
 from router.callers.generation import SHARED
 from router.callers.keys import IMPORT_KEY, REGISTRY_KEY, bucket_key
-from router.callers.loading.checkpoint import FULL, FullCheckpoint, read_checkpoint
+from router.callers.loading.checkpoint import FULL, FullCheckpoint, read_checkpoint, write_checkpoint
 from router.callers.loading.full import FullLoad, Step, Terms
 from router.callers.loading.job import import_feed, try_feed
 from router.callers.loading.lines import Lines
@@ -71,16 +72,24 @@ def rows_of(count: int, seed: int) -> list[tuple[int, str]]:
     return [(chance.randrange(count), chance.choice(BANDS.names)) for _ in range(count)]
 
 
-async def load_made(server: RedisServer, feed: MadeFeed, folder: Path, pacer: Pacer | None = None) -> FullLoad:
+async def keys_appear(redis: Redis, pattern: str) -> None:
+    """Return as soon as there are any."""
+    async with asyncio.timeout(30):
+        while not await redis.keys(pattern):  # noqa: ASYNC110 - only Redis knows
+            await asyncio.sleep(0.002)
+
+
+async def load_made(server: RedisServer, feed: MadeFeed, folder: Path, pacer: Pacer | None = None) -> None:
     """Load persons that no file was read of."""
     async with open_servers(RedisSettings(url=server.url), deadline_s=2.0) as servers:
         with work_folder(folder):
             lines = Lines(servers)
-            async with ImportLock(servers, folder) as lock:
-                load = FullLoad(lines, lock, pacer or Pacer(), folder, unwatched)
-                await load.run(feed, Terms(BANDS, RING.newest, TODAY, len(feed), 5.0, 1e9, kept_s=0.0))
-            await lines.close()
-    return load
+            try:
+                async with ImportLock(servers, folder) as lock:
+                    load = FullLoad(lines, lock, pacer or Pacer(), folder, unwatched)
+                    await load.run(feed, Terms(BANDS, RING.newest, TODAY, len(feed), 5.0, 1e9, kept_s=0.0))
+            finally:
+                await lines.close()
 
 
 async def test_full_delta_and_full_again_are_what_a_dictionary_says(
@@ -336,6 +345,78 @@ async def test_a_server_without_room_is_told_and_the_load_goes_on_when_there_is(
     now = await generation_in(redis)
     assert (now.generation, now.callers) == (begun.planned.generation, 100_000)
     assert len(await stored_in(redis)) == 100_000
+
+
+async def test_what_redis_loses_during_a_load_is_loaded_again_before_the_switch(
+    server: RedisServer, redis: Redis, tmp_path: Path
+) -> None:
+    feed, lost = MadeFeed.random(20_000), asyncio.Event()
+
+    async def lose() -> None:
+        await keys_appear(redis, "elder:{2*")
+        assert await redis.unlink(*[key for key in await keys_in(redis) if key.startswith(b"elder:{0")]) > 0
+        lost.set()
+
+    losing = asyncio.create_task(lose())
+    await load_made(server, feed, tmp_path / "work", Pacer(rate=40_000))
+    await losing
+    assert lost.is_set()
+    now = await generation_in(redis)
+    assert len(await stored_in(redis)) == now.callers == 20_000
+
+
+async def test_a_redis_that_evicts_callers_is_told_of_and_nothing_is_switched(
+    server: RedisServer, redis: Redis, tmp_path: Path
+) -> None:
+    await redis.config_set("maxmemory-policy", "allkeys-lru")
+    await redis.config_set("maxmemory", (await redis.info("memory"))["used_memory"] + 900_000)
+    with pytest.raises(RegistryError, match=r"Redis loses callers as they are loaded.*`noeviction`"):
+        await load_made(server, MadeFeed.random(100_000), tmp_path / "work")
+    assert await redis.get(REGISTRY_KEY) is None
+
+
+async def test_a_server_that_is_killed_and_comes_back_empty_ends_with_all_callers(
+    server: RedisServer, redis: Redis, tmp_path: Path
+) -> None:
+    feed = MadeFeed.random(20_000)
+    load = asyncio.create_task(load_made(server, feed, tmp_path / "work", Pacer(rate=40_000)))
+    await keys_appear(redis, "elder:{2*")
+    await server.stop(signal.SIGKILL)
+    await server.start()
+    await load
+    async with Redis.from_url(server.url) as anew:
+        now = await generation_in(anew)
+        assert len(await stored_in(anew)) == now.callers == 20_000
+
+
+async def test_an_import_killed_between_the_switch_and_its_note_only_removes_the_old_callers(
+    server: RedisServer, redis: Redis, tmp_path: Path
+) -> None:
+    folder = tmp_path / "work"
+    await run(server.url, order_for(write_feed(tmp_path / "old.csv", [(n, "adult") for n in range(500)]), folder))
+    order = order_for(write_feed(tmp_path / "new.csv", [(n, "elder") for n in range(500)]), folder, kept_s=1000.0)
+    async with open_servers(RedisSettings(url=server.url), deadline_s=2.0) as servers:
+        switched = asyncio.Event()
+
+        def watch(step: Step) -> None:
+            if "in force" in step.doing:
+                switched.set()
+
+        task = asyncio.create_task(import_feed(servers, RING, order, watch))
+        await switched.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert await redis.ttl(IMPORT_KEY) > 60, "who imports next elsewhere waits until nobody looks at the old ones"
+    assert len([key for key in await keys_in(redis) if b"}:1:" in key]) == 64
+    checkpoint = read_checkpoint(folder, FULL, FullCheckpoint)
+    assert checkpoint is not None
+    write_checkpoint(folder, FULL, checkpoint.model_copy(update={"switched_at": None}))
+    text = await redis.get(REGISTRY_KEY)
+    await run(server.url, replace(order, kept_s=0.0))
+    assert await redis.get(REGISTRY_KEY) == text
+    assert [key for key in await keys_in(redis) if b"}:1:" in key] == []
+    assert await redis.exists(IMPORT_KEY) == 0
 
 
 async def test_a_delta_needs_callers_the_secret_and_the_bands_that_are_there(

@@ -32,6 +32,7 @@ class FullCheckpoint(BaseModel):
         base: What was in force when it began, see `fingerprint`.
         planned: The generation, with what has been loaded of it so far.
         parts: How many were loaded.
+        sizes: How many callers each of those had.
         fullest: The key of its fullest bucket so far.
         switched_at: Epoch seconds; None before.
         replaced: What was in force before.
@@ -40,6 +41,7 @@ class FullCheckpoint(BaseModel):
     base: str
     planned: Generation
     parts: Annotated[int, Field(ge=0, le=TAGS)] = 0
+    sizes: Annotated[list[int], Field(max_length=TAGS)] = []
     fullest: str = ""
     switched_at: float | None = None
     replaced: Replaced | None = None

@@ -99,7 +99,7 @@ async def compare_all(lines: Lines, pacer: Pacer, part: Part, tag: int, generati
     coming = {bucket: rows for bucket, *rows in _by_bucket(part, Buckets.of(part.place, generation.buckets))}
     found = Differences()
     bucket = begin
-    async for reply in _answers(lines, pacer, [("HGETALL", key) for key in keys]):
+    async for reply in answers_to(lines, pacer, [("HGETALL", key) for key in keys]):
         stored = {name: _value(value) for name, value in zip(reply[::2], reply[1::2], strict=True)}
         for name, value in zip(*coming.get(bucket, ((), ())), strict=True):
             found.changes[stored.pop(name, NOT_THERE), value] += 1
@@ -125,7 +125,7 @@ async def stored_of(lines: Lines, pacer: Pacer, part: Part, generation: Generati
         asked += [("HMGET", key, *fields), ("HLEN", key)]
     values: list[int] = []
     sizes: list[int] = []
-    replies = _answers(lines, pacer, asked)
+    replies = answers_to(lines, pacer, asked)
     async for stored in replies:
         values += map(_value, stored)
         sizes.append(await anext(replies))
@@ -143,7 +143,7 @@ def differences_of(stored: Stored, part: Part, applies: NDArray[np.bool_]) -> Di
     return Differences(changes, stored.largest_bucket)
 
 
-async def _answers(lines: Lines, pacer: Pacer, commands: Sequence[Command]) -> AsyncIterator[Reply]:
+async def answers_to(lines: Lines, pacer: Pacer, commands: Sequence[Command]) -> AsyncIterator[Reply]:
     """Those to many commands for one server, in order."""
     for begin in range(0, len(commands), _COMMANDS_AT_ONCE):
         key = str(commands[0][1])

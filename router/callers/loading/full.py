@@ -38,12 +38,14 @@ from router.callers.loading.removal import remove_generation, remove_leftovers
 from router.callers.loading.settled import check_compact, check_limits, followed_by_replicas
 from router.callers.loading.sizing import bucket_count, fullest_bucket
 from router.callers.loading.swap import in_force, put_in_force, text_in_force
+from router.callers.loading.verifying import size_of, tags_that_lost
 from router.callers.loading.writing import write_part
 from router.callers.pseudonym import CallerSecret
-from router.errors import ConfigurationError, Problem
+from router.errors import ConfigurationError, Problem, RegistryError
 
 _SAMPLE: Final = 2_000
 """So many callers are looked at before the number of all is estimated."""
+_MOST_RELOADS: Final = 2
 _WAIT_TOLD_EVERY_S: Final = 0.5
 
 
@@ -130,6 +132,7 @@ class FullLoad:
             checkpoint = await self._begin(feed, terms, text)
         if checkpoint.switched_at is None:
             checkpoint = await self._load(feed, terms, checkpoint)
+            await self._verify(feed, checkpoint)
             await self._switch(terms, text, checkpoint)
         await self._remove_replaced(checkpoint, terms.kept_s)
         remove_checkpoint(self._folder, FULL)
@@ -227,6 +230,29 @@ class FullLoad:
                 self._watch(Step("loading", planned.callers, max(planned.callers, planned.callers * TAGS // (tag + 1))))
         return checkpoint
 
+    async def _verify(self, feed: Persons, checkpoint: FullCheckpoint) -> None:
+        planned = checkpoint.planned
+        for _ in range(_MOST_RELOADS + 1):
+            self._watch(Step("counting what is there", 0, None))
+            lost = await tags_that_lost(
+                self._lines, self._pacer, checkpoint.sizes, generation=planned.generation, buckets=planned.buckets
+            )
+            if not lost:
+                return
+            self._watch(Step("loading again what Redis has lost", 0, None))
+            async with read_ahead(feed.persons()) as parts:
+                async for tag, part in numbered(parts, 0):
+                    if tag in lost:
+                        self._lock.check()
+                        held = Buckets.of(part.place, planned.buckets)
+                        await self._write(part, held, tag, planned)
+                        checkpoint.sizes[tag] = size_of(part, held)
+            write_checkpoint(self._folder, FULL, checkpoint)
+        raise RegistryError(
+            "Redis loses callers as they are loaded, so that nothing was switched; see whether its maxmemory-policy "
+            "is `noeviction`, and what its log says"
+        )
+
     async def _write(self, part: Part, held: Buckets, tag: int, planned: Generation) -> None:
         await self._lines.persistently(
             lambda: write_part(
@@ -308,5 +334,10 @@ def _with(checkpoint: FullCheckpoint, tag: int, part: Part, held: Buckets, bands
     by_band = {name: planned.by_band[name] + count for name, count in counts.by_band(bands).items()}
     now = {"callers": planned.callers + counts.callers, "by_band": by_band, "largest_bucket": largest}
     return checkpoint.model_copy(
-        update={"planned": planned.model_copy(update=now), "parts": tag + 1, "fullest": fullest}
+        update={
+            "planned": planned.model_copy(update=now),
+            "parts": tag + 1,
+            "sizes": [*checkpoint.sizes, len(part.place)],
+            "fullest": fullest,
+        }
     )
