@@ -15,7 +15,7 @@ from typing import Any, Final
 from router.callers.feed.block import Tally
 from router.callers.feed.rows import RowRules
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 NAME: Final = "spool.json"
 LOCK_NAME: Final = "lock"
 _HASHED_BYTES: Final = 1024 * 1024

@@ -24,10 +24,10 @@ spreadsheet's.) Then `parse`, by its source (9.0), does this:
    at the start of N. The forms refuse where it does: the home region's if the code came without a plus or not at all,
    the main region's if there was a code. A pattern that matches the empty text refuses all, which is safe.
    Form `D` is the exception, a national number after its prefix (`07700 900001`): there the pattern is one digit, or
-   begins or ends with that alternative (`0|180020`), or is that and a carrier that need not be there (`0(8[1-4])?`); the
-   text begins with the digit, and what would match before it or beyond it does not match (refused). So exactly the digit
-   is what matches, and no group takes part. It is then stripped unless the whole matches the general pattern (refused),
-   if the rest has a possible length (asked for).
+   begins or ends with that alternative (`0|180020`), or is that and a carrier that need not be there (`0(8[1-4])?`);
+   the text begins with the digit, and what would match before it or beyond it does not match (refused). So exactly the
+   digit is what matches, and no group takes part. It is then stripped unless the whole matches the general pattern
+   (refused), if the rest has a possible length (asked for).
 3. N of 2 to 17 digits becomes a number; with a first digit of 1 to 9 no leading zero is lost.
 
 Then `parse_caller` takes a valid number, and one that is not if its length is a possible one of the main region, is no

@@ -1,7 +1,8 @@
 """Runs: files of sorted records, each written once; and all persons out of them.
 
-A run is three columns one after the other, each as the machine has numbers: the first eight bytes of each pseudonym,
-the last two, the value. 11 bytes a record. As it is sorted, the callers of one hash tag are one slice of it.
+A run is where the records of each hash tag begin, and three columns one after the other, each as the machine has
+numbers: the first eight bytes of each pseudonym, the last two, the value. 11 bytes a record. As it is sorted, the
+callers of one hash tag are one slice of it, which is read by itself: memory holds one tag's callers at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from router.callers.generation import SHARED
 from router.callers.keys import TAGS
 
 RECORD_BYTES: Final = 11
-_TAG_SHIFT: Final = 64 - (TAGS.bit_length() - 1)
+HEAD_BYTES: Final = 4 * (TAGS + 1)
+# The first key of each tag but the first.
+_LIMITS: Final = np.arange(1, TAGS, dtype=np.uint64) << np.uint64(64 - (TAGS.bit_length() - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,9 @@ def write_run(folder: Path, records: Records) -> str:
     """
     name = f".{secrets.token_hex(8)}.unfinished"
     descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    cuts = np.array([0, *np.searchsorted(records.key, _LIMITS), len(records.key)], np.uint32)
     with os.fdopen(descriptor, "wb") as stream:
-        for column in (records.key, records.low, records.value):
+        for column in (cuts, records.key, records.low, records.value):
             stream.write(column.data)
         stream.flush()
         os.fsync(stream.fileno())
@@ -69,15 +73,13 @@ def persons(paths: Sequence[Path]) -> Iterator[Part]:
     Raises:
         OSError: A run cannot be read.
     """
-    runs = [_Run(path) for path in paths]
-    limits = np.arange(1, TAGS, dtype=np.uint64) << np.uint64(_TAG_SHIFT)
-    cuts = [[0, *np.searchsorted(run.key, limits).tolist(), len(run.key)] for run in runs]
+    cuts = [np.fromfile(path, np.uint32, TAGS + 1).tolist() for path in paths]
     for tag in range(TAGS):
-        slices = [(run, cut[tag], cut[tag + 1]) for run, cut in zip(runs, cuts, strict=True)]
+        slices = [_slice(path, cut[tag], cut[tag + 1], cut[TAGS]) for path, cut in zip(paths, cuts, strict=True)]
         yield merged(
-            np.concatenate([np.zeros(0, np.uint64), *(run.key[start:end] for run, start, end in slices)]),
-            np.concatenate([np.zeros(0, np.uint16), *(run.low[start:end] for run, start, end in slices)]),
-            np.concatenate([np.zeros(0, np.uint8), *(run.value[start:end] for run, start, end in slices)]),
+            np.concatenate([np.zeros(0, np.uint64), *(key for key, _, _ in slices)]),
+            np.concatenate([np.zeros(0, np.uint16), *(low for _, low, _ in slices)]),
+            np.concatenate([np.zeros(0, np.uint8), *(value for _, _, value in slices)]),
         )
 
 
@@ -104,13 +106,14 @@ def merged(key: NDArray[np.uint64], low: NDArray[np.uint16], value: NDArray[np.u
     return Part((key >> np.uint64(32)).astype(np.uint32), field.view("V6").ravel(), value, repeated)
 
 
-class _Run:
-    """A run as it lies in the file, mapped into memory."""
-
-    def __init__(self, path: Path) -> None:
-        size = path.stat().st_size
-        records = size // RECORD_BYTES
-        raw = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
-        self.key = raw[: 8 * records].view(np.uint64)
-        self.low = raw[8 * records : 10 * records].view(np.uint16)
-        self.value = raw[10 * records :]
+def _slice(
+    path: Path, start: int, end: int, records: int
+) -> tuple[NDArray[np.uint64], NDArray[np.uint16], NDArray[np.uint8]]:
+    """Some of a run's records."""
+    count = end - start
+    with path.open("rb", buffering=0) as stream:
+        key = np.fromfile(stream, np.uint64, count, offset=HEAD_BYTES + 8 * start)
+        stream.seek(HEAD_BYTES + 8 * records + 2 * start)
+        low = np.fromfile(stream, np.uint16, count)
+        stream.seek(HEAD_BYTES + 10 * records + start)
+        return key, low, np.fromfile(stream, np.uint8, count)

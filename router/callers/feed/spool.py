@@ -34,7 +34,7 @@ from router.callers.feed.manifest import (
 from router.callers.feed.pool import BlockWork, Done, WorkerLostError, runs_by_processes, runs_here
 from router.callers.feed.rejects import publish_rejects, reject_header
 from router.callers.feed.rows import RowRules
-from router.callers.feed.runs import RECORD_BYTES, Part, persons, run_name
+from router.callers.feed.runs import HEAD_BYTES, RECORD_BYTES, Part, persons, run_name
 from router.callers.feed.source import Block, Source, open_source, reading
 from router.callers.pseudonym import CallerSecret
 from router.callers.settings import FeedSettings
@@ -287,7 +287,8 @@ class _Spooling:
             return None
         rejects = self._folder / REJECTS_NAME
         runs = [self._folder / run_name(index) for index in range(state.runs)]
-        whole = sum(path.stat().st_size for path in runs if path.exists()) == RECORD_BYTES * state.tally.records
+        size = HEAD_BYTES * len(runs) + RECORD_BYTES * state.tally.records
+        whole = sum(path.stat().st_size for path in runs if path.exists()) == size
         if not whole or not rejects.exists() or rejects.stat().st_size < state.rejects_bytes:
             self._note = "what had been read is not used, as part of it is gone"
             return None

@@ -162,6 +162,9 @@ def test_usual_spellings_have_a_form(region: str, text: str) -> None:
         ("CN", "10086"),
         ("CN", "17900139000000"),  # a carrier's code before the number
         ("US", "008613900000001"),
+        ("BY", "08414514060"),  # after its zero another prefix, and no number of theirs: not the same read again
+        ("CN", "0125745765142"),
+        ("CC", "0183289954"),
         ("US", "1234"),
         ("IT", "+390612345678"),  # a zero that belongs to the number
         ("AR", "91123456789"),  # the mobile token, which is put in and taken away

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from router.callers.feed.block import Records, Tally
-from router.callers.feed.runs import Part, merged, persons, write_run
+from router.callers.feed.runs import HEAD_BYTES, RECORD_BYTES, Part, merged, persons, write_run
 from router.callers.generation import SHARED
 from router.callers.keys import TAGS, tag_of
 
@@ -88,4 +88,4 @@ def test_the_oldest_band_counts_and_any_more_than_a_removal(values: list[int], r
 def test_a_run_is_for_its_owner_only_and_as_large_as_told(tmp_path: Path) -> None:
     path = tmp_path / write_run(tmp_path, columns([(1, 1, 1), (2, 2, 2)]))
     assert path.stat().st_mode & 0o777 == 0o600
-    assert path.stat().st_size == 22
+    assert path.stat().st_size == HEAD_BYTES + 2 * RECORD_BYTES
