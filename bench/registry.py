@@ -28,6 +28,7 @@ from bench.registry_load import (
     Importer,
     make_feed,
     measure_gzip,
+    measure_least,
     measure_load,
     measure_mass_insertion,
     measure_redis_py,
@@ -122,9 +123,10 @@ async def _measure_size(run: Run, callers: int, folder: Path) -> None:
             await measure_mass_insertion(plain_keys, folder, plain, console)
         if not parts & {"load", "lookups", "during"}:
             return
+        least_s = await measure_least(folder / "least", console)
         server = await stack.enter_async_context(RedisServer(folder / "redis"))
         importer = Importer(folder / "importer", server, console)
-        loaded = await measure_load(feed, importer, server, console)
+        loaded = await measure_load(feed, least_s, importer, server, console)
         if "load" in parts:
             run.put(callers, load=loaded)
         if "lookups" in parts:

@@ -35,6 +35,7 @@ RULES: Final = PROJECT / "config" / "routing.yaml"
 REDIS_PY: Final = "redis-py, pipelines of 1,000 SET"
 MASS_INSERTION: Final = "`redis-cli --pipe`, SET"
 _PIPELINE: Final = 1_000
+_FEW: Final = 1_000
 _SLOWEST_PER_S: Final = 20_000
 """An import slower than this has stopped."""
 
@@ -125,7 +126,16 @@ def make_feed(file: Path, callers: int, console: Console) -> Feed:
     return made
 
 
-async def measure_load(feed: Feed, importer: Importer, server: RedisServer, console: Console) -> Loaded:
+async def measure_least(folder: Path, console: Console) -> float:
+    """Seconds to load a thousand callers into a Redis of its own: what any load takes."""
+    folder.mkdir()
+    feed = make_feed(folder / "few.csv", _FEW, console)
+    async with RedisServer(folder / "redis") as server:
+        imported = await Importer(folder / "importer", server, console).run(feed.file, _FEW, f"import of {_FEW:,}")
+    return imported.watched.switched - imported.watched.began
+
+
+async def measure_load(feed: Feed, least_s: float, importer: Importer, server: RedisServer, console: Console) -> Loaded:
     """Load it into a Redis that is empty; then have Redis dump it."""
     async with Redis.from_url(server.url) as client:
         base_bytes, _ = await settled_bytes(client)
@@ -142,6 +152,7 @@ async def measure_load(feed: Feed, importer: Importer, server: RedisServer, cons
         feed_s=feed.made_s,
         gzip_s=None,
         took_s=watched.switched - watched.began,
+        least_s=least_s,
         reading_s=watched.came - watched.began,
         whole_s=imported.ended - watched.began,
         importer_cpu_s=imported.cpu_s,

@@ -28,6 +28,7 @@ class Loaded(Measured):
         feed_s: What it took to make the feed.
         gzip_s: Seconds to the switch from the same feed as .gz; None where that was not measured.
         took_s: From the command to the switch: lookups see all callers from here on.
+        least_s: The same for a feed of a thousand callers.
         reading_s: Of these, until the first callers came to Redis.
         whole_s: To the command's end.
         importer_cpu_s: Processor time of the importer with its workers.
@@ -48,6 +49,7 @@ class Loaded(Measured):
     feed_s: float
     gzip_s: float | None
     took_s: float
+    least_s: float
     reading_s: float
     whole_s: float
     importer_cpu_s: float

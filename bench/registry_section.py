@@ -105,6 +105,8 @@ def _loads_said(results: RegistryResults) -> str:
         f"The target is {TARGET_PER_S:,} callers/s, which makes {CALLERS / TARGET_PER_S / 60:.1f} minutes for "
         f"{CALLERS:,}; at {largest.callers:,} it was {largest.per_s:,.0f}/s."
     ]
+    least_s = min(at.load.least_s for at in results.sizes.values() if at.load)
+    said.append(f"Any load takes {least_s:.1f} s, which is what a thousand callers took.")
     if packed := [load for at in results.sizes.values() if (load := at.load) and load.gzip_s]:
         said.append(
             "From the same file as .gz: "
@@ -271,7 +273,9 @@ def _asked_said(asked: Sequence[Asked]) -> str:
     for one in asked:
         if one.why:
             reasons.setdefault(one.why, []).append(one.way)
-    said += [f"What failed most often: “{why}” ({'; '.join(dict.fromkeys(ways))})." for why, ways in reasons.items()]
+    if reasons:
+        why = "; ".join(f"“{why}” ({', '.join(dict.fromkeys(ways))})" for why, ways in reasons.items())
+        said.append(f"What failed most often: {why}.")
     return " ".join(said)
 
 

@@ -17,7 +17,9 @@ from lab.processes import LabError
 from router.callers.keys import REGISTRY_KEY
 
 _LOOK_S: Final = 0.05
-_LOOK_AT_MEMORY_S: Final = 0.3  # the kernel walks all pages for it
+_LOOK_AT_MEMORY_S: Final = 0.3
+_PAUSES: Final = 25
+"""The kernel walks all pages for that: however many there are, it takes a few percent of a core at most."""
 _SAY_S: Final = 10.0
 _CAME_BYTES: Final = 256 * 1024
 """Redis has grown by more than connections take: callers are coming."""
@@ -87,11 +89,12 @@ class _Watch:
     async def memory(self, pid: int, folder: Path) -> None:
         watched = self.watched
         while True:
+            began = time.monotonic()
             pss, anonymous = await asyncio.to_thread(_memory_of_all, pid)
             watched.peak_pss_bytes = max(watched.peak_pss_bytes, pss)
             watched.peak_anonymous_bytes = max(watched.peak_anonymous_bytes, anonymous)
             watched.spool_bytes = max(watched.spool_bytes, await asyncio.to_thread(_size_of, folder))
-            await asyncio.sleep(_LOOK_AT_MEMORY_S)
+            await asyncio.sleep(max(_LOOK_AT_MEMORY_S, _PAUSES * (time.monotonic() - began)))
 
     async def tell(self, console: Console, say: str) -> None:
         watched = self.watched

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.machine import Machine
+from bench.plan import QUICK
 from bench.registry_asker import Samples, Way
 from bench.registry_load import MASS_INSERTION, REDIS_PY
 from bench.registry_lookups import summary
@@ -18,7 +20,7 @@ from bench.registry_results import (
     read_results,
     write_results,
 )
-from bench.report import write_registry_section
+from bench.report import Results, write_registry_section, write_report
 from lab.processes import LabError
 
 MILLION = 1_000_000
@@ -44,6 +46,7 @@ def loaded(callers: int, *, bytes_a_caller: float = 11.5, per_s: float = 600_000
         feed_s=callers / 7e6,
         gzip_s=None,
         took_s=callers / per_s,
+        least_s=1.5,
         reading_s=callers / 2e6,
         whole_s=callers / per_s + 1,
         importer_cpu_s=1.0,
@@ -132,6 +135,32 @@ def test_only_the_registrys_section_and_line_of_the_page_change(tmp_path: Path) 
     assert text.index("A registry of") < text.index("## How cost grows")
     assert "- **Rules.** They cost.\n- **Callers.** From 1,000,000 to 200,000,000 callers (200 times" in text
     assert "not quite proportional to the number of callers (one costs 1.22" in " ".join(text.split())
+
+
+def test_the_whole_page_written_anew_keeps_the_registrys_section(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = RegistryResults()
+    results.put(MILLION, load=loaded(MILLION), measured="once.")
+    results.put(2 * MILLION, load=loaded(2 * MILLION), measured="once.")
+    monkeypatch.setattr("bench.report.read_results", lambda: results)
+    machine = Machine("today", "a processor", 2, 24.0, "Linux", 0.1, {"Redis": "7"})
+    write_report(Results(machine, QUICK), tmp_path / "benchmarks.md")
+    text = (tmp_path / "benchmarks.md").read_text()
+    assert text.index("## A registry of 200 million callers") < text.index("## How cost grows with size")
+    assert text.count("- **Callers.**") == 1
+
+
+def test_reasons_of_failures_are_told_once_each_with_who_had_them(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text(PAGE)
+    results = RegistryResults()
+    failing = asked(Way.GET, 10_000).model_copy(update={"failed": 3, "late": 5, "why": "Too many connections"})
+    results.put(MILLION, asked=[asked(Way.REGISTRY, 10_000), failing, failing])
+    write_registry_section(results, page)
+    text = page.read_text()
+    assert "What failed most often: “Too many connections” (redis-py, GET of a plain key)." in text.replace("\n", " ")
+    assert "3 / 5 of 1,000" in text
 
 
 def test_what_was_not_measured_at_a_size_is_worked_out_and_slanted(tmp_path: Path) -> None:
