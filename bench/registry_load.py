@@ -112,6 +112,7 @@ class Importer:
 
 def make_feed(file: Path, callers: int, console: Console) -> Feed:
     """Make a feed of so many."""
+    file.parent.mkdir(exist_ok=True)
     began = told = time.monotonic()
 
     def progress(rows: int) -> None:
@@ -128,7 +129,6 @@ def make_feed(file: Path, callers: int, console: Console) -> Feed:
 
 async def measure_least(folder: Path, console: Console) -> float:
     """Seconds to load a thousand callers into a Redis of its own: what any load takes."""
-    folder.mkdir()
     feed = make_feed(folder / "few.csv", _FEW, console)
     async with RedisServer(folder / "redis") as server:
         imported = await Importer(folder / "importer", server, console).run(feed.file, _FEW, f"import of {_FEW:,}")
