@@ -113,8 +113,6 @@ def _well_formed(data: bytes, ends: NDArray[np.int64], separator: str, width: in
     field = f"(?:{quoted}|{bare})"
     good = _mask(pc.match_substring_regex(texts, rf"^{field}(?:{mark}{field}){{{width - 1}}}\r?\n$"))
     good = good & (np.diff(offsets) <= MAX_LINE_BYTES + 1)
-    if separator == "\t":  # else a line with a separator is not empty
-        good &= ~_mask(pc.match_substring_regex(texts, r"^[ \t\r\n]*$"))
     if _BOM in data:
         good &= ~_mask(pc.starts_with(texts, "\ufeff"))
     return good

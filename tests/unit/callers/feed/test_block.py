@@ -111,6 +111,37 @@ def test_a_block_holds_what_its_lines_hold_one_by_one(data: bytes, delta: bool) 
     assert at_once(reader.lines(data, COLUMNS, ",", 2)) == one_by_one(data, COLUMNS, WITH_REMOVED, "CN", delta=delta)
 
 
+_GOOD = b"13900000001,1940-01-31,,\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _GOOD + b"\n" + _GOOD,
+        _GOOD + b"\r\n" + _GOOD,
+        _GOOD + b" \n" + _GOOD,
+        _GOOD + b",,,\n" + _GOOD,
+        b"\n\n",
+        b"\xef\xbb\xbf" + _GOOD,
+        b"x,y\n\xef\xbb\xbf" + _GOOD + _GOOD,
+        b"13900000001,\xff,,\n" + _GOOD,
+        b'"13900000001,1940-01-31\n",,\n' + _GOOD,
+        b'"139""00000001",1940-01-31,,\n' + _GOOD,
+        b'"13900000001"x,1940-01-31,,\n' + _GOOD,
+        b'13900000001,"1940-01-31,,\n' + _GOOD + b'x",,,\n',
+        _GOOD.replace(b"\n", b"\r") + _GOOD,
+        _GOOD.replace(b"\n", b",more\n") * 3 + _GOOD,
+        _GOOD + _GOOD.replace(b"\n", b",more\n") * 3,
+        b"13900000001\n" * 200 + _GOOD,
+        "13900000001,1940-01-31,,,李\n".encode() + _GOOD,
+        "13900000001,1940-01-31,,\u2028\n".encode() + _GOOD,
+    ],
+)
+def test_odd_lines_are_read_as_by_themselves(data: bytes) -> None:
+    reader = BlockReader(rules(feed=WITH_REMOVED), SECRET.many(), delta=False)
+    assert at_once(reader.lines(data, COLUMNS, ",", 2)) == one_by_one(data, COLUMNS, WITH_REMOVED, "CN", delta=False)
+
+
 @settings(max_examples=100)
 @given(st.sampled_from([";", "|", "\t"]), BLOCKS)
 def test_the_same_with_another_separator(separator: str, block: bytes) -> None:

@@ -82,6 +82,11 @@ def test_a_bad_row_is_told_by_its_line_and_costs_no_other(tmp_path: Path, row: b
     assert persons(spool) == named({"+8613900000002": SENIOR})
 
 
+def test_a_band_begins_on_the_birthday(tmp_path: Path) -> None:
+    path = written(tmp_path, b"number,birth_date\n13900000001,1965-11-23\n13900000002,1965-11-24\n")
+    assert persons(spooled(path)) == named({"+8613900000001": SENIOR, "+8613900000002": ADULT})
+
+
 def test_lines_are_counted_with_empty_and_overlong_ones(tmp_path: Path) -> None:
     rows = [b"number,birth_date", b"", b"x" * (3 * MAX_LINE_BYTES + 1), b" ", b"10086,", b""]
     path = written(tmp_path, b"\n".join(rows))

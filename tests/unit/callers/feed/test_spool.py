@@ -8,15 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from router.callers.feed import pool, runs, source, spool
 from router.callers.feed.block import Records
+from router.callers.feed.manifest import Progress
 from router.callers.feed.pool import BlockWorker, Done
 from router.callers.feed.spool import Spool, SpoolProgress
 from router.callers.pseudonym import CallerSecret
@@ -94,6 +96,28 @@ def test_what_was_read_before_an_interruption_is_not_read_again(
     assert (persons(resumed), rejected(path), resumed.counts) == undisturbed(tmp_path)
     assert 0 < told[0].rows == told[0].resumed_rows == resumed.resumed_rows < told[-1].rows == 4000
     assert told[0].note == ""
+
+
+def test_what_was_written_after_the_manifest_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, FEED)
+    write, left = spool.write_manifest, 4
+
+    def stopped(folder: Path, of: Mapping[str, Any], state: Progress) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        write(folder, of, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, "write_manifest", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            spooled(path)
+    with interrupted_after(monkeypatch, 0):
+        spooled(path)
+    assert sorted(path.name for path in (tmp_path / "spool").glob("run-*")) == [f"run-{n:06d}" for n in range(4)]
+    resumed = spooled(path)
+    assert (persons(resumed), rejected(path), resumed.counts) == undisturbed(tmp_path)
 
 
 def test_a_feed_that_was_read_to_its_end_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
