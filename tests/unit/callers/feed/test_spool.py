@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from router.callers.feed import pool, runs, source, spool
+from router.callers.feed import manifest, pool, runs, source, spool
 from router.callers.feed.block import Records
 from router.callers.feed.manifest import Progress
 from router.callers.feed.pool import BlockWorker, Done
@@ -33,7 +33,7 @@ ROWS = b"".join(
 )
 FEED = b"number,birth_date\n" + ROWS
 
-# Reads a feed in blocks of a kilobyte, and says so after each; with as many processes as told.
+# Reads a feed in blocks of a page, and says so after each; with as many processes as told.
 READER = """
 import sys
 from datetime import date
@@ -41,7 +41,7 @@ from pathlib import Path
 from router.callers.feed import source, spool
 from tests.unit.callers.feed.feeds import spooled
 if __name__ == "__main__":
-    source.BLOCK_BYTES, source._LEAST_BLOCK_BYTES, spool._SMALL_BYTES = 1024, 1, 0
+    source.BLOCK_BYTES, source._LEAST_BLOCK_BYTES, spool._SMALL_BYTES = 4096, 1, 0
     class Told(list):
         def append(self, progress):
             print(progress.rows, flush=True)
@@ -52,7 +52,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "BLOCK_BYTES", 1024)
+    monkeypatch.setattr(source, "BLOCK_BYTES", 4096)
     monkeypatch.setattr(source, "_LEAST_BLOCK_BYTES", 1)
     monkeypatch.setattr(spool, "_SMALL_BYTES", 0)
 
@@ -100,7 +100,7 @@ def test_what_was_read_before_an_interruption_is_not_read_again(
 
 def test_what_was_written_after_the_manifest_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, FEED)
-    write, left = spool.write_manifest, 4
+    write, left = manifest.write_manifest, 4
 
     def stopped(folder: Path, of: Mapping[str, Any], state: Progress) -> None:
         nonlocal left
@@ -189,11 +189,11 @@ def test_a_spool_of_which_a_part_is_gone_is_not_used(
     assert (persons(again), rejected(path), again.counts) == undisturbed(tmp_path)
 
 
-@pytest.mark.parametrize("manifest", [b"", b"{", b"[]", b"{}", b'{"of": {}, "progress": {"tally": {}}}', b"null"])
-def test_a_manifest_that_cannot_be_read_is_as_none(tmp_path: Path, manifest: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"of": {}, "progress": {"tally": {}}}', b"null"])
+def test_a_manifest_that_cannot_be_read_is_as_none(tmp_path: Path, content: bytes) -> None:
     path = written(tmp_path, FEED)
     spooled(path)
-    (tmp_path / "spool" / "spool.json").write_bytes(manifest)
+    (tmp_path / "spool" / "spool.json").write_bytes(content)
     assert spooled(path).resumed_rows == 0
 
 
