@@ -170,7 +170,6 @@ class Lane:
                 begin, end = end, end + len(ask.commands)
                 ask.is_told(replies[begin:end])
             return None
-        await self._link.close()  # what else it may have sent is no answer to the next question
         was = self._breaker.state
         self._breaker.failed()
         if was is BreakerState.CLOSED and self._breaker.state is BreakerState.OPEN:

@@ -273,6 +273,22 @@ async def test_a_probe_whose_asker_went_away_still_tells_the_breaker() -> None:
         assert await ask(lane) == [b"OK"]
 
 
+async def test_a_probe_whose_asker_went_away_finds_out_that_the_server_still_hangs() -> None:
+    now_s = 0.0
+    breaker = Breaker(failures_to_open=1, open_s=1.0, clock=lambda: now_s)
+    async with answering(never) as server, lane_to(server.name, breaker=breaker, deadline_s=0.05) as lane:
+        breaker.failed()
+        now_s = 1.0
+        probe = asyncio.create_task(ask(lane))
+        await asyncio.sleep(0)
+        probe.cancel()
+        await asyncio.gather(probe, return_exceptions=True)
+        assert lane._drainer
+        await asyncio.wait([lane._drainer], timeout=5)
+        assert breaker.state is BreakerState.OPEN
+        assert server.asked, "it was asked although nobody waits any more"
+
+
 async def test_whoever_is_cancelled_anywhere_harms_nobody_else() -> None:
     async with answering(echo) as server, lane_to(server.name) as lane:
         for turns in range(12):
