@@ -7,6 +7,7 @@ import random
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,7 @@ async def test_full_delta_and_full_again_are_what_a_dictionary_says(
     removed = dict.fromkeys(range(1, 300, 11), "")
     delta = write_delta(tmp_path / "delta.csv", [*changes.items(), *removed.items()])
     order = order_for(delta, tmp_path / "work", delta=True, allow_change_percent=10.0)
+    order = replace(order, as_of=date(2026, 12, 1))
     applied = await run(server.url, order)
     before = dict(model)
     model |= {index: CODES[band] for index, band in changes.items()}
@@ -211,6 +213,7 @@ async def test_lookups_find_the_old_or_the_new_band_of_everybody_all_the_time(
     folder, callers = tmp_path / "work", range(3000)
     await run(server.url, order_for(write_feed(tmp_path / "old.csv", [(n, "senior") for n in callers]), folder))
     new = order_for(write_feed(tmp_path / "new.csv", [(n, "elder") for n in callers]), folder, kept_s=5.0)
+    new = replace(new, rate=1200.0)  # so that routers look at what is in force more than once meanwhile
     settings = RegistrySettings(RedisSettings(url=server.url), tmp_path / "secrets", deadline_s=2.0)
     found: list[str] = []
     async with open_registry(settings, RING) as registry:
@@ -327,7 +330,7 @@ async def test_a_server_that_would_make_hash_tables_of_buckets_is_told_what_to_s
                 with pytest.raises(RegistryError, match=r"`CONFIG SET hash-max-(list|zip)\S+-entries 512`, and in"):
                     await load.run(MadeFeed.random(20_000), Terms(BANDS, RING.newest, TODAY, 20_000, 5.0))
             await lines.close()
-    assert await redis.get(REGISTRY_KEY) is None
+    assert await keys_in(redis) == ([] if may_ask else [b"elder:generations"])
 
 
 async def test_a_server_without_room_is_told_and_the_load_goes_on_when_there_is(
@@ -417,6 +420,17 @@ async def test_an_import_killed_between_the_switch_and_its_note_only_removes_the
     assert await redis.get(REGISTRY_KEY) == text
     assert [key for key in await keys_in(redis) if b"}:1:" in key] == []
     assert await redis.exists(IMPORT_KEY) == 0
+
+
+async def test_a_registry_that_somebody_else_changes_meanwhile_is_not_switched(
+    server: RedisServer, redis: Redis, tmp_path: Path
+) -> None:
+    load = asyncio.create_task(load_made(server, MadeFeed.random(20_000), tmp_path / "work", Pacer(rate=40_000)))
+    await keys_appear(redis, "elder:{2*")
+    await redis.set(REGISTRY_KEY, b"{}")
+    with pytest.raises(RegistryError, match="somebody changed elder:registry in Redis meanwhile"):
+        await load
+    assert await redis.get(REGISTRY_KEY) == b"{}"
 
 
 async def test_a_delta_needs_callers_the_secret_and_the_bands_that_are_there(

@@ -35,7 +35,7 @@ from router.callers.loading.packing import Buckets
 from router.callers.loading.persons import Counts, Part, Persons, estimated, numbered, read_ahead
 from router.callers.loading.refusal import TooMuchChangedError, check_size
 from router.callers.loading.removal import remove_generation, remove_leftovers
-from router.callers.loading.settled import check_compact, check_limits, followed_by_replicas
+from router.callers.loading.settled import LimitsTooLowError, check_compact, check_limits, followed_by_replicas
 from router.callers.loading.sizing import bucket_count, fullest_bucket
 from router.callers.loading.swap import in_force, put_in_force, text_in_force
 from router.callers.loading.verifying import size_of, tags_that_lost
@@ -131,9 +131,15 @@ class FullLoad:
             await self.finish_removal(terms.kept_s)
             checkpoint = await self._begin(feed, terms, text)
         if checkpoint.switched_at is None:
-            checkpoint = await self._load(feed, terms, checkpoint)
-            await self._verify(feed, checkpoint)
-            await self._switch(terms, text, checkpoint)
+            try:
+                checkpoint = await self._load(feed, terms, checkpoint)
+                await self._verify(feed, checkpoint)
+                await self._check(terms, text, checkpoint)
+            except (TooMuchChangedError, LimitsTooLowError):
+                # Not to be gone on with: too much, or what is there already stays as large as it is.
+                await self._give_up(checkpoint.planned)
+                raise
+            await self._switch(text, checkpoint)
         await self._remove_replaced(checkpoint, terms.kept_s)
         remove_checkpoint(self._folder, FULL)
         return checkpoint.planned
@@ -266,17 +272,18 @@ class FullLoad:
             )
         )
 
-    async def _switch(self, terms: Terms, text: bytes | None, checkpoint: FullCheckpoint) -> None:
+    async def _check(self, terms: Terms, text: bytes | None, checkpoint: FullCheckpoint) -> None:
         planned = checkpoint.planned
-        try:
-            # Of all now, not of the first parts.
-            self._check_size(in_force(text), planned.callers, terms)
-        except TooMuchChangedError:
-            remove_checkpoint(self._folder, FULL)
-            await remove_generation(self._lines, self._pacer, planned.generation, planned.buckets)
-            raise
+        self._check_size(in_force(text), planned.callers, terms)  # of all now, not of the first parts
         if planned.callers:
             await check_compact(self._lines, checkpoint.fullest, planned.largest_bucket)
+
+    async def _give_up(self, planned: Generation) -> None:
+        remove_checkpoint(self._folder, FULL)
+        await remove_generation(self._lines, self._pacer, planned.generation, planned.buckets)
+
+    async def _switch(self, text: bytes | None, checkpoint: FullCheckpoint) -> None:
+        planned = checkpoint.planned
         self._watch(Step("waiting for replicas", 0, None))
         for server in await followed_by_replicas(self._lines):
             self.warnings.append(f"a replica of {server} is behind; until it has caught up, it finds nobody")

@@ -20,11 +20,15 @@ _REPLICA: Final = re.compile(r"slave[0-9]+:.*state=online,offset=([0-9]+)")
 _OFFSET: Final = re.compile(r"master_repl_offset:([0-9]+)")
 
 
+class LimitsTooLowError(RegistryError):
+    """A server would keep buckets as hash tables; the text says what to set."""
+
+
 async def check_limits(lines: Lines, fullest: int) -> None:
     """Look whether the servers keep a bucket of so many callers compact, where they let us.
 
     Raises:
-        RegistryError: One does not; its text says what to set.
+        LimitsTooLowError: One does not.
     """
 
     async def everywhere() -> None:
@@ -45,16 +49,16 @@ def _check(server: str, limits: dict[str, int], fullest: int) -> None:
         if name.endswith("-entries") and value < fullest:
             raise too_low(server, name, fullest)
         if name.endswith("-value") and value < FIELD_BYTES:
-            raise RegistryError(
+            raise LimitsTooLowError(
                 f"at {server} {name} is {value}, so that Redis would keep each bucket as a hash table, which takes "
                 f"five times the memory; set it to 64: `CONFIG SET {name} 64`, and in redis.conf"
             )
 
 
-def too_low(server: str, name: str, fullest: int) -> RegistryError:
+def too_low(server: str, name: str, fullest: int) -> LimitsTooLowError:
     """What is told of a server that does not keep buckets compact."""
     wanted = max(512, -(-fullest // 256) * 256)
-    return RegistryError(
+    return LimitsTooLowError(
         f"at {server} {name} is below {fullest}, so that Redis would keep the fullest buckets as hash tables, which "
         f"take five times the memory; set it to {wanted}: `CONFIG SET {name} {wanted}`, and in redis.conf"
     )
@@ -64,7 +68,7 @@ async def check_compact(lines: Lines, key: str, callers: int) -> None:
     """Look whether Redis has kept a bucket compact.
 
     Raises:
-        RegistryError: It has not; its text says what to set.
+        LimitsTooLowError: It has not.
     """
 
     async def once() -> None:
