@@ -24,6 +24,7 @@ from router.callers.feed.rows import MAX_LINE_BYTES, Columns, RowError, line_fie
 _BOM: Final = b"\xef\xbb\xbf"  # pyarrow takes one away from the start of what it is given
 _PLAIN: Final = bytes(set(range(0x20, 0x100)) - {0x22, 0x7F} | {0x09, 0x0A, 0x0D})
 _LOOKED_AT: Final = 100  # lines, to see how many columns they have
+_MOST_COLUMNS: Final = 500  # RE2 counts to 1,000; a feed with so many and with quotes is read exactly, and slowly
 _NONE: Final = np.zeros(0, np.int64)
 
 
@@ -59,6 +60,8 @@ def split_lines(data: bytes, columns: Columns, separator: str) -> Split:
         if table is not None:
             return Split(table, every, _NONE, data, ends)
     width = _usual_width(data, ends, columns, separator)
+    if width > _MOST_COLUMNS:
+        return Split({}, _NONE, every, data, ends)
     good = _well_formed(data, ends, separator, width)
     if good.any():
         table = _columns(_chosen(data, ends, good), columns, separator, width, int(good.sum()), quoted=True)

@@ -133,6 +133,8 @@ _GOOD = b"13900000001,1940-01-31,,\n"
         _GOOD.replace(b"\n", b",more\n") * 3 + _GOOD,
         _GOOD + _GOOD.replace(b"\n", b",more\n") * 3,
         b"13900000001\n" * 200 + _GOOD,
+        (_GOOD.removesuffix(b"\n") + b"," * 1500 + b"\n") * 2 + b'"13900000001",,,elder\n',
+        (_GOOD.removesuffix(b"\n") + b"," * 480 + b"\n") * 2 + b'"13900000001",,,elder' + b"," * 480 + b"\n",
         "13900000001,1940-01-31,,,李\n".encode() + _GOOD,
         "13900000001,1940-01-31,,\u2028\n".encode() + _GOOD,
     ],
