@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import repeat
@@ -35,8 +36,9 @@ def number(value: int) -> bytes:
 class Answering:
     """See `answering`."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, tls: ssl.SSLContext | None = None) -> None:
         self.answer = answer
+        self._tls = tls
         self.asked: list[Command] = []
         self.reads = 0
         """How often something was read: so many round trips at most."""
@@ -54,7 +56,7 @@ class Answering:
         return f"redis://{self.name}/0"
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -99,9 +101,9 @@ class Answering:
 
 
 @asynccontextmanager
-async def answering(answer: Answer | bytes) -> AsyncIterator[Answering]:
+async def answering(answer: Answer | bytes, tls: ssl.SSLContext | None = None) -> AsyncIterator[Answering]:
     """A server for as long as the context lasts; `answer` may be one for everything."""
-    server = Answering((lambda _: answer) if isinstance(answer, bytes) else answer)
+    server = Answering((lambda _: answer) if isinstance(answer, bytes) else answer, tls)
     await server.start()
     try:
         yield server

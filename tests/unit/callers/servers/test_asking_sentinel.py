@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
+from pathlib import Path
 
 import pytest
 from redis.exceptions import ReadOnlyError
 
+from lab.certificates import Authority
 from router.callers.servers import server_map
 from router.callers.servers.asking import Servers
 from router.callers.servers.failure import LookupFailedError, LookupFailure
 from router.callers.servers.opening import open_servers
 from router.callers.servers.server_map import LOOK_EVERY_S
-from router.callers.settings import RedisSettings
+from router.callers.settings import RedisSettings, RedisTls
 from tests.unit.callers.servers.answering import (
     OK,
     Answering,
@@ -250,6 +253,23 @@ async def test_replicas_that_are_preferred_are_asked_and_the_primary_without_the
             assert await ask(servers) == [b"primary"]
         async with sentinels(told) as asked, servers_of(asked) as servers:
             assert await ask(servers) == [b"primary"]
+
+
+async def test_sentinels_and_the_primary_are_asked_over_tls_by_lookups_and_by_all_else(tmp_path: Path) -> None:
+    authority = Authority.made(tmp_path / "authority")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.ca)
+    context.load_cert_chain(*authority.signed("redis"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    tls = RedisTls(authority.ca, *authority.signed("router"))
+
+    async with answering(text("over TLS"), context) as primary:
+        sentinel = PlayedSentinel(primary.name)
+        async with answering(sentinel.answer, context) as asked:
+            settings = RedisSettings(sentinels=(asked.name,), service=SERVICE, password="secret", tls=tls)
+            primary.answer = lambda command: OK if command[0] == b"AUTH" else text("over TLS")
+            async with open_servers(settings, deadline_s=2.0, connect_s=2.0) as servers:
+                assert await ask(servers) == [b"over TLS"]
+                assert await servers.admin().get("a") == b"over TLS"
 
 
 async def test_nobody_there_is_said_at_once_and_nothing_is_left_behind() -> None:
