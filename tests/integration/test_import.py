@@ -32,7 +32,7 @@ from router.callers.registry import BandSource, open_registry
 from router.callers.secret_ring import SecretRing
 from router.callers.servers import open_servers
 from router.callers.settings import RedisSettings, RegistrySettings
-from router.errors import RegistryError
+from router.errors import ConfigurationError, RegistryError
 from tests.integration.feeds import (
     CODES,
     RING,
@@ -522,6 +522,47 @@ async def test_a_stopped_delta_goes_on_and_the_same_counts_come_out(
     assert now.by_band == {name: sum(value == CODES[name] for value in model.values()) for name in BANDS.names}
     assert outcome.differences is not None
     assert (outcome.differences.added, outcome.differences.removed) == (1000, 2000)
+
+
+async def test_a_delta_after_one_that_was_never_finished_counts_right_and_says_so(
+    server: RedisServer, redis: Redis, tmp_path: Path
+) -> None:
+    folder = tmp_path / "work"
+    await run(server.url, order_for(write_feed(tmp_path / "f.csv", [(n, "adult") for n in range(2000)]), folder))
+    text = await redis.get(REGISTRY_KEY)
+    file = write_delta(tmp_path / "delta.csv", [(n, "elder") for n in range(1500, 2500)])
+    order = order_for(file, folder, delta=True, allow_change_percent=100.0)
+    async with open_servers(RedisSettings(url=server.url), deadline_s=2.0) as servers:
+        reached = asyncio.Event()
+
+        def watch(step: Step) -> None:
+            if step.doing == "applying" and step.done > 300:
+                reached.set()
+
+        task = asyncio.create_task(import_feed(servers, RING, replace(order, rate=2000.0), watch))
+        await reached.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert await redis.get(REGISTRY_KEY) == text
+    other = write_delta(tmp_path / "other.csv", [(1, "elder"), (2, "")])
+    outcome = await run(server.url, replace(order, file=other))
+    assert outcome.warnings == ["an earlier delta was applied in part only, and never finished; import it again"]
+    now, stored = await generation_in(redis), await stored_in(redis)
+    assert 2000 < now.callers == len(stored) < 2500
+    assert now.by_band == {name: sum(value == CODES[name] for value in stored.values()) for name in BANDS.names}
+    assert (await run(server.url, order)).warnings == []
+    assert (await generation_in(redis)).by_band == {"minor": 0, "adult": 1498, "senior": 0, "elder": 1001}
+
+
+async def test_more_bands_than_can_be_stored_are_refused(server: RedisServer, redis: Redis, tmp_path: Path) -> None:
+    bands = AgeBands(tuple(AgeBand(f"band{n}", n) for n in range(32)))
+    order = order_for(write_feed(tmp_path / "f.csv", [(1, "band31")]), tmp_path / "work", bands=bands)
+    with pytest.raises(ConfigurationError, match="there are 32 age bands, and the registry can store 31; use fewer"):
+        await run(server.url, order)
+    fewer = replace(order, bands=AgeBands(bands.bands[:31]), file=write_feed(tmp_path / "g.csv", [(1, "band30")]))
+    await run(server.url, fewer)
+    assert list((await stored_in(redis)).values()) == [31]
 
 
 async def test_lookups_keep_their_deadline_while_a_million_callers_are_loaded(

@@ -26,7 +26,7 @@ from router.callers.loading.checkpoint import (
     remove_checkpoint,
     write_checkpoint,
 )
-from router.callers.loading.differences import NOT_THERE, Differences, Stored, differences_of, stored_of
+from router.callers.loading.differences import NOT_THERE, Differences, Stored, differences_of, recounted, stored_of
 from router.callers.loading.full import Step, Terms, Watch
 from router.callers.loading.lines import Lines
 from router.callers.loading.lock import ImportLock
@@ -104,7 +104,7 @@ class DeltaLoad:
             raise RegistryError("there are no callers yet that a delta could change; import a full feed first")
         checkpoint = read_checkpoint(self._folder, DELTA, DeltaCheckpoint)
         if checkpoint is None or checkpoint.feed != feed.identity or not _goes_on(checkpoint, text):
-            checkpoint = await self._begin(feed, terms, text, now, birthdays=birthdays)
+            checkpoint = await self._begin(feed, terms, text, now, checkpoint, birthdays=birthdays)
         await self._apply(feed, checkpoint, birthdays=birthdays)
         if checkpoint.planned.text() != text:
             self._lock.check()
@@ -114,9 +114,20 @@ class DeltaLoad:
         return Applied(checkpoint.planned, _differences(checkpoint))
 
     async def _begin(
-        self, feed: Persons, terms: Terms, text: bytes | None, now: Generation, *, birthdays: bool
+        self,
+        feed: Persons,
+        terms: Terms,
+        text: bytes | None,
+        now: Generation,
+        left: DeltaCheckpoint | None,
+        *,
+        birthdays: bool,
     ) -> DeltaCheckpoint:
         began_at = time.time()
+        if left is not None and left.base == fingerprint(text):
+            # Another delta was begun on these callers and has never come to its end.
+            now = await recounted(self._lines, self._pacer, now)
+            self.warnings.append("an earlier delta was applied in part only, and never finished; import it again")
         found = await count_delta(self._lines, self._pacer, feed, now, self._watch, birthdays=birthdays)
         check_changes(
             now.callers,

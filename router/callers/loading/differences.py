@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Final
 
@@ -92,11 +93,12 @@ def _name(names: tuple[str, ...], value: int) -> str:
     return names[code] if code < len(names) else ""
 
 
-async def compare_all(lines: Lines, pacer: Pacer, part: Part, tag: int, generation: Generation) -> Differences:
-    """Hold all that is stored of a tag against a part of a full feed, hashed with the same secret."""
+async def compare_all(lines: Lines, pacer: Pacer, part: Part | None, tag: int, generation: Generation) -> Differences:
+    """Hold all that is stored of a tag against a part of a full feed, hashed with the same secret, or nobody."""
     begin, end = (bound * generation.buckets // TAGS for bound in (tag, tag + 1))
     keys = [bucket_key(generation.generation, bucket, generation.buckets) for bucket in range(begin, end)]
-    coming = {bucket: rows for bucket, *rows in _by_bucket(part, Buckets.of(part.place, generation.buckets))}
+    rows = _by_bucket(part, Buckets.of(part.place, generation.buckets)) if part is not None else ()
+    coming = {bucket: row for bucket, *row in rows}
     found = Differences()
     bucket = begin
     async for reply in answers_to(lines, pacer, [("HGETALL", key) for key in keys]):
@@ -106,6 +108,16 @@ async def compare_all(lines: Lines, pacer: Pacer, part: Part, tag: int, generati
         found.changes.update((value, NOT_THERE) for value in stored.values())
         bucket += 1
     return found
+
+
+async def recounted(lines: Lines, pacer: Pacer, generation: Generation) -> Generation:
+    """The same with its callers counted anew, all of them: as long as a dry run takes."""
+    found = Differences()
+    for tag in range(TAGS):
+        found.add(await lines.persistently(partial(compare_all, lines, pacer, None, tag, generation)))
+    counted = found.between_bands(generation)
+    by_band = {band.name: counted.get((band.name, ""), 0) for band in generation.bands}
+    return generation.model_copy(update={"callers": found.removed, "by_band": by_band})
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from router.callers.bands import AgeBands
-from router.callers.generation import KEPT_AFTER_SWITCH_S, MOST_BANDS, Generation, stored_bands
+from router.callers.generation import KEPT_AFTER_SWITCH_S, Generation, stored_bands
 from router.callers.keys import GENERATIONS_KEY, TAGS, bucket_key
 from router.callers.loading.checkpoint import (
     FULL,
@@ -41,7 +41,7 @@ from router.callers.loading.swap import in_force, put_in_force, text_in_force
 from router.callers.loading.verifying import size_of, tags_that_lost
 from router.callers.loading.writing import write_part
 from router.callers.pseudonym import CallerSecret
-from router.errors import ConfigurationError, Problem, RegistryError
+from router.errors import RegistryError
 
 _SAMPLE: Final = 2_000
 """So many callers are looked at before the number of all is estimated."""
@@ -121,7 +121,6 @@ class FullLoad:
         Raises:
             TooMuchChangedError: The feed has far fewer or far more callers than are there.
             RegistryError: Redis, or its limits, do not let it; or somebody else has taken the lock.
-            ConfigurationError: There are more bands than can be stored.
             OSError: The work folder cannot be written.
         """
         text = await self._lines.persistently(lambda: text_in_force(self._lines))
@@ -144,13 +143,15 @@ class FullLoad:
         remove_checkpoint(self._folder, FULL)
         return checkpoint.planned
 
-    async def finish_removal(self, kept_s: float = KEPT_AFTER_SWITCH_S) -> None:
-        """Remove what an earlier load had replaced when it was killed behind its switch."""
+    async def finish_removal(self, kept_s: float = KEPT_AFTER_SWITCH_S) -> bool:
+        """Remove what an earlier load had replaced when it was killed behind its switch; returns whether one was."""
         checkpoint = read_checkpoint(self._folder, FULL, FullCheckpoint)
         text = await self._lines.persistently(lambda: text_in_force(self._lines))
-        if checkpoint is not None and _is_switched(checkpoint, in_force(text)):
-            await self._remove_replaced(checkpoint, kept_s)
-            remove_checkpoint(self._folder, FULL)
+        if checkpoint is None or not _is_switched(checkpoint, in_force(text)):
+            return False
+        await self._remove_replaced(checkpoint, kept_s)
+        remove_checkpoint(self._folder, FULL)
+        return True
 
     def _unfinished(self, feed: Persons, terms: Terms, text: bytes | None) -> FullCheckpoint | None:
         """How far this very load had come, if it was begun on what is in force."""
@@ -164,9 +165,6 @@ class FullLoad:
         return checkpoint if checkpoint.switched_at is None and checkpoint.base == fingerprint(text) else None
 
     async def _begin(self, feed: Persons, terms: Terms, text: bytes | None) -> FullCheckpoint:
-        if len(terms.bands.bands) > MOST_BANDS:
-            why = f"there are {len(terms.bands.bands)} age bands; the registry can store {MOST_BANDS}: use fewer"
-            raise ConfigurationError([Problem("age_bands", 0, 0, why)])
         began_at = time.time()
         before = in_force(text)
         callers = await self._estimate(feed, terms.records)

@@ -7,6 +7,7 @@ dates of birth, and only its owner may read it.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from router.callers.bands import AgeBands
 from router.callers.feed.spool import FeedCounts, Spool, SpoolProgress, spool_feed
-from router.callers.generation import KEPT_AFTER_SWITCH_S, Generation, stored_bands
+from router.callers.generation import KEPT_AFTER_SWITCH_S, MOST_BANDS, Generation, stored_bands
 from router.callers.keys import TAGS
 from router.callers.loading.delta import DeltaLoad, count_delta
 from router.callers.loading.differences import NOT_THERE, Differences, compare_all
@@ -33,7 +34,7 @@ from router.callers.meanings import meanings_that_differ
 from router.callers.pseudonym import CallerSecret
 from router.callers.secret_ring import SecretRing
 from router.callers.settings import FeedSettings
-from router.errors import RegistryError, RouterError
+from router.errors import ConfigurationError, Problem, RegistryError, RouterError
 
 _FULL, _DELTA, _TRIED = "full", "delta", "tried"
 
@@ -106,16 +107,19 @@ async def import_feed(servers: Primaries, ring: SecretRing, order: Order, watch:
     Raises:
         TooMuchChangedError: It would change more than is let through; nothing was changed.
         RegistryError: Redis, or what is there, does not let it; or somebody else is importing.
-        ConfigurationError: The feed, its header, or the work folder is wrong.
+        ConfigurationError: The feed, its header, or the work folder is wrong; or there are too many bands.
         OSError: The work folder cannot be written.
     """
+    _check_bands(order.bands)
     with work_folder(order.folder):
+        shutil.rmtree(order.folder / _TRIED, ignore_errors=True)  # of a dry run that was killed
         async with ImportLock(servers, order.folder) as lock, _lines(servers) as lines:
             pacer = Pacer(rate=order.rate)
             full = FullLoad(lines, lock, pacer, order.folder, watch)
             if not order.delta:
                 return await _import_full(full, ring, order, watch)
-            await full.finish_removal(order.kept_s)
+            if await full.finish_removal(order.kept_s):
+                shutil.rmtree(order.folder / _FULL, ignore_errors=True)
             before = await _what_a_delta_is_for(lines, order.bands)
             delta = DeltaLoad(lines, lock, pacer, order.folder, watch)
             return await _import_delta(delta, before, ring, order, watch)
@@ -126,9 +130,10 @@ async def try_feed(servers: Primaries, ring: SecretRing, order: Order, watch: Wa
 
     Raises:
         RegistryError: There is nothing that a delta could change, or it cannot be asked for.
-        ConfigurationError: The feed, its header, or the work folder is wrong.
+        ConfigurationError: The feed, its header, or the work folder is wrong; or there are too many bands.
         OSError: The work folder cannot be written.
     """
+    _check_bands(order.bands)
     with work_folder(order.folder):
         async with _lines(servers) as lines:
             pacer = Pacer(rate=order.rate)
@@ -278,6 +283,12 @@ async def _what_a_delta_is_for(lines: Lines, bands: AgeBands) -> Generation:
     if now.bands != stored_bands(bands):
         raise RegistryError(_other_bands(now, bands))
     return now
+
+
+def _check_bands(bands: AgeBands) -> None:
+    if len(bands.bands) > MOST_BANDS:
+        why = f"there are {len(bands.bands)} age bands, and the registry can store {MOST_BANDS}; use fewer"
+        raise ConfigurationError([Problem("age_bands", 0, 0, why)])
 
 
 def _other_bands(now: Generation, bands: AgeBands) -> str:
