@@ -98,6 +98,7 @@ class _Band(NamedTuple):
     source: BandSource
     detail: str
     age_s: float | None = None
+    failure: LookupFailure | None = None
 
 
 @dataclass(slots=True)
@@ -415,7 +416,7 @@ class Registry:
             case BandSource.NO_NUMBER:
                 self.stats.no_number += 1
             case BandSource.LOOKUP_FAILED:
-                self.stats.failures[LookupFailure(found.detail.partition(": ")[0])] += 1
+                self.stats.failures[found.failure or LookupFailure.INTERNAL] += 1
             case _:
                 assert_never(found.source)
 
@@ -473,7 +474,7 @@ def open_registry(
 
 
 def _failed(error: LookupFailedError) -> _Band:
-    return _Band(None, BandSource.LOOKUP_FAILED, str(error))
+    return _Band(None, BandSource.LOOKUP_FAILED, str(error), failure=error.failure)
 
 
 def _key(command: Command) -> str:
