@@ -40,6 +40,8 @@ class Rates:
         if step.doing != self._doing:
             # What was there already was done by an earlier run.
             self._doing, self._began_s, self._began_at = step.doing, now_s, step.done
+        if step.total is None and not step.done:
+            return ""
         if step.unit not in _COUNTED:
             return _portion(step)
         words = [f"{step.done:,}" + (f" of {step.total:,}" if step.total is not None else "") + f" {step.unit}"]

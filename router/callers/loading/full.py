@@ -171,7 +171,7 @@ class FullLoad:
         self._check_size(before, callers, terms)
         buckets = bucket_count(callers)
         await check_limits(self._lines, fullest_bucket(callers, buckets))
-        self._watch(Step("looking for what loads that were given up left", 0, None))
+        self._watch(Step("removing what is left of others", 0, None))
         await remove_leftovers(self._lines, self._pacer, {before.generation} if before else set())
         number = await self._number(before.generation if before else 0)
         checkpoint = FullCheckpoint(

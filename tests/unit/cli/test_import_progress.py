@@ -35,7 +35,7 @@ def test_what_has_no_total_or_is_no_count_is_told_without() -> None:
     rates = Rates(Clock())
     assert rates.said(Step("reading", 7, None, "rows")) == "7 rows"
     assert rates.said(Step("looking", 25, 100, "bytes")) == "25 %"
-    assert rates.said(Step("looking", 0, None, "bytes")) == ""
+    assert rates.said(Step("waiting for replicas", 0, None)) == ""
     assert rates.said(Step("removing the old ones in", 58, None, "s")) == "58 s"
 
 
