@@ -17,7 +17,7 @@ help:
 	@echo 'make check   what CI runs: lint, types, tests'
 	@echo 'make bench   measure; rewrites docs/benchmarks.md, or with SECTION=rules only that part of it'
 	@echo 'make bench-registry  measure the registry, at CALLERS="1000000 10000000" unless said otherwise; 200000000 takes'
-	@echo '             about an hour, 12 GB of disk in BENCH_DIR (/tmp) and 12 GB of memory; PARTS=lookups for a part of it'
+	@echo '             some 40 minutes, 12 GB of disk in BENCH_DIR (/tmp), 12 GB of memory; PARTS=lookups for a part of it'
 	@echo 'make schema  what is generated from the models: the JSON Schemas, docs/rules.md'
 	@echo 'make speech-report  measure what callers hear on real calls; rewrites docs/speech.md, fails out of bounds'
 	@echo 'make readme  walk through the README once more, and put there what the commands print'
