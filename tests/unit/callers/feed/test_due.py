@@ -74,6 +74,8 @@ def test_in_a_household_the_oldest_band_counts(tmp_path: Path) -> None:
         b'"13900000003",,senior',  # nor does this
         b"13900000004," + SIXTY + b",",
         b"13900000004," + SIXTY + b",",
+        b"13900000005,1940-01-01,",  # and so in whatever order
+        b"13900000005," + SIXTY + b",",
     )
     assert found(path) == {"+8613900000001": ("senior", True), "+8613900000004": ("senior", False)}
 
