@@ -115,7 +115,8 @@ def update_callers(
 
 def _told(updated: Updated, order: Order) -> int:
     if updated.outcome is None:
-        click.echo(f"nothing to do: the feed is loaded, and bands are as of {_as_of(updated)}")
+        bands = f"bands are as of {_as_of(updated)}" if updated.dated else "has no dates of birth that would come due"
+        click.echo(f"nothing to do: the feed is loaded, and {bands}")
         return 0
     if updated.birthdays:
         click.echo(f"the feed is loaded already; birthdays from {_as_of(updated)} to {order.as_of}:")

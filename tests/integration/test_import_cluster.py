@@ -1,4 +1,4 @@
-"""A load into a real cluster of which a primary is killed: it waits for the replica, and in the end nobody is missing."""
+"""A load into a real cluster of which a primary is killed: it waits for the replica, and nobody is missing then."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import csv
 import os
 import secrets
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Final
 from router.callers.feed.due import Due, due
 from router.callers.feed.header import wrong_feed
 from router.callers.feed.manifest import feed_identity, identity_text
-from router.callers.feed.source import reading
+from router.callers.feed.source import open_source, reading
 from router.callers.generation import Generation
 from router.callers.loading.full import Step, Watch
 from router.callers.loading.job import Order, Outcome, import_feed, in_force_now
@@ -39,11 +39,13 @@ class Updated:
         before: What was in force.
         outcome: Of the load; None where nothing was due.
         birthdays: Whether it was one of birthdays.
+        dated: Whether the feed has dates of birth, so that birthdays are known.
     """
 
     before: Generation | None
     outcome: Outcome | None = None
     birthdays: bool = False
+    dated: bool = True
 
 
 async def update(servers: Primaries, ring: SecretRing, order: Order, watch: Watch) -> Updated:
@@ -52,7 +54,7 @@ async def update(servers: Primaries, ring: SecretRing, order: Order, watch: Watc
     Ages count on `order.as_of`.
 
     Raises:
-        As `import_feed`; ConfigurationError too if the feed has no dates of birth.
+        As `import_feed`.
     """
     before = await in_force_now(servers)
     with reading(order.file):
@@ -60,8 +62,10 @@ async def update(servers: Primaries, ring: SecretRing, order: Order, watch: Watc
     if before is None or before.feed != identity:
         return Updated(before, await import_feed(servers, ring, order, watch))
     since = date.fromisoformat(before.as_of)
-    if order.as_of <= since:
-        return Updated(before)
+    with closing(open_source(order.file, order.feed, delta=False)) as source:
+        dated = source.dated
+    if order.as_of <= since or not dated:
+        return Updated(before, dated=dated)
     # By the day and the feed: who is killed while it is applied finds the same file when run again.
     file = order.folder / f"due-{before.as_of}-{order.as_of.isoformat()}-{identity[:8]}.csv"
     if not file.exists():

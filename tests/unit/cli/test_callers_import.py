@@ -232,6 +232,26 @@ def test_the_nightly_job_loads_a_new_feed_then_birthdays_then_nothing(desk: Desk
     assert [path.name for path in (desk.folder / "work").iterdir()] == ["lock"]
 
 
+def test_a_night_without_birthdays_makes_the_registry_younger_all_the_same(desk: Desk) -> None:
+    file = desk.write_feed("13900000001,1938-05-17")
+    desk.run("update", file, "--as-of", "2026-11-25")
+    before = desk.in_force()
+    told = desk.run("update", file, "--as-of", "2026-11-26")
+    assert columns(told.stdout)["changed"] == 0
+    after = desk.in_force()
+    assert after["as_of"] == "2026-11-26"
+    assert after["fresh_at"] > before["fresh_at"]
+    assert after["by_band"] == before["by_band"]
+
+
+def test_a_feed_without_dates_of_birth_is_loaded_once_and_nothing_is_due(desk: Desk) -> None:
+    desk.feed.write_text("number,age_band\n13900000001,elder\n")
+    desk.run("update", desk.feed, "--as-of", "2026-11-25")
+    said = "nothing to do: the feed is loaded, and has no dates of birth that would come due\n"
+    assert desk.run("update", desk.feed, "--as-of", "2026-12-25").stdout == said
+    assert "nobody's birthday is known" in desk.run("due", desk.feed, "--until", "2026-12-25", code=2).stderr
+
+
 def test_birthdays_make_nobody_younger(desk: Desk) -> None:
     file = desk.write_feed("13900000001,1966-12-01")
     desk.run("import", file, "--as-of", "2026-11-25")
