@@ -232,6 +232,38 @@ def test_the_nightly_job_loads_a_new_feed_then_birthdays_then_nothing(desk: Desk
     assert [path.name for path in (desk.folder / "work").iterdir()] == ["lock"]
 
 
+def test_a_birthday_in_a_household_leaves_the_number_shared(desk: Desk) -> None:
+    households = (
+        "13900000005,1966-12-01",
+        "13900000005,2015-01-01",
+        "13900000006,1966-12-01",
+        "13900000006,1938-01-01",
+    )
+    file = desk.write_feed(*households)
+    desk.run("update", file, "--as-of", "2026-11-25")
+    desk.run("update", file, "--as-of", "2026-12-05", "--allow-change", "10")
+    assert "senior (from the feed" in desk.run("get", "13900000005").stdout
+    assert "shared by callers of several bands" in desk.run("get", "13900000005").stdout
+    assert desk.band("13900000006") == "elder"
+
+
+def test_who_is_due_is_written_in_the_words_of_the_feed(desk: Desk, redis_url: str) -> None:
+    desk.write(
+        redis_url,
+        "  feed:\n    columns: {number: MSISDN, birth_date: DOB, age_band: segment, removed: churned}\n"
+        '    bands: {S60: senior, S75: elder, STD: adult, KID: minor}\n    separator: ";"\n'
+        "    most_change_percent: 100\n",
+    )
+    desk.feed.write_text("MSISDN;DOB\n13900000001;1966-12-01\n13900000001;2015-01-01\n13900000002;1990-01-01\n")
+    desk.run("import", desk.feed, "--as-of", "2026-11-25")
+    output = desk.folder / "due.csv"
+    desk.run("due", desk.feed, "--until", "2026-12-05", "--output", output)
+    assert output.read_text() == "MSISDN;segment;churned\n+8613900000001;KID;\n+8613900000001;S60;\n"
+    desk.run("import", output, "--delta")
+    assert "shared by callers of several bands" in desk.run("get", "13900000001").stdout
+    assert desk.band("13900000001") == "senior"
+
+
 def test_a_night_without_birthdays_makes_the_registry_younger_all_the_same(desk: Desk) -> None:
     file = desk.write_feed("13900000001,1938-05-17")
     desk.run("update", file, "--as-of", "2026-11-25")
