@@ -27,7 +27,7 @@ from router.callers.loading.lock import ImportLock, work_folder
 from router.callers.loading.pacing import Pacer
 from router.callers.loading.refusal import TooMuchChangedError
 from router.callers.number import PhoneNumber
-from router.callers.pseudonym import SECRET_BYTES, CallerSecret
+from router.callers.pseudonym import SECRET_BYTES, CallerSecret, Pseudonym
 from router.callers.registry import BandSource, open_registry
 from router.callers.secret_ring import SecretRing
 from router.callers.servers import open_servers
@@ -366,6 +366,15 @@ async def test_what_redis_loses_during_a_load_is_loaded_again_before_the_switch(
     assert lost.is_set()
     now = await generation_in(redis)
     assert len(await stored_in(redis)) == now.callers == 20_000
+
+
+async def test_two_callers_that_fall_on_one_entry_do_not_look_like_a_loss(
+    server: RedisServer, redis: Redis, tmp_path: Path
+) -> None:
+    same = b"\x01\x02\x03\x04\x05\x06"
+    feed = MadeFeed.of({Pseudonym(0, same): 2, Pseudonym(1, same): 4, Pseudonym(2, bytes(6)): 1})
+    await load_made(server, feed, tmp_path / "work")
+    assert await stored_in(redis) == {(0, same): 4, (0, bytes(6)): 1}
 
 
 async def test_a_redis_that_evicts_callers_is_told_of_and_nothing_is_switched(

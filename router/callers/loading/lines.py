@@ -119,19 +119,25 @@ class Lines:
             await line.close()
 
     async def persistently(self, work: Callable[[], Awaitable[_Done]], *, patience_s: float = PATIENCE_S) -> _Done:
-        """Do something, and do it again while servers are lost, replaced or busy, for so long without success.
+        """Do something, and do it again while servers are lost, replaced or busy, until it has failed for so long.
+
+        What has gone well for as long as that before it failed has all its patience again.
 
         Raises:
             RegistryError: It could not be done; its text says what to do.
         """
         loop = asyncio.get_running_loop()
-        until_s, pause_s = loop.time() + patience_s, _FIRST_PAUSE_S
+        failing_since_s, pause_s = float("inf"), _FIRST_PAUSE_S
         while True:
+            began_s = loop.time()
             try:
                 return await work()
             except (*REDIS_ERRORS, LookupFailedError) as error:
                 await self.close()
-                if not _passes(error) or loop.time() + pause_s > until_s:
+                now_s = loop.time()
+                if now_s - began_s > patience_s or now_s < failing_since_s:
+                    failing_since_s, pause_s = now_s, _FIRST_PAUSE_S
+                if not _passes(error) or now_s + pause_s - failing_since_s > patience_s:
                     raise explained(error) from error
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
