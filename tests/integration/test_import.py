@@ -159,6 +159,7 @@ async def test_a_dry_run_tells_all_differences_and_writes_nothing(
     order = order_for(write_feed(tmp_path / "other.csv", rows_of(2100, 1)), tmp_path / "work")
     async with open_servers(RedisSettings(url=server.url), deadline_s=2.0) as servers:
         outcome = await try_feed(servers, RING, order, unwatched)
+        assert list((tmp_path / "work").iterdir()) == [tmp_path / "work" / "lock"]
         delta = write_delta(tmp_path / "delta.csv", [(1, "elder"), (2, ""), (9000, "adult")])
         tried = await try_feed(servers, RING, replace(order, file=delta, delta=True), unwatched)
     assert await dumped(redis) == before
