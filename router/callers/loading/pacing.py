@@ -50,7 +50,7 @@ class Pacer:
         self._clock = clock or asyncio.get_running_loop().time
         self._sleep = sleep
         self._due_s = self._asked_s = self._clock()
-        self._most_s: dict[str, float] = {}
+        self._idle_s: dict[str, float] = {}
         self.waited_s = 0.0
         """How long the loading waited for lookups, not for `rate`."""
 
@@ -69,10 +69,9 @@ class Pacer:
         """
         if self._rate is not None and (early_s := self._due_s - self._clock()) > 0:
             await self._sleep(early_s)
-        if pings.server not in self._most_s:
+        if pings.server not in self._idle_s:
             await settle()
-            idle_s = min([await self._ping(pings) for _ in range(_IDLE_PINGS)])
-            self._most_s[pings.server] = idle_s + SLOW_S  # one that is far away takes its time anyway
+            self._idle_s[pings.server] = min([await self._ping(pings) for _ in range(_IDLE_PINGS)])
         elif self._clock() - self._asked_s >= EVERY_S and await self._slow(pings):
             began_s = self._clock()
             await settle()
@@ -83,7 +82,10 @@ class Pacer:
             self.waited_s += self._clock() - began_s
 
     async def _slow(self, pings: Pinged) -> bool:
-        return await self._ping(pings) > self._most_s[pings.server]
+        took_s = await self._ping(pings)
+        # One that is far away takes its time anyway; how much shows when it has nothing else to do.
+        idle_s = self._idle_s[pings.server] = min(took_s, self._idle_s[pings.server])
+        return took_s > idle_s + SLOW_S
 
     async def _ping(self, pings: Pinged) -> float:
         began_s = self._clock()

@@ -80,6 +80,16 @@ async def test_a_server_far_away_is_held_against_its_own_idle_answers() -> None:
     assert server.slept_s == []
 
 
+async def test_a_server_that_was_slow_at_first_is_held_against_its_best_answer() -> None:
+    server = Server(iter([0.050, 0.050, 0.050, 0.001, 0.020, 0.001]))
+    pacer = server.pacer()
+    await pacer.turn(server, server.settle)
+    for _ in range(2):
+        server.now_s += EVERY_S
+        await pacer.turn(server, server.settle)
+    assert server.slept_s == [PAUSES_S[0]]
+
+
 async def test_no_more_callers_a_second_are_loaded_than_asked_for() -> None:
     server = Server(itertools.repeat(0.0001))
     pacer = server.pacer(rate=1000)
