@@ -55,7 +55,7 @@ async def test_while_answers_are_slow_nothing_of_ours_is_on_its_way() -> None:
     server = Server(iter([0.001, 0.001, 0.001, 0.020, 0.020, 0.020, 0.001]))
     pacer = server.pacer()
     await pacer.turn(server, server.settle)
-    server.now_s += EVERY_S
+    server.now_s += 1.01 * EVERY_S
     await pacer.turn(server, server.settle)
     assert server.slept_s == list(PAUSES_S[:3])
     assert server.settled == 2
@@ -66,7 +66,7 @@ async def test_a_server_that_stays_slow_without_us_is_loaded_all_the_same() -> N
     server = Server(itertools.chain([0.001] * 3, itertools.repeat(0.050)))
     pacer = server.pacer()
     await pacer.turn(server, server.settle)
-    server.now_s += EVERY_S
+    server.now_s += 1.01 * EVERY_S
     await pacer.turn(server, server.settle)
     assert server.slept_s == list(PAUSES_S)
 
@@ -85,7 +85,7 @@ async def test_a_server_that_was_slow_at_first_is_held_against_its_best_answer()
     pacer = server.pacer()
     await pacer.turn(server, server.settle)
     for _ in range(2):
-        server.now_s += EVERY_S
+        server.now_s += 1.01 * EVERY_S
         await pacer.turn(server, server.settle)
     assert server.slept_s == [PAUSES_S[0]]
 
