@@ -55,7 +55,7 @@ class Rates:
 
 def _portion(step: Step) -> str:
     if step.unit == "s":
-        return f"{step.done} s"
+        return f"{step.done} s left"
     return f"{100 * step.done // step.total} %" if step.total else ""
 
 

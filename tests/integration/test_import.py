@@ -412,7 +412,7 @@ async def test_an_import_killed_between_the_switch_and_its_note_only_removes_the
         switched = asyncio.Event()
 
         def watch(step: Step) -> None:
-            if "in force" in step.doing:
+            if "in force" in step.note:
                 switched.set()
 
         task = asyncio.create_task(import_feed(servers, RING, order, watch))

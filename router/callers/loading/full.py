@@ -46,6 +46,7 @@ from router.errors import RegistryError
 _SAMPLE: Final = 2_000
 """So many callers are looked at before the number of all is estimated."""
 _MOST_RELOADS: Final = 2
+_WAITING: Final = "waiting until nobody looks at the old callers"
 _WAIT_TOLD_EVERY_S: Final = 0.5
 
 
@@ -299,7 +300,7 @@ class FullLoad:
         self._lock.leave_to_expire = True
         while (left_s := (checkpoint.switched_at or 0.0) + kept_s - time.time()) > 0:
             left_s = min(left_s, kept_s)  # a clock that was set back must not make it wait for hours
-            self._watch(Step("the new callers are in force; removing the old ones in", round(left_s), None, "s"))
+            self._watch(Step(_WAITING, round(left_s), None, "s", "the new callers are in force"))
             await asyncio.sleep(min(left_s, _WAIT_TOLD_EVERY_S))
         self._lock.check()
 

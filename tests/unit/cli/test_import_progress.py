@@ -36,7 +36,7 @@ def test_what_has_no_total_or_is_no_count_is_told_without() -> None:
     assert rates.said(Step("reading", 7, None, "rows")) == "7 rows"
     assert rates.said(Step("looking", 25, 100, "bytes")) == "25 %"
     assert rates.said(Step("waiting for replicas", 0, None)) == ""
-    assert rates.said(Step("removing the old ones in", 58, None, "s")) == "58 s"
+    assert rates.said(Step("waiting until nobody looks", 58, None, "s")) == "58 s left"
 
 
 def test_without_a_terminal_a_line_comes_after_two_seconds_then_every_ten() -> None:
