@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from lab.failover import measured
 from lab.processes import Child
 from lab.redis import RedisServer
-from lab.redis_groups import RedisCluster, said
+from lab.redis_groups import RedisCluster, said, until
 from lab.registry import load
 from router.callers.breaker import BreakerState
 from router.callers.keys import REGISTRY_KEY, tag_of
@@ -151,6 +151,25 @@ async def test_a_slot_on_its_way_to_another_server_is_answered_by_whichever_hold
         assert await servers.server_for(key, writing=True) == second.server
         await ask(servers, key)
         assert servers.stats.repeated == repeated + 1, "and learnt from"
+
+
+async def test_a_replica_of_a_slot_on_its_way_hides_nobody(cluster: RedisCluster) -> None:
+    first, second = cluster.primaries[:2]
+    key = next(key for key in KEYS if key in held_by(cluster, first))
+    slot = str(key_slot(key.encode()))
+    first_id, second_id = [(await said(server.port, "CLUSTER", "MYID")).decode() for server in (first, second)]
+    (replica,) = cluster.replicas_of(first)
+    async with servers_of(cluster, prefer_replicas=True) as servers:
+        await filled(servers)
+        await said(second.port, "CLUSTER", "SETSLOT", slot, "IMPORTING", first_id)
+        await said(first.port, "CLUSTER", "SETSLOT", slot, "MIGRATING", second_id)
+        await said(first.port, "MIGRATE", "127.0.0.1", str(second.port), "", "0", "1000", "KEYS", key)
+
+        async def is_gone_from_the_replica() -> bool:
+            return key.encode() not in await said(replica.port, "KEYS", "*")
+
+        await until(is_gone_from_the_replica, "the replica does not follow")
+        await ask(servers, key)
 
 
 async def test_callers_of_other_servers_are_known_while_the_one_that_says_what_is_in_force_is_lost(

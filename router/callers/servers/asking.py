@@ -94,6 +94,9 @@ class Servers:
     async def ask(self, key: str, commands: Sequence[Command], *, writing: bool = False) -> list[Reply]:
         """The answers of `key`'s server to `commands`, in their order, from a round trip shared with others.
 
+        That the first command finds nothing is not believed of a replica while the primary can be asked: one that has
+        lost its primary, or whose slot is on its way to another server, says so of what is there.
+
         Args:
             key: Decides which server is asked.
             commands: All of keys on that server; they must do no harm when they are sent twice.
@@ -171,11 +174,18 @@ class Servers:
         self._map.keep()
         if shard is None:
             shard = _held(await self._shard_anew(key, due_s))
+        found_nothing: list[Reply] | None = None
         if not writing and (replica := self._replica(shard)) is not None:
             replies = await self._ask_replica(replica, commands, due_s)
-            if replies is not None:
+            if replies is not None and replies[0] is not None:
                 return replies
-        return await self._ask_primary(key, shard, commands, due_s)
+            found_nothing = replies
+        try:
+            return await self._ask_primary(key, shard, commands, due_s)
+        except LookupFailedError:
+            if found_nothing is None:
+                raise
+            return found_nothing
 
     async def _ask_primary(self, key: str, shard: Shard, commands: Sequence[Command], due_s: float) -> list[Reply]:
         lane = self._lane(shard.primary)

@@ -16,6 +16,7 @@ from router.callers.servers.failure import LookupFailedError, LookupFailure
 from router.callers.servers.layout import SLOTS
 from router.callers.servers.opening import open_servers
 from router.callers.servers.server_map import LOOK_EVERY_S
+from router.callers.servers.wire import Command as WireCommand
 from router.callers.settings import RedisSettings
 from tests.unit.callers.servers.answering import (
     NIL,
@@ -220,6 +221,20 @@ async def test_what_a_replica_cannot_answer_the_primary_does(says: bytes) -> Non
         cluster.slots = slots(cluster.servers)
         cluster.answers[1] = lambda _: says + b"\r\n" if says == b"?" else says
         assert await servers.ask(KEY, [("GET", KEY)]) == [b"OK"]
+
+
+async def test_what_a_replica_does_not_have_the_primary_is_asked_for() -> None:
+    async with playing(2) as cluster, servers_of(cluster.names, prefer_replicas=True) as servers:
+        cluster.slots = slots(cluster.servers)
+        cluster.answers[1] = lambda command: NIL if command[0] == b"HGET" else array(text("of the replica"))
+        cluster.answers[0] = lambda command: text("here") if command[0] == b"HGET" else array(NIL)
+        commands: list[WireCommand] = [("HGET", KEY, "f"), ("MGET", KEY)]
+        assert await servers.ask(KEY, commands) == [b"here", [None]]
+        cluster.answers[0] = lambda command: NIL if command[0] == b"HGET" else array(NIL)
+        assert await servers.ask(KEY, commands) == [None, [None]]
+        for broken in (never, lambda _: b""):
+            cluster.servers[0].answer = broken
+            assert await servers.ask(KEY, commands) == [None, [b"of the replica"]], "while the primary is lost"
 
 
 async def test_a_replica_that_hangs_leaves_the_primary_half_of_the_time() -> None:
