@@ -23,6 +23,7 @@ FORMAT: Final = 1
 SHARED: Final = 32
 MOST_BANDS: Final = SHARED - 1
 MAX_TEXT_BYTES: Final = 64 * 1024
+_EXACT: Final = 1 << 53  # as metrics are floating-point numbers, which hold no larger ones exactly
 KEPT_AFTER_SWITCH_S: Final = 60.0
 """How long the buckets of the generation before stay."""
 TRUSTED_S: Final = 30.0
@@ -62,11 +63,11 @@ class Generation(BaseModel):
     secret: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
     buckets: Annotated[int, Field(ge=TAGS, le=1 << 31, multiple_of=TAGS)]
     bands: Annotated[tuple[StoredBand, ...], Field(min_length=1, max_length=MOST_BANDS)]
-    callers: Annotated[int, Field(ge=0)]
-    by_band: dict[str, int]
+    callers: Annotated[int, Field(ge=0, lt=_EXACT)]
+    by_band: dict[str, Annotated[int, Field(gt=-_EXACT, lt=_EXACT)]]
     as_of: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
-    loaded_at: Annotated[float, Field(ge=0)]
-    fresh_at: Annotated[float, Field(ge=0)]
+    loaded_at: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    fresh_at: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     feed: Annotated[str, Field(max_length=200)] = ""
     largest_bucket: Annotated[int, Field(ge=0)] = 0
 

@@ -175,5 +175,4 @@ def _tell(before: RegistryHealth, now: RegistryHealth) -> None:
             _log.info("registry needs no attention any more", what=what)
 
 
-# Whoever asks Redis says so of a server; whoever reads what is in force, why it cannot be used.
-_TOLD_BY_OTHERS: Final = frozenset({REDIS, UNUSABLE})
+_TOLD_BY_OTHERS: Final = frozenset({REDIS})  # by whoever asks Redis, of each server

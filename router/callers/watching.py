@@ -117,7 +117,9 @@ class RegistryWatch:
         """Read now, once for all who want that at the same time. Returns why it could not be read."""
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read(), name="registry-in-force")
-        return await asyncio.shield(self._reading)
+        reading = self._reading
+        await asyncio.wait([reading])  # whoever gives up leaves it to the others
+        return LookupFailedError(LookupFailure.CLOSED) if reading.cancelled() else reading.result()
 
     async def close(self) -> None:
         """End a reading that is under way."""
@@ -177,23 +179,20 @@ class RegistryWatch:
         try:
             self._buckets = None if text is None else self._buckets_of(read_generation(text))
         except LookupFailedError as error:
-            unusable = error
-        except RegistryError as error:
-            unusable = LookupFailedError(LookupFailure.UNUSABLE, str(error))
-        else:
-            self._unusable = None
-            if self._buckets is not None and self._in_background:
-                generation = self._buckets.generation
-                _log.info(
-                    "registry in force",
-                    generation=generation.generation,
-                    callers=generation.callers,
-                    as_of=generation.as_of,
-                )
+            self._unusable = error
             return
-        if str(unusable) != str(self._unusable) and self._in_background:
-            _log.error("the registry cannot be used, callers are routed as unknown", reason=str(unusable))
-        self._unusable = unusable
+        except RegistryError as error:
+            self._unusable = LookupFailedError(LookupFailure.UNUSABLE, str(error))
+            return
+        self._unusable = None
+        if self._buckets is not None and self._in_background:
+            generation = self._buckets.generation
+            _log.info(
+                "registry in force",
+                generation=generation.generation,
+                callers=generation.callers,
+                as_of=generation.as_of,
+            )
 
     def _buckets_of(self, generation: Generation) -> Buckets:
         if (secret := self.ring.named(generation.secret)) is not None:

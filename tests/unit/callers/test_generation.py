@@ -59,7 +59,10 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("callers", {"callers": -1}),
     ("as_of", {"as_of": "yesterday"}),
     ("fresh_at", {"fresh_at": "soon"}),
+    ("fresh_at", {"fresh_at": float("inf")}),
+    ("callers", {"callers": 10**400}),
     ("by_band", {"by_band": {"adult": "many"}}),
+    ("by_band.adult", {"by_band": {"adult": 10**400}}),
 ]
 
 

@@ -134,10 +134,21 @@ async def test_a_registry_that_was_never_loaded_is_told(ward: Ward) -> None:
     assert await ward.look() == (set(), [(OVER, EMPTY)])
 
 
-async def test_what_cannot_be_used_is_a_warning_and_was_logged_by_who_found_it(ward: Ward) -> None:
+async def test_what_cannot_be_used_is_told_once(ward: Ward) -> None:
     await ward.load(secret="0123abcd")
-    assert await ward.look() == ({UNUSABLE}, [])
+    assert await ward.look() == ({UNUSABLE}, [(NEWS, UNUSABLE)])
     assert "0123abcd" in ward.watch.health.warnings[UNUSABLE]
+    assert await ward.look() == ({UNUSABLE}, [])
+    await ward.load(number=2)
+    assert await ward.look() == (set(), [(OVER, UNUSABLE)])
+
+
+async def test_what_redis_refuses_to_tell_is_told_once_as_no_server_is_lost_by_that(ward: Ward) -> None:
+    async with Redis.from_url(ward.redis.url) as client:
+        await client.lpush(REGISTRY_KEY, "none of ours")
+        assert await ward.look() == ({UNUSABLE}, [(NEWS, UNUSABLE)])
+        assert "WRONGTYPE" in ward.watch.health.warnings[UNUSABLE]
+        assert await ward.look() == ({UNUSABLE}, [])
 
 
 async def test_a_server_that_does_not_answer_is_a_warning(ward: Ward) -> None:
