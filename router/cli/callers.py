@@ -33,7 +33,7 @@ def choose(number: str, choice: str, place: RegistryPlace) -> None:
 
     CHOICE is slower, normal or person; or slower:PROFILE for one of the rules' speech profiles, slower+person for both;
     or none to forget it. It is stronger than what rules say of speech, and they can ask for it as `choice`. It is
-    forgotten after half a year, or as the settings file says.
+    forgotten after half a year, or as the settings file says. NUMBER may be -, as for `get`.
     """
     phone = place.number(number)
     try:
@@ -51,6 +51,8 @@ def choose(number: str, choice: str, place: RegistryPlace) -> None:
 @registry_options
 def set_band(number: str, band: str | None, clear: bool, rules_path: Path, place: RegistryPlace) -> None:
     """Set the age band of NUMBER to BAND by hand. It is stronger than the feed, and stays when callers are loaded.
+
+    NUMBER may be -, as for `get`.
 
     Exits 0; 1 when there was nothing to clear; 2 when it could not be done.
     """

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import logging
 import os
+import resource
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -27,6 +28,7 @@ from router.cli.import_progress import import_progress
 from router.cli.import_summary import print_import, print_trial
 from router.cli.options import RegistryPlace, could_not_run, registry_options, rules_option
 from router.cli.tracing import printable
+from router.cli.work_folder import check_not_the_feed, left_to_its_owner
 from router.errors import ConfigurationError, Problem, RouterError
 from router.settings_callers import DEFAULT_WORK_FOLDER
 
@@ -85,7 +87,7 @@ def load_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--delta", is_flag=True, help="FILE only says what is added, changed or removed.")
 @click.option("--dry-run", is_flag=True, help="Count what would be stored and what would change; store nothing.")
 @click.option("--as-of", type=Day(), metavar="DATE", help="The day on which ages count. [default: today]")
@@ -121,7 +123,7 @@ def import_file(
         )
         order = replace(order, delta=delta)
         work = try_feed if dry_run else import_feed
-        outcome = run_load(settings, lambda servers, ring, watch: work(servers, ring, order, watch))
+        outcome = run_load(settings, order.folder, lambda servers, ring, watch: work(servers, ring, order, watch))
         show_rejected(order, outcome, shown=rejects)
     except (RouterError, OSError) as error:
         raise could_not_run(error) from error
@@ -142,8 +144,11 @@ def order_of(
     """What is to be done, from the command line and the settings file.
 
     Raises:
-        ConfigurationError: The settings or the rules are wrong, or the registry is another system's.
+        ConfigurationError: The settings or the rules are wrong, the registry is another system's, or the rejected
+            rows would be written over the feed.
     """
+    if rejects is not None:
+        check_not_the_feed("--rejects", rejects, file)
     settings = place.settings()
     if settings.layout != "buckets":
         why = "with `layout: plain` another system writes the callers, and nothing is imported here"
@@ -164,8 +169,13 @@ def order_of(
     return order, settings
 
 
-def run_load(settings: RegistrySettings, work: Callable[[Servers, SecretRing, Watch], Awaitable[_Done]]) -> _Done:
+def run_load(
+    settings: RegistrySettings, folder: Path, work: Callable[[Servers, SecretRing, Watch], Awaitable[_Done]]
+) -> _Done:
     """Do something long with the servers, give way to others, tell how far it is, and stop cleanly when told to.
+
+    What root makes in the work folder is left to its owner, and a crash leaves no image of the memory, which holds the
+    secrets and the numbers of the feed.
 
     Raises:
         RouterError, OSError: As `work` does.
@@ -173,6 +183,7 @@ def run_load(settings: RegistrySettings, work: Callable[[Servers, SecretRing, Wa
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     ring = load_or_create_ring(settings.secret_file)
     os.nice(max(0, _NICE - os.nice(0)))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     doing = ""
 
     async def opened() -> _Done:
@@ -191,7 +202,8 @@ def run_load(settings: RegistrySettings, work: Callable[[Servers, SecretRing, Wa
                 return await work(servers, ring, watch)
 
     try:
-        return asyncio.run(opened())
+        with left_to_its_owner(folder):
+            return asyncio.run(opened())
     except asyncio.CancelledError:
         at = doing or "starting"
         click.echo(f"stopped while {at}; run the same command again, it goes on where it stopped", err=True)

@@ -17,9 +17,10 @@ from router.cli.callers_import import Day, load_options, order_of, run_load, sho
 from router.cli.import_summary import print_import
 from router.cli.options import RegistryPlace, could_not_run, registry_options, rules_option
 from router.cli.tracing import printable
+from router.cli.work_folder import check_not_the_feed
 from router.errors import ConfigurationError, Problem, RegistryError, RouterError
 
-feed_argument = click.argument("file", type=click.Path(path_type=Path), required=False)
+feed_argument = click.argument("file", type=click.Path(path_type=Path, readable=False), required=False)
 
 
 @click.command()
@@ -51,6 +52,8 @@ def due(
     """
     try:
         order, settings = order_of(place, rules_path, _feed_file(place, file), as_of=until)
+        if output is not None:
+            check_not_the_feed("--output", output, order.file)
 
         async def found(servers: Servers, _ring: SecretRing, watch: Watch) -> tuple[date, dict[str, int]]:
             begin = since or await _loaded_as_of(servers)
@@ -62,7 +65,7 @@ def due(
                 await asyncio.to_thread(write_due, who, output, order.feed, order.bands.names[0])
             return begin, who.counts.by_band
 
-        begin, by_band = run_load(settings, found)
+        begin, by_band = run_load(settings, order.folder, found)
     except (RouterError, OSError) as error:
         raise could_not_run(error) from error
     click.echo(f"from {begin} to {until} {sum(by_band.values()):,} callers come into another age band")
@@ -105,7 +108,7 @@ def update_callers(
             rate=rate,
             rejects=rejects,
         )
-        updated = run_load(settings, lambda servers, ring, watch: update(servers, ring, order, watch))
+        updated = run_load(settings, order.folder, lambda servers, ring, watch: update(servers, ring, order, watch))
         if updated.outcome is not None and not updated.birthdays:
             show_rejected(order, updated.outcome, shown=rejects)
     except (RouterError, OSError) as error:

@@ -28,6 +28,8 @@ _DONE, _NOTHING_HELD, _MORE_TO_DO = 0, 1, 3
 def get_caller(number: str, place: RegistryPlace) -> None:
     """Show the age band of NUMBER, where it is from and how old it is, and what its owner chose.
 
+    NUMBER may be -, then it is read from standard input: so it is in no shell's history and no list of processes.
+
     Exits 0; 1 when the registry has no band of that number; 2 when it cannot be asked.
     """
     phone = place.number(number)
@@ -72,6 +74,8 @@ def export_caller(
     What the registry holds, and the journal's records of their calls, which are found by the journal's own key. The
     key of what stands in the registry is a keyed hash, which tells nothing of the number without the secret.
 
+    NUMBER may be -, as for `get`.
+
     Exits 0; 1 when nothing is held of that number; 2 when that cannot be found out.
     """
     phone = place.number(number)
@@ -96,7 +100,7 @@ def forget_caller(number: str, place: RegistryPlace) -> None:
     """Remove all that the registry holds of NUMBER: band, choice, calls, under every secret. Then look again.
 
     The next load brings the number back if the feed still has it, so have it taken out there too. The journal is left
-    as it is.
+    as it is. NUMBER may be -, as for `get`.
 
     Exits 0 when it is gone; 1 when nothing was held; 2 when it could not be done; 3 when there is more to do, which it
     says: callers are being loaded, another system holds the number too, or something came back meanwhile.

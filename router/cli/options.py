@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -31,6 +32,8 @@ _CALLERS_COMMANDS = ("import", "update", "due", "get", "set", "choose", "forget"
 
 _Answer = TypeVar("_Answer")
 _LOOKUP_DEADLINE_S = 2.0
+_STANDARD_INPUT = "-"
+_LONGEST_LINE = 1000  # much longer than a number in any spelling
 # What lies beyond is a slip of the pen, and near the ends of what Python counts, time zones cannot be reckoned with.
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
 
@@ -126,10 +129,18 @@ class RegistryPlace:
         return asyncio.run(opened())
 
     def number(self, text: str) -> PhoneNumber:
-        """A number from the command line."""
+        """A number from the command line, or, for `-`, a line of standard input.
+
+        There it stands neither in the list of processes nor in the history of the shell.
+        """
+        if text == _STANDARD_INPUT:
+            if sys.stdin.isatty():
+                click.echo("number: ", nl=False, err=True)
+            text = sys.stdin.readline(_LONGEST_LINE).strip()
         caller = parse_caller(text, self.home_region)
         if isinstance(caller, NoNumber):
-            raise click.BadParameter(f"this is no caller's number ({caller.reason})", param_hint="NUMBER")
+            what = f"this is no caller's number ({caller.reason}); write it whole, with +, country and area code"
+            raise click.BadParameter(what, param_hint="NUMBER")
         return caller
 
 

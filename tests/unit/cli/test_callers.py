@@ -270,6 +270,19 @@ def test_what_is_no_number_is_refused(place: Place, number: str) -> None:
     assert "this is no caller's number" in place.run("get", number, code=2).stderr
 
 
+def test_a_number_may_come_on_standard_input_where_nobody_else_sees_it(place: Place) -> None:
+    place.load({"+8613900000001": "senior"})
+
+    def told(*words: str, given: str, code: int) -> str:
+        result = CliRunner().invoke(main, ["--config", str(place.settings), "callers", *words], input=given)
+        assert result.exit_code == code, result.output
+        return result.output
+
+    assert "+86139****0001: senior" in told("get", "-", given=" 139 0000 0001\n", code=0)
+    assert "removed the band" in told("forget", "-", given="+8613900000001\n", code=0)
+    assert "this is no caller's number (withheld)" in told("get", "-", given="", code=2)
+
+
 def test_an_unknown_home_region_is_refused(place: Place) -> None:
     assert "two-letter code" in place.run("get", "13900000001", "--home-region", "China", code=2).stderr
 

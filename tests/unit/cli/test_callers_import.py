@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -313,3 +314,25 @@ def test_told_to_stop_it_says_how_to_go_on_and_does(desk: Desk) -> None:
     desk.run("import", file, "--as-of", "2026-11-25")
     assert desk.in_force()["generation"] == 1
     assert desk.in_force()["callers"] == 20_000
+
+
+def test_rejected_rows_and_who_is_due_are_not_written_over_the_feed(desk: Desk) -> None:
+    feed = desk.write_feed("+8613900000001,1950-03-02", "10086,1950-03-02")
+    before = feed.read_bytes()
+    for words in (["import", feed], ["import", feed, "--dry-run"], ["update", feed]):
+        assert "this is the feed itself" in desk.run(*words, "--rejects", feed, code=2).stderr
+    told = desk.run("due", feed, "--since", "2026-01-01", "--until", "2027-01-01", "--output", feed, code=2)
+    assert "this is the feed itself" in told.stderr
+    assert feed.read_bytes() == before
+
+
+def test_a_load_leaves_the_work_folder_to_its_owner_and_no_core(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Path] = []
+    monkeypatch.setattr(sys.modules["router.cli.work_folder"], "_ROOT", os.geteuid())
+    monkeypatch.setattr(sys.modules["router.cli.work_folder"], "_owner", lambda _: (4321, 1234))
+    monkeypatch.setattr(sys.modules["router.cli.work_folder"], "_give", lambda folder, *_: given.append(folder))
+    feed = desk.write_feed("+8613900000001,1950-03-02")
+    desk.run("import", feed)
+    desk.run("update", feed)
+    assert given == [desk.folder / "work"] * 2
+    assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
