@@ -46,9 +46,10 @@ def test_nothing_is_given_away_that_only_lies_in_the_work_folder_by_a_link(tmp_p
     outside, folder = tmp_path / "outside", tmp_path / "work"
     outside.mkdir()
     folder.mkdir()
-    (outside / "another's").touch()
-    (folder / "soft").symlink_to(outside / "another's")
-    (folder / "hard").hardlink_to(outside / "another's")
+    (outside / "linked softly").touch()
+    (outside / "linked hard").touch()
+    (folder / "soft").symlink_to(outside / "linked softly")
+    (folder / "hard").hardlink_to(outside / "linked hard")
     (folder / "folder").symlink_to(outside)
     os.mkfifo(folder / "fifo")
     with left_to_its_owner(folder):
