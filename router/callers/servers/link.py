@@ -30,7 +30,7 @@ class RegistryLink:
         connect_s: Deadline of connecting, logging in included. Longer than `answer_s`: a server some
             milliseconds away needs several round trips, and would otherwise never be reached at all.
         greeting: Sent after each connecting; a refusal fails the connection.
-        dropped: Called when a connection that stood was found closed.
+        dropped: Called when a connection that stood was found closed, or of no use any more.
     """
 
     def __init__(
@@ -57,6 +57,10 @@ class RegistryLink:
             RedisError, OSError, TimeoutError: It could not be found out; the next call connects anew.
         """
         reused = self._connection.is_connected
+        if reused and await self._is_spoilt():
+            self._dropped()
+            await self.close()
+            reused = False
         try:
             return await self._ask(commands)
         except RedisConnectionError:
@@ -71,6 +75,16 @@ class RegistryLink:
         """Drop the connection."""
         with suppress(RedisError, OSError):
             await self._connection.disconnect(nowait=True)
+
+    async def _is_spoilt(self) -> bool:
+        """Whether a connection that stands was closed, or holds an answer to nothing, which the next would get."""
+        # Redis-py before 8.0 has only the other name, and there it takes longer.
+        connection = self._connection
+        can_read = getattr(connection, "can_read", connection.can_read_destructive)
+        try:
+            return bool(await can_read())
+        except RedisConnectionError:
+            return True
 
     async def _ask(self, commands: Sequence[Command]) -> list[Reply]:
         connection = self._connection

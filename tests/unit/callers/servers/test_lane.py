@@ -135,6 +135,18 @@ async def test_a_late_answer_is_never_given_to_the_next_question() -> None:
             assert await ask(lane, ("GET", "b")) == [b"right"]
 
 
+@pytest.mark.parametrize("more", [text("of somebody else"), OK * 2, b"$5\r\nhal"])
+async def test_what_nobody_asked_for_is_never_given_to_the_next_question(more: bytes) -> None:
+    def answer(command: Command) -> bytes:
+        return text(command[1]) + (more if command[1] == b"first" else b"")
+
+    async with answering(answer) as server, lane_to(server.name) as lane:
+        assert await ask(lane, ("GET", "first")) == [b"first"]
+        for _ in range(2):
+            assert await ask(lane, ("GET", "a"), ("GET", "b")) == [b"a", b"b"]
+        assert server.connections == 2
+
+
 async def test_a_deadline_of_the_one_who_asks_is_kept_while_the_round_trip_goes_on() -> None:
     release = asyncio.Event()
 
