@@ -2,7 +2,7 @@
 
     stale          its callers were last loaded or updated too long ago
     bands differ   a band means something else in the rules than when callers were loaded, see `meanings`
-    empty          nothing was ever loaded
+    empty          nothing was ever loaded, or Redis has lost it
     unusable       what is in force is not known, or cannot be used
     limits         Redis would keep the buckets in another form, of five times the size
     redis          a server does not answer
@@ -36,6 +36,7 @@ UNUSABLE: Final = "unusable"
 LIMITS: Final = "limits"
 REDIS: Final = "redis"
 
+NO_CALLERS: Final = "no callers are there: none were ever loaded, or Redis has lost them"
 _DAYS_FROM_HOURS: Final = 72
 
 _log = structlog.get_logger(__name__)
@@ -124,7 +125,7 @@ class HealthWatch:
             warnings[UNUSABLE] = f"callers are routed as unknown: {error}"
         else:
             if generation is None and registry.plain is None:
-                warnings[EMPTY] = "nobody was ever loaded: run `elder-router callers import`"
+                warnings[EMPTY] = f"{NO_CALLERS}: run `elder-router callers import`"
         differing: tuple[MeaningDiffers, ...] = ()
         if generation is not None:
             if differing := meanings_that_differ(generation.age_bands(), self._ruled()):

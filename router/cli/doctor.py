@@ -20,6 +20,7 @@ import structlog
 from router.ami.settings import LinkSettings
 from router.callers.bands import AgeBands
 from router.callers.generation import Generation
+from router.callers.health import NO_CALLERS
 from router.callers.inspecting.contents import (
     encoding_finding,
     generation_findings,
@@ -183,7 +184,7 @@ async def _registry(settings: Settings, ring: SecretRing, bands: AgeBands | None
         importing, of_import = await _import(registry)
         reached = False
         for name in names:
-            async for finding in _server(registry, name, generation, importing=importing):
+            async for finding in _server(registry, name, generation, servers=len(names), importing=importing):
                 reached = reached or finding.level < Level.WRONG
                 yield finding
         if reached:
@@ -229,17 +230,18 @@ async def _contents(
     elif unusable:
         yield wrong("registry", f"callers are routed as unknown: {unusable}", "mend what is said, or load callers anew")
     else:
-        yield warning("registry", "nobody was ever loaded", "run `elder-router callers import`")
+        yield warning("registry", NO_CALLERS, "run `elder-router callers import`")
 
 
 async def _server(
-    registry: Registry, name: str, generation: Generation | None, *, importing: bool
+    registry: Registry, name: str, generation: Generation | None, *, servers: int, importing: bool
 ) -> AsyncIterator[Finding]:
     largest = generation.largest_bucket if generation else USUAL_LARGEST
+    callers = generation.callers // servers if generation else 0
     try:
         async with teller(registry.servers, name) as server:
             yield way_finding(registry.settings.redis, name)
-            for finding in await server_findings(server, largest):
+            for finding in await server_findings(server, largest, callers):
                 yield Finding(finding.level, f"{finding.about} of {name}", finding.says, finding.do)
             if registry.plain is None:
                 seen = await keys_seen(server)

@@ -17,6 +17,8 @@ from router.callers.servers import Servers
 
 USUAL_LARGEST: Final = 300
 """More than any bucket of a full load holds, for a registry that was not loaded yet."""
+MOST_BYTES: Final = 12
+"""A caller's part of a bucket, in Redis's memory."""
 _ROOM: Final = 1.25  # for the deltas to come
 _STEP: Final = 128
 _ENTRIES: Final = ("hash-max-listpack-entries", "hash-max-ziplist-entries")

@@ -9,13 +9,13 @@ from typing import Final
 from redis.exceptions import ResponseError
 
 from router.callers.inspecting.findings import Finding, ok, warning, wrong
-from router.callers.inspecting.limits import limits_finding, limits_of
+from router.callers.inspecting.limits import MOST_BYTES, limits_finding, limits_of
 from router.callers.inspecting.teller import Teller, number_in
 
 OLDEST: Final = (6, 2)
 LAG_S: Final = 10
 _MIB: Final = 1 << 20
-_FULL: Final = 0.9
+_ROOM: Final = 0.1
 _PROBE: Final = "elder:{00}:calls:00000000:probe"  # of a secret that nobody has
 
 # Each does nothing to a key that is not there.
@@ -32,8 +32,8 @@ _ROUTER_COMMANDS: Final[tuple[tuple[str | int, ...], ...]] = (
 )
 
 
-async def server_findings(server: Teller, largest: int) -> list[Finding]:
-    """All that is to be said of one server, whose fullest bucket holds `largest` callers.
+async def server_findings(server: Teller, largest: int, callers: int) -> list[Finding]:
+    """All that is to be said of one server, which holds so many callers, `largest` of them in its fullest bucket.
 
     Raises:
         LookupFailedError: It stopped answering.
@@ -43,7 +43,7 @@ async def server_findings(server: Teller, largest: int) -> list[Finding]:
     found = [*_version(info), await _rights(server), limits_finding(await limits_of(server), largest)]
     if info.get("cluster_enabled") == "1":
         found += _coverage(await server.says("CONFIG", "GET", "cluster-*") or {})
-    return [*found, *_memory(info), *_persistence(info, persistence), *_replicas(info)]
+    return [*found, *_memory(info, callers), *_persistence(info, persistence), *_replicas(info)]
 
 
 def _version(info: Mapping[str, str]) -> Iterator[Finding]:
@@ -90,7 +90,7 @@ def _coverage(said: Mapping[str, str]) -> Iterator[Finding]:
         )
 
 
-def _memory(info: Mapping[str, str]) -> Iterator[Finding]:
+def _memory(info: Mapping[str, str], callers: int) -> Iterator[Finding]:
     if "used_memory" not in info:
         return
     used, most = number_in(info, "used_memory"), number_in(info, "maxmemory")
@@ -99,12 +99,14 @@ def _memory(info: Mapping[str, str]) -> Iterator[Finding]:
     if not most:
         yield ok("memory", f"{said}, no maxmemory")
     elif policy != "noeviction":
+        # Callers do not expire, what they chose does.
+        what = "what they chose" if policy.startswith("volatile-") else "callers"
         yield warning(
             "memory",
-            f"{said} of {most / _MIB:,.0f} MiB, and beyond that Redis forgets ({policy}): callers among the rest",
+            f"{said} of {most / _MIB:,.0f} MiB, and beyond that Redis forgets ({policy}): {what} among the rest",
             "`CONFIG SET maxmemory-policy noeviction` and the same in redis.conf, or a Redis for the registry alone",
         )
-    elif used > _FULL * most:
+    elif used + max(callers * MOST_BYTES, _ROOM * most) > most:
         yield warning(
             "memory",
             f"{said} of {most / _MIB:,.0f} MiB: a full load has the old and the new callers side by side for a minute",

@@ -26,7 +26,7 @@ def cluster_finding(slots: Reply) -> Finding:
     replicas = {bytes(replica[2]) for _, _, _, *every in slots for replica in every}
     said = f"{len(primaries)} primaries, {len(replicas)} replicas"
     if served < SLOTS:
-        do = "bring back the server that is gone, or give its slots to others: `redis-cli --cluster fix`"
+        do = "give them to servers that are there (`redis-cli --cluster fix`), then load callers anew"
         return wrong("cluster", f"{said}, and nobody serves {SLOTS - served:,} of {SLOTS:,} slots", do)
     return ok("cluster", f"{said}, every slot is served")
 
@@ -45,7 +45,7 @@ async def sentinel_findings(redis: RedisSettings) -> list[Finding]:
             found.append(warning(f"sentinel {sentinel}", str(error), do))
     if len(named) > 1:
         which = ", ".join(f"{primary} ({count})" for primary, count in named.most_common())
-        do = "look again in a minute; if it lasts, `SENTINEL RESET` on those that are in the minority"
+        do = "look again in a minute; if it lasts, see that those in the minority reach the others and the servers"
         found.append(warning("sentinels", f"they do not name the same primary: {which}", do))
     elif named.total() > len(redis.sentinels) // 2:
         found.append(ok("sentinels", f"{named.total()} of {len(redis.sentinels)} name {next(iter(named))}"))

@@ -160,7 +160,8 @@ async def test_a_fresh_installation_is_told_what_comes_next(place: Place) -> Non
     told = await place.doctor()
     assert told.status == 1
     assert "is not there → copy it from where callers are loaded; if they never were" in told.about("registry secrets")
-    assert told.about("registry: ") == "warning  registry: nobody was ever loaded → run `elder-router callers import`"
+    said = "warning  registry: no callers are there: none were ever loaded, or Redis has lost them"
+    assert told.about("registry: ") == f"{said} → run `elder-router callers import`"
     assert not (place.folder / "registry.secrets").exists()
 
 

@@ -52,7 +52,7 @@ class Played(Teller):
 
 
 async def found(server: Played) -> dict[str, Finding]:
-    return {finding.about: finding for finding in await server_findings(server, 240)}
+    return {finding.about: finding for finding in await server_findings(server, 240, 1_000_000)}
 
 
 async def test_a_server_that_is_well_needs_nothing() -> None:
@@ -75,7 +75,13 @@ async def test_a_server_that_is_well_needs_nothing() -> None:
             "100 MiB used of 200 MiB, and beyond that Redis forgets (allkeys-lru): callers among the rest",
         ),
         ({"maxmemory": "209715200"}, "memory", Level.OK, "100 MiB used of 200 MiB, nothing is evicted"),
-        ({"maxmemory": "110000000"}, "memory", Level.WARNING, "100 MiB used of 105 MiB: a full load has"),
+        ({"maxmemory": "116857601"}, "memory", Level.OK, "100 MiB used of 111 MiB, nothing is evicted"),
+        ({"maxmemory": "116857599"}, "memory", Level.WARNING, "100 MiB used of 111 MiB: a full load has"),
+        (
+            {"maxmemory": "209715200", "maxmemory_policy": "volatile-lru"},
+            *("memory", Level.WARNING),
+            "100 MiB used of 200 MiB, and beyond that Redis forgets (volatile-lru): what they chose among the rest",
+        ),
         ({"aof_enabled": "0"}, "persistence", Level.WARNING, "off: a restart of Redis empties the registry"),
         ({"aof_last_write_status": "err"}, "persistence", Level.WARNING, "the last save to disk failed"),
         ({"connected_slaves": "0"}, "persistence", Level.OK, "on, by an append-only file"),
