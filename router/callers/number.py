@@ -190,13 +190,15 @@ def _subscriber(text: str) -> str:
 
 def _from_digits(dialled: str, home_region: str, raw: str) -> Caller:
     caller = _as_dialled(dialled, home_region, raw)
-    if dialled.startswith(_ITU_PREFIX) and _is_unlisted(caller):
-        # Networks write 00 before a country code wherever they are; some regions dial something else, or read a
-        # carrier's code into what follows: in HK 008613900000001 would be 008 and a number in Australia.
-        everywhere = _as_dialled("+" + dialled.removeprefix(_ITU_PREFIX), home_region, raw)
-        if not _is_unlisted(everywhere):
-            return everywhere
-    return caller
+    if not dialled.startswith(_ITU_PREFIX):
+        return caller
+    # Networks write 00 before a country code wherever they are; some regions dial something else, or read a carrier's
+    # code into what follows: in HK 008613900000001 would be 008 and a number in Australia.
+    everywhere = _as_dialled("+" + dialled.removeprefix(_ITU_PREFIX), home_region, raw)
+    if everywhere == caller or _is_unlisted(everywhere):
+        return caller
+    # In HK 0012015550123 is one number in the US, and with 001 another one in Egypt: not to be taken for either.
+    return everywhere if _is_unlisted(caller) else _no_number(NoNumberReason.MALFORMED, raw)
 
 
 def _is_unlisted(caller: Caller) -> bool:

@@ -223,6 +223,21 @@ def test_a_number_is_read_as_the_region_has_it_where_it_is_seen(home: str, raw: 
 @pytest.mark.parametrize(
     ("home", "raw"),
     [
+        ("HK", "0012015550123"),  # +1 201 555 0123, or 001 and +20 15550123
+        ("KR", "00819012345678"),  # +81 90 1234 5678, or 008 and +1 901 234 5678
+        ("SG", "00441212345687"),  # +44 121 234 5687, or 004 and +41 21 234 56 87
+        ("JP", "006621261999"),  # +66 2 126 1999, or a free number that is dialled so in Japan
+    ],
+)
+def test_what_two_numbers_are_written_like_is_neither_of_them(home: str, raw: str) -> None:
+    assert parse_caller(raw, home) == NoNumber(NoNumberReason.MALFORMED, raw)
+    assert parse_caller(raw.replace("00", "+", 1), home) == PhoneNumber(raw.replace("00", "+", 1))
+    assert parse_caller(raw, "CN") == PhoneNumber(raw.replace("00", "+", 1))
+
+
+@pytest.mark.parametrize(
+    ("home", "raw"),
+    [
         *(
             ("CN", raw)
             for raw in ("12306", "100001", "+86110", "911", "999", "+86 12345", "1001", "20001234", "0010086")
