@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from router.callers.feed.block import Tally
 from router.callers.feed.rows import RowRules
+from router.callers.feed.source import open_regular
 
 FORMAT: Final = 2
 NAME: Final = "spool.json"
@@ -46,9 +47,10 @@ def feed_identity(path: Path) -> dict[str, str | int]:
     """What tells a file from others: its size, when it was changed, and its first and last megabyte.
 
     Raises:
+        ConfigurationError: It is no regular file.
         OSError: It cannot be read.
     """
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         status = os.fstat(stream.fileno())
         seen = hashlib.sha256(stream.read(_HASHED_BYTES))
         stream.seek(max(0, status.st_size - _HASHED_BYTES))
@@ -56,8 +58,8 @@ def feed_identity(path: Path) -> dict[str, str | int]:
     return {"size": status.st_size, "changed_ns": status.st_mtime_ns, "ends": seen.hexdigest()}
 
 
-def identity_text(identity: Mapping[str, str | int]) -> str:
-    """The same as a text that says nothing of the file."""
+def identity_text(identity: Mapping[str, Any]) -> str:
+    """The same, or `parameters`, as a text that says nothing of either."""
     return hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()[:32]
 
 
@@ -97,7 +99,9 @@ def write_manifest(folder: Path, of: Mapping[str, Any], progress: Progress) -> N
         OSError: It cannot be written.
     """
     temporary = folder / f".{NAME}.unfinished"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    # Root may read into the folder of another user: what is there under that name, a link too, is not written through.
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         json.dump({"of": of, "progress": _as_json(progress)}, stream)
         stream.flush()
@@ -133,8 +137,12 @@ def lock_folder(folder: Path) -> int:
         OSError: It cannot be made.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchmod(here, 0o700)
+    finally:
+        os.close(here)
+    descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BaseException:

@@ -10,6 +10,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import stat
 import zipfile
 import zlib
@@ -33,7 +34,10 @@ _MAGIC_BYTES: Final = 16
 _PARQUET: Final = b"PAR1"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0"
-_CANNOT: Final = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException, UnicodeError)
+_CANNOT: Final = (
+    *(OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException, UnicodeError),
+    NotImplementedError,  # a ZIP compressed as Python does not know
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +95,7 @@ def open_source(path: Path, feed: FeedSettings, *, delta: bool) -> Source:
         ConfigurationError: It is not there or no file, of no known kind, or its header lacks a column.
     """
     with reading(path):
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            what = "a directory" if stat.S_ISDIR(mode) else "no regular file"
-            raise wrong_feed(path, f"cannot be read: this is {what}; name a file of callers")
-        raw = path.open("rb")
+        raw = open_regular(path)
         try:
             magic = raw.read(_MAGIC_BYTES)
             raw.seek(0)
@@ -109,6 +109,20 @@ def open_source(path: Path, feed: FeedSettings, *, delta: bool) -> Source:
         except BaseException:
             raw.close()
             raise
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file, and nothing that would have to be waited for.
+
+    Raises:
+        ConfigurationError: It is no regular file.
+        OSError: It cannot be opened.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        what = "a directory" if stat.S_ISDIR(mode) else "no regular file"
+        raise wrong_feed(path, f"cannot be read: this is {what}; name a file of callers")
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
 
 
 @contextmanager
@@ -203,7 +217,9 @@ def _plain_stream(path: Path, raw: BinaryIO, magic: bytes) -> BinaryIO:
         b"\xfd7zXZ\x00": lambda: lzma.LZMAFile(raw),  # noqa: SIM115 - whoever asked for it closes it
         b"\x28\xb5\x2f\xfd": lambda: _arrow_stream(raw, "zstd"),
         b"\x04\x22\x4d\x18": lambda: _arrow_stream(raw, "lz4"),
-        b"PK": lambda: _only_member(path, raw),
+        # Longer than PK, with which the name of a first column may begin.
+        b"PK\x03\x04": lambda: _only_member(path, raw),
+        b"PK\x05\x06": lambda: _only_member(path, raw),  # without a file in it
     }
     return next((cast("BinaryIO", opens()) for begins, opens in opened.items() if magic.startswith(begins)), raw)
 

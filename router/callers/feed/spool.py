@@ -98,7 +98,8 @@ class Spool:
 
     Attributes:
         counts: How.
-        identity: Tells its file from others, without naming it.
+        identity: Tells its file and what it was read by from others, without naming them, so that a load is not gone on
+            with by others: `identity_text` of the file, a dot, the same of the settings.
         folder: Where it lies.
         resumed_rows: How many rows an earlier process had read.
     """
@@ -171,10 +172,12 @@ def spool_feed(
         except BlockingIOError:
             raise wrong_feed(folder, "another process is reading a feed into this folder; wait for it to end") from None
     try:
+        with reading(path):
+            identity = feed_identity(path)  # before it is opened: another that takes its name meanwhile is then seen
         with closing(open_source(path, feed, delta=delta)) as source:
             if source.date_form is not None:
                 rules = replace(rules, date_form=source.date_form)
-            reader = _Spooling(path, source, rules, feed, secret, folder, delta=delta, progress=progress)
+            reader = _Spooling(path, identity, source, rules, feed, secret, folder, delta=delta, progress=progress)
             spool = reader.read(workers)
         if rejects is not None:
             with _writing(rejects.parent):
@@ -213,6 +216,7 @@ class _Spooling:
     def __init__(
         self,
         path: Path,
+        identity: dict[str, str | int],
         source: Source,
         rules: RowRules,
         feed: FeedSettings,
@@ -229,13 +233,10 @@ class _Spooling:
         self._note = ""
         self._resumed_rows = 0
         self._work = BlockWork(rules, secret, source.columns, feed.separator, delta, folder)
-        with reading(path):
-            self._of: dict[str, Any] = {
-                "feed": feed_identity(path),
-                "by": parameters(
-                    rules, secret=secret.name, separator=feed.separator, removed=feed.removed, delta=delta
-                ),
-            }
+        self._of: dict[str, Any] = {
+            "feed": identity,
+            "by": parameters(rules, secret=secret.name, separator=feed.separator, removed=feed.removed, delta=delta),
+        }
 
     def read(self, workers: int) -> Spool:
         with _writing(self._folder):
@@ -256,11 +257,13 @@ class _Spooling:
             state.complete = True
             with _writing(self._folder):
                 write_manifest(self._folder, self._of, state)
-        identity = identity_text(self._of["feed"])
+        identity = f"{identity_text(self._of['feed'])}.{identity_text(self._of['by'])}"
         return Spool(self._folder, state.runs, _counts(state.tally), identity, self._resumed_rows)
 
     def _take(self, done: Iterator[tuple[Block, Done]], state: Progress) -> None:
-        with (self._folder / REJECTS_NAME).open("ab") as rejects:
+        # Root may read into the folder of another user: no link is written through.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(self._folder / REJECTS_NAME, flags), "ab") as rejects:
             for block, result in done:
                 (self._folder / result.run).replace(self._folder / run_name(state.runs))
                 if result.rejects:
@@ -289,7 +292,7 @@ class _Spooling:
         runs = [self._folder / run_name(index) for index in range(state.runs)]
         size = HEAD_BYTES * len(runs) + RECORD_BYTES * state.tally.records
         whole = sum(path.stat().st_size for path in runs if path.exists()) == size
-        if not whole or not rejects.exists() or rejects.stat().st_size < state.rejects_bytes:
+        if not whole or rejects.is_symlink() or not rejects.exists() or rejects.stat().st_size < state.rejects_bytes:
             self._note = "what had been read is not used, as part of it is gone"
             return None
         os.truncate(rejects, state.rejects_bytes)

@@ -127,7 +127,9 @@ class DeltaLoad:
         if left is not None and left.base == fingerprint(text):
             # Another delta was begun on these callers and has never come to its end.
             now = await recounted(self._lines, self._pacer, now)
-            self.warnings.append("an earlier delta was applied in part only, and never finished; import it again")
+            # The same file, on another day or by other settings, is all applied now.
+            if left.feed.partition(".")[0] != feed.identity.partition(".")[0]:
+                self.warnings.append("an earlier delta was applied in part only, and never finished; import it again")
         found = await count_delta(self._lines, self._pacer, feed, now, self._watch, birthdays=birthdays)
         check_changes(
             now.callers,

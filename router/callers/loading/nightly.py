@@ -59,7 +59,7 @@ async def update(servers: Primaries, ring: SecretRing, order: Order, watch: Watc
     before = await in_force_now(servers)
     with reading(order.file):
         identity = identity_text(feed_identity(order.file))
-    if before is None or before.feed != identity:
+    if before is None or before.feed.partition(".")[0] != identity:
         return Updated(before, await import_feed(servers, ring, order, watch))
     since = date.fromisoformat(before.as_of)
     with closing(open_source(order.file, order.feed, delta=False)) as source:

@@ -19,8 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from router.callers.feed import source
+from router.callers.feed.manifest import feed_identity
 from router.callers.feed.rows import MAX_LINE_BYTES
-from router.callers.feed.source import Block, open_source
+from router.callers.feed.source import Block, open_source, reading
 from router.callers.settings import FeedSettings
 from router.errors import ConfigurationError
 from tests.unit.callers.feed.feeds import ELDER, PLAIN, WITH_REMOVED, named, persons, rejected, spooled, written
@@ -113,6 +114,19 @@ def test_a_file_that_is_no_feed_is_refused_and_told_how_to_be_one(tmp_path: Path
     assert message in str(raised.value)
 
 
+def test_a_first_column_named_like_the_beginning_of_a_zip_is_a_column(tmp_path: Path) -> None:
+    path = written(tmp_path, b"PK,number,age_band\n1,13900000001,elder\n")
+    assert persons(spooled(path)) == named({"+8613900000001": ELDER})
+
+
+def test_a_zip_compressed_as_nobody_knows_is_refused(tmp_path: Path) -> None:
+    content = bytearray(_zip(FEED))
+    for begins, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.rfind(begins) + offset] = 97
+    with pytest.raises(ConfigurationError, match="cannot be read: That compression method is not supported"):
+        spooled(written(tmp_path, bytes(content)))
+
+
 def test_the_columns_named_in_the_settings_are_the_ones_asked_for(tmp_path: Path) -> None:
     feed = FeedSettings(number="MSISDN", birth_date="Born", separator=";")
     for header, message in (
@@ -146,6 +160,8 @@ def test_what_is_no_file_is_refused_without_waiting_for_it(tmp_path: Path) -> No
         with pytest.raises(ConfigurationError) as raised, closing(open_source(path, PLAIN, delta=False)):
             pass
         assert message in str(raised.value)
+        with pytest.raises(ConfigurationError, match=message), reading(path):
+            feed_identity(path)
 
 
 def blocks_of(path: Path, start: int = 0, first: int = 0) -> list[Block]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -18,13 +19,24 @@ import pytest
 
 from router.callers.feed import manifest, pool, runs, source, spool
 from router.callers.feed.block import Records
-from router.callers.feed.manifest import Progress
+from router.callers.feed.manifest import Progress, feed_identity, identity_text
 from router.callers.feed.pool import BlockWorker, Done
+from router.callers.feed.source import Source
 from router.callers.feed.spool import Spool, SpoolProgress
 from router.callers.pseudonym import CallerSecret
 from router.callers.settings import FeedSettings
 from router.errors import ConfigurationError
-from tests.unit.callers.feed.feeds import BANDS, PLAIN, SECRET, TODAY, persons, rejected, spooled, written
+from tests.unit.callers.feed.feeds import (
+    BANDS,
+    PLAIN,
+    SECRET,
+    TODAY,
+    persons,
+    rejected,
+    settings_with,
+    spooled,
+    written,
+)
 
 ROOT = Path(__file__).parents[4]
 ROWS = b"".join(
@@ -277,6 +289,68 @@ def test_a_file_that_is_changed_while_it_is_read_is_refused(tmp_path: Path) -> N
     with pytest.raises(ConfigurationError, match="was changed while it was read; run this again when it is whole"):
         spooled(path, told=Told())
     assert spooled(path).counts.read == 4001
+
+
+def test_a_file_that_takes_the_name_just_before_it_is_opened_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, FEED)
+    opened = source.open_source
+
+    def replaced_before(path: Path, feed: FeedSettings, *, delta: bool) -> Source:
+        written(tmp_path, FEED + b"13900000001,1940-01-31\n", "other.csv").replace(path)
+        return opened(path, feed, delta=delta)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, "open_source", replaced_before)
+        with pytest.raises(ConfigurationError, match="was changed while it was read"):
+            spooled(path)
+
+
+def test_the_identity_is_the_files_and_then_that_of_all_it_was_read_by(tmp_path: Path) -> None:
+    path = written(tmp_path, FEED)
+    first = spooled(path).identity
+    assert first.partition(".")[0] == identity_text(feed_identity(path))
+    others = [
+        spooled(path, home_region="DE"),
+        spooled(path, as_of=date(2025, 11, 24)),
+        spooled(path, delta=True),
+        spooled(path, feed=settings_with(old="elder")),
+        spooled(path, secret=CallerSecret(bytes(32))),
+    ]
+    identities = {first, *(other.identity for other in others)}
+    assert len(identities) == 6
+    assert len({identity.partition(".")[0] for identity in identities}) == 1
+
+
+@pytest.mark.parametrize("name", [".spool.json.unfinished", "rejects.csv"])
+def test_no_link_in_the_folder_is_written_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    path = written(tmp_path, FEED)
+    content = b"somebody else's" * 1000
+    victim = written(tmp_path, content, "victim")
+    with interrupted_after(monkeypatch, 3):
+        spooled(path)
+
+    class Told(list[SpoolProgress]):
+        def append(self, _: SpoolProgress) -> None:
+            link = tmp_path / "spool" / name
+            if not link.is_symlink():
+                link.unlink(missing_ok=True)
+                link.symlink_to(victim)
+
+    (tmp_path / "spool" / name).unlink(missing_ok=True)
+    (tmp_path / "spool" / name).symlink_to(victim)
+    with suppress(ConfigurationError):
+        spooled(path, told=Told())
+    assert victim.read_bytes() == content
+
+
+def test_a_folder_that_is_a_link_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir(mode=0o755)
+    (tmp_path / "spool").symlink_to(tmp_path / "other")
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        spooled(written(tmp_path, FEED))
+    assert stat.S_IMODE((tmp_path / "other").stat().st_mode) == 0o755
 
 
 @pytest.mark.parametrize(
