@@ -20,7 +20,7 @@ import structlog
 
 from router.callers.bands import AgeBands
 from router.callers.loading.full import Step, Watch
-from router.callers.loading.job import Order, Outcome, import_feed, try_feed
+from router.callers.loading.job import Order, Outcome, import_feed, in_force_now, try_feed
 from router.callers.secret_ring import SecretRing, load_or_create_ring
 from router.callers.servers import Servers, open_servers
 from router.callers.settings import RegistrySettings
@@ -29,7 +29,7 @@ from router.cli.import_summary import print_import, print_trial
 from router.cli.options import RegistryPlace, could_not_run, registry_options, rules_option
 from router.cli.tracing import printable
 from router.cli.work_folder import check_not_the_feed, left_to_its_owner
-from router.errors import ConfigurationError, Problem, RouterError
+from router.errors import ConfigurationError, Problem, RegistryError, RouterError
 from router.settings_callers import DEFAULT_WORK_FOLDER
 
 _ALL_TAKEN, _SOME_REJECTED, _STOPPED = 0, 1, 130
@@ -91,6 +91,12 @@ def load_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--delta", is_flag=True, help="FILE only says what is added, changed or removed.")
 @click.option("--dry-run", is_flag=True, help="Count what would be stored and what would change; store nothing.")
 @click.option("--as-of", type=Day(), metavar="DATE", help="The day on which ages count. [default: today]")
+@click.option(
+    "--new-secret",
+    is_flag=True,
+    help="Load although the secret of the callers in force is lost. Routers without this machine's secrets then know "
+    "nobody.",
+)
 @load_options
 @rules_option
 @registry_options
@@ -100,6 +106,7 @@ def import_file(
     delta: bool,
     dry_run: bool,
     as_of: date | None,
+    new_secret: bool,
     allow_change_percent: float | None,
     rate: float | None,
     rejects: Path | None,
@@ -122,8 +129,15 @@ def import_file(
             place, rules_path, file, as_of=as_of, allow_change_percent=allow_change_percent, rate=rate, rejects=rejects
         )
         order = replace(order, delta=delta)
-        work = try_feed if dry_run else import_feed
-        outcome = run_load(settings, order.folder, lambda servers, ring, watch: work(servers, ring, order, watch))
+
+        async def load(servers: Servers, ring: SecretRing, watch: Watch) -> Outcome:
+            if dry_run:
+                return await try_feed(servers, ring, order, watch)
+            if not new_secret:
+                await check_secret(servers, ring, settings.secret_file)
+            return await import_feed(servers, ring, order, watch)
+
+        outcome = run_load(settings, order.folder, load)
         show_rejected(order, outcome, shown=rejects)
     except (RouterError, OSError) as error:
         raise could_not_run(error) from error
@@ -167,6 +181,21 @@ def order_of(
         rejects=rejects or folder / _REJECTED,
     )
     return order, settings
+
+
+async def check_secret(servers: Servers, ring: SecretRing, file: Path) -> None:
+    """Refuse to load where the file of the secrets is another one: no router could read what is loaded.
+
+    Raises:
+        RegistryError: The callers in force are hashed with a secret that is not here, or cannot be asked for.
+    """
+    now = await in_force_now(servers)
+    if now is not None and ring.named(now.secret) is None:
+        raise RegistryError(
+            f"the callers in force are hashed with the secret {now.secret}, which is not in {file}: with what that "
+            "file has, routers would know nobody; copy the file from where callers were loaded before, or, if it is "
+            "lost, import with --new-secret and copy this one to all routers"
+        )
 
 
 def run_load(

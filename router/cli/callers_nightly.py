@@ -13,7 +13,7 @@ from router.callers.loading.job import Order, in_force_now
 from router.callers.loading.nightly import Updated, find_due, update, write_due
 from router.callers.secret_ring import SecretRing
 from router.callers.servers import Servers
-from router.cli.callers_import import Day, load_options, order_of, run_load, show_rejected
+from router.cli.callers_import import Day, check_secret, load_options, order_of, run_load, show_rejected
 from router.cli.import_summary import print_import
 from router.cli.options import RegistryPlace, could_not_run, registry_options, rules_option
 from router.cli.tracing import printable
@@ -108,7 +108,12 @@ def update_callers(
             rate=rate,
             rejects=rejects,
         )
-        updated = run_load(settings, order.folder, lambda servers, ring, watch: update(servers, ring, order, watch))
+
+        async def brought_up_to_date(servers: Servers, ring: SecretRing, watch: Watch) -> Updated:
+            await check_secret(servers, ring, settings.secret_file)
+            return await update(servers, ring, order, watch)
+
+        updated = run_load(settings, order.folder, brought_up_to_date)
         if updated.outcome is not None and not updated.birthdays:
             show_rejected(order, updated.outcome, shown=rejects)
     except (RouterError, OSError) as error:

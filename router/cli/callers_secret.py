@@ -92,6 +92,7 @@ def _refusal(name: str, ring: SecretRing, under: UnderSecrets, *, yes: bool) -> 
     if held.counts.total() and not yes:
         return (
             f"what is still stored under {name} would be lost (bands set by hand: {held.set:,}, choices: "
-            f"{held.choices:,}, callers' last calls: {held.calls:,}); wait until it has expired, or give --yes"
+            f"{held.choices:,}, callers' last calls: {held.calls:,}); choices and calls expire, bands set by hand move "
+            "when they are set again; wait for that, or give --yes"
         )
     return ""

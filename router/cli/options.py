@@ -118,12 +118,15 @@ class RegistryPlace:
 
         Raises:
             ConfigurationError: The settings or a secret cannot be read, or an address is wrong.
+            RegistryError: Something is to be stored, and callers in force are hashed with a secret that is not here.
         """
 
         async def opened() -> _Answer:
             settings = replace(self.settings(), deadline_s=_LOOKUP_DEADLINE_S)
             read = load_or_create_ring if may_create else load_ring
             async with open_registry(settings, read(settings.secret_file)) as registry:
+                if may_create:
+                    await registry.in_force()  # what is stored under a secret that no router has is lost
                 return await work(registry)
 
         return asyncio.run(opened())

@@ -193,7 +193,7 @@ async def _try_full(lines: Lines, pacer: Pacer, ring: SecretRing, order: Order, 
                 outcome.differences = _all_new(counted)
             elif before.secret != ring.newest.name:
                 outcome.not_compared = (
-                    "who is there is hashed with an older secret, so that single callers cannot be told again"
+                    "who is there is hashed with another secret, so that single callers cannot be told again"
                 )
             elif before.bands != stored_bands(order.bands):
                 outcome.not_compared = _other_bands(before, order.bands)

@@ -283,6 +283,15 @@ def test_a_number_may_come_on_standard_input_where_nobody_else_sees_it(place: Pl
     assert "this is no caller's number (withheld)" in told("get", "-", given="", code=2)
 
 
+def test_nothing_is_stored_under_a_secret_that_no_router_has(place: Place) -> None:
+    place.load({"+8613900000001": "senior"})
+    other = str(place.folder / "other.secrets")
+    before = sorted(place.redis.keys())
+    for words in (["set", "13900000001", "adult"], ["choose", "13900000001", "slower"]):
+        assert f"which is not in {other}" in place.run(*words, "--secrets", other, code=2).stderr
+    assert sorted(place.redis.keys()) == before
+
+
 def test_an_unknown_home_region_is_refused(place: Place) -> None:
     assert "two-letter code" in place.run("get", "13900000001", "--home-region", "China", code=2).stderr
 

@@ -336,3 +336,18 @@ def test_a_load_leaves_the_work_folder_to_its_owner_and_no_core(desk: Desk, monk
     desk.run("update", feed)
     assert given == [desk.folder / "work"] * 2
     assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
+
+
+def test_callers_are_not_loaded_under_a_secret_that_no_router_has(desk: Desk) -> None:
+    feed = desk.write_feed("+8613900000001,1950-03-02")
+    desk.run("import", feed)
+    before = desk.in_force()
+    other = desk.folder / "other.secrets"  # as on a machine to which the file was not copied
+    for words in (["import", feed], ["import", feed, "--delta"], ["update", feed]):
+        told = desk.run(*words, "--secrets", other, code=2).stderr
+        assert f"hashed with the secret {before['secret']}, which is not in {other}" in told
+    assert desk.in_force() == before
+    assert "another secret" in desk.run("import", feed, "--secrets", other, "--dry-run").stderr
+    desk.run("import", feed, "--secrets", other, "--new-secret")
+    assert desk.in_force()["secret"] != before["secret"]
+    desk.run("update", feed, "--secrets", other)
