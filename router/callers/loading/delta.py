@@ -107,7 +107,7 @@ class DeltaLoad:
             checkpoint = await self._begin(feed, terms, text, now, checkpoint, birthdays=birthdays)
         await self._apply(feed, checkpoint, birthdays=birthdays)
         if checkpoint.planned.text() != text:
-            self._lock.check()
+            await self._lock.confirm()
             await put_in_force(self._lines, text, checkpoint.planned.text())
         remove_checkpoint(self._folder, DELTA)
         self._warn_if_full(checkpoint.planned)

@@ -133,8 +133,7 @@ class FullLoad:
         if checkpoint.switched_at is None:
             try:
                 checkpoint = await self._load(feed, terms, checkpoint)
-                await self._verify(feed, checkpoint)
-                await self._check(terms, text, checkpoint)
+                await self._settle(feed, terms, text, checkpoint)
             except (TooMuchChangedError, LimitsTooLowError):
                 # Not to be gone on with: too much, or what is there already stays as large as it is.
                 await self._give_up(checkpoint.planned)
@@ -235,6 +234,20 @@ class FullLoad:
                 self._watch(Step("loading", planned.callers, max(planned.callers, planned.callers * TAGS // (tag + 1))))
         return checkpoint
 
+    async def _settle(self, feed: Persons, terms: Terms, text: bytes | None, checkpoint: FullCheckpoint) -> None:
+        """Return when all is there, and nobody can have removed it since that was counted."""
+        self._lock.retaken = True
+        while self._lock.retaken:
+            self._lock.retaken = False
+            await self._verify(feed, checkpoint)
+            await self._check(terms, text, checkpoint)
+            self._watch(Step("waiting for replicas", 0, None))
+            self.warnings = [
+                f"a replica of {server} is behind; until it has caught up, it finds nobody"
+                for server in await followed_by_replicas(self._lines)
+            ]
+            await self._lock.confirm()
+
     async def _verify(self, feed: Persons, checkpoint: FullCheckpoint) -> None:
         planned = checkpoint.planned
         for _ in range(_MOST_RELOADS + 1):
@@ -283,9 +296,6 @@ class FullLoad:
 
     async def _switch(self, text: bytes | None, checkpoint: FullCheckpoint) -> None:
         planned = checkpoint.planned
-        self._watch(Step("waiting for replicas", 0, None))
-        for server in await followed_by_replicas(self._lines):
-            self.warnings.append(f"a replica of {server} is behind; until it has caught up, it finds nobody")
         self._lock.check()
         # From here on the buckets of before must stay for a while, whoever imports next.
         self._lock.leave_to_expire = checkpoint.replaced is not None

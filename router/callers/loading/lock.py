@@ -115,6 +115,9 @@ class ImportLock:
         self._renewed_at_s = 0.0
         self._lost_to: str | None = None
         self._renewing: asyncio.Task[None] | None = None
+        self._asking = asyncio.Lock()  # a line takes one question at a time
+        self.retaken = False
+        """Whether it had gone, and was taken once more: others may have imported in between."""
         self.leave_to_expire = False
         """Set while buckets that were replaced are still there, and must stay for a while."""
 
@@ -153,6 +156,16 @@ class ImportLock:
                 "it goes on where it stopped"
             )
 
+    async def confirm(self) -> None:
+        """Whether it is still held, asked of Redis: a machine that slept does not know that it has expired meanwhile.
+
+        Raises:
+            RegistryError: As `check`, or Redis cannot be asked.
+        """
+        async with self._asking:
+            await self._lines.persistently(self._renew_once)
+        self.check()
+
     async def _take(self) -> None:
         line = await self._lines.to(IMPORT_KEY)
         held: bytes | None = None
@@ -185,10 +198,11 @@ class ImportLock:
     async def _renew(self) -> None:
         while self._lost_to is None:
             await asyncio.sleep(self._renewed_every_s)
-            try:
-                await self._renew_once()
-            except (*REDIS_ERRORS, LookupFailedError):
-                await self._lines.close()  # `check` knows how long it may last
+            async with self._asking:
+                try:
+                    await self._renew_once()
+                except (*REDIS_ERRORS, LookupFailedError):
+                    await self._lines.close()  # `check` knows how long it may last
 
     async def _renew_once(self) -> None:
         asked_s = asyncio.get_running_loop().time()
@@ -200,6 +214,8 @@ class ImportLock:
                 if held != self._text:
                     self._lost_to = _named(held)
                     return
+            else:
+                self.retaken = True
         self._renewed_at_s = asked_s
 
 
