@@ -98,6 +98,13 @@ def stored_bands(bands: AgeBands) -> tuple[StoredBand, ...]:
     return tuple(StoredBand(name=band.name, from_years=band.from_years) for band in bands.bands)
 
 
+# A load does not write over what may be of a newer version, which others can read.
+_WHAT_TO_DO: Final = (
+    "update this program if a newer one wrote that; if none did, remove it (`redis-cli DEL elder:registry`) and load "
+    "callers anew"
+)
+
+
 def read_generation(text: bytes) -> Generation:
     """Read what is stored under `elder:registry`.
 
@@ -105,13 +112,12 @@ def read_generation(text: bytes) -> Generation:
         RegistryError: It is not ours, or of a newer format.
     """
     if len(text) > MAX_TEXT_BYTES:
-        raise RegistryError("what Redis holds under elder:registry is too long to be the registry's; load callers anew")
+        raise RegistryError(f"what Redis holds under elder:registry is too long to be the registry's; {_WHAT_TO_DO}")
     try:
         return Generation.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise RegistryError(
-            f"what Redis holds under elder:registry cannot be used ({where}: {first['msg']}); "
-            "load callers anew with this version, or update the router"
+            f"what Redis holds under elder:registry cannot be used ({where}: {first['msg']}); {_WHAT_TO_DO}"
         ) from None

@@ -351,3 +351,16 @@ def test_callers_are_not_loaded_under_a_secret_that_no_router_has(desk: Desk) ->
     desk.run("import", feed, "--secrets", other, "--new-secret")
     assert desk.in_force()["secret"] != before["secret"]
     desk.run("update", feed, "--secrets", other)
+
+
+@pytest.mark.parametrize("text", ["garbage", '{"format":2}', "x" * 100_000])
+def test_what_cannot_be_read_is_left_to_be_removed_by_hand_and_then_all_is_well(desk: Desk, text: str) -> None:
+    feed = desk.write_feed("+8613900000001,1950-03-02")
+    desk.run("import", feed)
+    desk.redis.set("elder:registry", text)
+    for words in (["import", feed], ["import", feed, "--new-secret"], ["update", feed]):
+        assert "redis-cli DEL elder:registry" in desk.run(*words, code=2).stderr
+    assert desk.redis.get("elder:registry") == text.encode()
+    desk.redis.delete("elder:registry")
+    desk.run("import", feed)
+    assert desk.band("13900000001") == "elder"
