@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Final
 
 import click
+import structlog
 from click.core import ParameterSource
 
 from router import __version__
@@ -44,6 +46,8 @@ _READ_IT_THEMSELVES: Final = frozenset({"run", "doctor"})
 def main(context: click.Context, settings_file: Path) -> None:
     """Route older callers on Asterisk straight to a person, and speak to them more slowly."""
     context.obj = settings_file
+    # A line of the log would stand amid the answer, which may be JSON. `run` sets up a log of its own.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     given = context.get_parameter_source("settings_file") is not ParameterSource.DEFAULT
     if context.invoked_subcommand in _READ_IT_THEMSELVES or not (given or _is_there(settings_file)):
         return

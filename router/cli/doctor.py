@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import secrets
 import stat
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-import structlog
 
 from router.ami.settings import LinkSettings
 from router.callers.bands import AgeBands
@@ -59,7 +57,6 @@ def doctor(context: click.Context) -> None:
     It changes nothing, and calls go on meanwhile. Exits 0 when all is well, 1 with warnings, 2 when something is
     wrong.
     """
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     found = asyncio.run(_report(context.obj))
     levels = [finding.level for finding in found]
     warnings, errors = levels.count(Level.WARNING), levels.count(Level.WRONG)

@@ -8,14 +8,12 @@ directory of sounds, where this machine has it too.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import structlog
 from asterisk.ami import SimpleAction
 
 from router.ami.link import Link, LinkState
@@ -55,7 +53,6 @@ async def look(links: Sequence[LinkSettings], contexts: Sequence[str]) -> list[S
     Raises:
         NotSeenError: One cannot be reached, or refuses.
     """
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     return [await _look(link, contexts) for link in links]
 
 

@@ -24,7 +24,7 @@ def run(file: Path) -> None:
     The log goes to standard error: lines for people on a terminal, JSON otherwise. Exits 0 when told to stop,
     1 when the configuration cannot be used; it then says everything that is wrong with it.
     """
-    _set_up_logging()
+    set_up_logging()
     try:
         settings = load_settings(file)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -58,9 +58,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _set_up_logging() -> None:
+def set_up_logging() -> None:
+    """Log to standard error: JSON lines, or for people if a terminal is there."""
     people = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(ensure_ascii=False)
+    # Not its usual tracebacks, which show variables: numbers and passwords are among them.
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer = console if people else structlog.processors.JSONRenderer(ensure_ascii=False)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import io
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+import structlog
+from click.testing import CliRunner
+
+from router.cli import main
+from router.cli.run import set_up_logging
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = Path(sys.executable).with_name("elder-router")
@@ -108,3 +115,34 @@ def test_a_key_of_the_journal_that_cannot_be_kept_is_told_without_a_traceback(fo
     assert code == 1
     assert "callers.key" in lines[0]
     assert lines[1:] == [NOT_STARTED]
+
+
+def test_no_line_of_the_log_stands_amid_the_answer_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def tell() -> None:
+        structlog.get_logger().error("redis servers found")
+        click.echo("{}")
+
+    monkeypatch.setitem(main.commands, "tell", tell)
+    assert CliRunner().invoke(main, ["tell"]).output == "{}\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()], ids=["terminal", "service"])
+def test_a_traceback_in_the_log_shows_no_variables(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(number: str) -> None:
+        raise ZeroDivisionError(len(number))
+
+    monkeypatch.setattr(sys, "stderr", stream)
+    set_up_logging()
+    number = "+8613900000001"
+    try:
+        fail(number)
+    except ZeroDivisionError:
+        structlog.get_logger().exception("a call failed")
+    assert "ZeroDivisionError" in stream.getvalue()
+    assert "13900000001" not in stream.getvalue()
