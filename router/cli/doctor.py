@@ -32,6 +32,7 @@ from router.callers.inspecting.servers import server_findings
 from router.callers.inspecting.teller import teller
 from router.callers.inspecting.topology import cluster_finding, sentinel_findings
 from router.callers.inspecting.way import is_loopback, way_finding
+from router.callers.number import PhoneNumber
 from router.callers.pseudonym import SECRET_BYTES, CallerSecret
 from router.callers.registry import Registry, open_registry
 from router.callers.secret_ring import SecretRing, load_ring
@@ -45,6 +46,7 @@ from router.settings import Settings, load_settings, read_settings
 _PATIENCE_S: Final = 8.0
 _ANSWER_S: Final = 2.0
 _ROOT: Final = 0
+_NOBODY: Final = PhoneNumber("+8600000000000")  # no network has it
 _ARROW: Final = "→"
 _WORDS: Final = {Level.OK: "ok", Level.WARNING: "warning", Level.WRONG: "wrong"}
 
@@ -233,12 +235,15 @@ async def _contents(
 async def _server(
     registry: Registry, name: str, generation: Generation | None, *, servers: int, importing: bool
 ) -> AsyncIterator[Finding]:
-    largest = generation.largest_bucket if generation else USUAL_LARGEST
     callers = generation.callers // servers if generation else 0
+    largest: int | None = generation.largest_bucket if generation else USUAL_LARGEST
+    theirs = None
+    if registry.plain is not None:
+        largest, theirs = None, registry.plain.command(_NOBODY)
     try:
         async with teller(registry.servers, name) as server:
             yield way_finding(registry.settings.redis, name)
-            for finding in await server_findings(server, largest, callers):
+            for finding in await server_findings(server, largest, callers, theirs):
                 yield Finding(finding.level, f"{finding.about} of {name}", finding.says, finding.do)
             if registry.plain is None:
                 seen = await keys_seen(server)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from redis.exceptions import ResponseError
@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 from router.callers.inspecting.findings import Finding, ok, warning, wrong
 from router.callers.inspecting.limits import MOST_BYTES, limits_finding, limits_of
 from router.callers.inspecting.teller import Teller, number_in
+from router.callers.servers.wire import Command
 
 OLDEST: Final = (6, 2)
 LAG_S: Final = 10
@@ -19,7 +20,7 @@ _ROOM: Final = 0.1
 _PROBE: Final = "elder:{00}:calls:00000000:probe"  # of a secret that nobody has
 
 # Each does nothing to a key that is not there.
-_ROUTER_COMMANDS: Final[tuple[tuple[str | int, ...], ...]] = (
+_ROUTER_COMMANDS: Final[tuple[Command, ...]] = (
     ("GET", "elder:registry"),
     ("MGET", _PROBE),
     ("HGET", "elder:{00}:0:0", "f"),
@@ -32,15 +33,27 @@ _ROUTER_COMMANDS: Final[tuple[tuple[str | int, ...], ...]] = (
 )
 
 
-async def server_findings(server: Teller, largest: int, callers: int) -> list[Finding]:
-    """All that is to be said of one server, which holds so many callers, `largest` of them in its fullest bucket.
+async def server_findings(
+    server: Teller, largest: int | None, callers: int, theirs: Command | None = None
+) -> list[Finding]:
+    """All that is to be said of one server.
+
+    Args:
+        server: It.
+        largest: How many callers its fullest bucket holds; None where it has no buckets.
+        callers: How many it holds in all.
+        theirs: What asks for a caller that another system writes, in the plain layout.
 
     Raises:
         LookupFailedError: It stopped answering.
     """
     info = await server.says("INFO") or {}
     persistence = await server.says("CONFIG", "GET", "save")
-    found = [*_version(info), await _rights(server), limits_finding(await limits_of(server), largest)]
+    found = [*_version(info), await _rights(server, _ROUTER_COMMANDS, "elder:*")]
+    if theirs is not None:
+        found.append(await _rights(server, [theirs], "of the other system"))
+    if largest is not None:
+        found.append(limits_finding(await limits_of(server), largest))
     if info.get("cluster_enabled") == "1":
         found += _coverage(await server.says("CONFIG", "GET", "cluster-*") or {})
     return [*found, *_memory(info, callers), *_persistence(info, persistence), *_replicas(info)]
@@ -64,9 +77,9 @@ def _version(info: Mapping[str, str]) -> Iterator[Finding]:
         yield ok("version", f"{name} {version}")
 
 
-async def _rights(server: Teller) -> Finding:
+async def _rights(server: Teller, commands: Sequence[Command], keys: str) -> Finding:
     refused = []
-    for command in _ROUTER_COMMANDS:
+    for command in commands:
         reply = await server.ask(*command)
         text = str(reply) if isinstance(reply, ResponseError) else ""
         if "permission" in text.lower() or text.startswith("NOPERM"):
@@ -74,10 +87,10 @@ async def _rights(server: Teller) -> Finding:
     if refused:
         return wrong(
             "rights",
-            f"this user may not use {', '.join(refused)} on keys elder:*",
+            f"this user may not use {', '.join(refused)} on keys {keys}",
             "give the user those rights (docs/registry.md has an ACL for the router)",
         )
-    return ok("rights", "this user may do all that lookups need")
+    return ok("rights", f"this user may do all that lookups need on keys {keys}")
 
 
 def _coverage(said: Mapping[str, str]) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ class Teller:
     def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
 
-    async def ask(self, *command: str | bytes | int) -> Reply:
+    async def ask(self, *command: str | bytes | int | float) -> Reply:
         """The answer to one command; a refusal is a `ResponseError`, which is not raised.
 
         Raises:

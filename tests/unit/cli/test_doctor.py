@@ -271,3 +271,12 @@ async def test_keys_of_another_system_are_told_for_what_they_are(place: Place) -
     told = await place.doctor()
     assert "written by another system: customer:{e164}" in told.about("registry: ")
     assert "the rules do not define ancient" in told.about("age bands")
+    assert not any("bucket limits" in line for line in told.lines)
+
+
+async def test_a_user_who_may_not_read_the_other_systems_keys_is_told(place: Place) -> None:
+    await place.command("ACL", "SETUSER", "default", "resetkeys", "~elder:*")
+    place.write("layout: plain", 'plain: {key: "customer:{e164}", hash_field: age}')
+    told = await place.doctor()
+    assert told.status == 2
+    assert any("this user may not use HGET on keys of the other system" in line for line in told.lines)

@@ -33,9 +33,9 @@ class Played(Teller):
         self.save = save
         self.refused = refused
         self.cluster: dict[str, str] = {}
-        self.asked: list[tuple[str | bytes | int, ...]] = []
+        self.asked: list[tuple[str | bytes | int | float, ...]] = []
 
-    async def ask(self, *command: str | bytes | int) -> Reply:
+    async def ask(self, *command: str | bytes | int | float) -> Reply:
         self.asked.append(command)
         if command[0] in self.refused:
             return NoPermissionError(f"this user has no permissions to run the '{command[0]}' command")
