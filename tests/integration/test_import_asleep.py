@@ -80,7 +80,8 @@ async def test_while_another_imports_nothing_is_switched(
     sleeper = Sleeper(monkeypatch)
     order = order_for(feed_of(tmp_path, "senior"), tmp_path / "here")
     sleeping = asyncio.create_task(import_feed(servers, RING, order, unwatched))
-    await sleeper.asleep.wait()
+    async with asyncio.timeout(30):
+        await sleeper.asleep.wait()
     await redis.delete(IMPORT_KEY)
     begun = asyncio.Event()
 
@@ -90,7 +91,8 @@ async def test_while_another_imports_nothing_is_switched(
 
     other = order_for(feed_of(tmp_path, "elder"), tmp_path / "there", rate=2 * CALLERS)
     others = asyncio.create_task(import_feed(servers, RING, other, watch))
-    await begun.wait()  # it has removed what the sleeping one had loaded
+    async with asyncio.timeout(30):
+        await begun.wait()  # it has removed what the sleeping one had loaded
     sleeper.wakes.set()
     with pytest.raises(RegistryError, match="has taken over the import; this one stops and has switched nothing"):
         await sleeping
@@ -106,7 +108,8 @@ async def test_after_another_gave_up_what_it_removed_is_loaded_again(
     sleeper = Sleeper(monkeypatch)
     order = order_for(feed_of(tmp_path, "senior"), tmp_path / "here")
     sleeping = asyncio.create_task(import_feed(servers, RING, order, unwatched))
-    await sleeper.asleep.wait()
+    async with asyncio.timeout(30):
+        await sleeper.asleep.wait()
     await redis.delete(IMPORT_KEY)
     begun = asyncio.Event()
 
@@ -116,7 +119,8 @@ async def test_after_another_gave_up_what_it_removed_is_loaded_again(
 
     other = order_for(feed_of(tmp_path, "elder"), tmp_path / "there", rate=2 * CALLERS)
     others = asyncio.create_task(import_feed(servers, RING, other, watch))
-    await begun.wait()
+    async with asyncio.timeout(30):
+        await begun.wait()
     others.cancel()
     with pytest.raises(asyncio.CancelledError):
         await others

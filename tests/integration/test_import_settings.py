@@ -44,7 +44,8 @@ async def stopped_when(server: RedisServer, order: Order, enough: Callable[[Step
                 reached.set()
 
         task = asyncio.create_task(import_feed(servers, RING, order, watch))
-        await reached.wait()
+        async with asyncio.timeout(30):
+            await reached.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -149,6 +149,7 @@ class FullLoad:
         text = await self._lines.persistently(lambda: text_in_force(self._lines))
         if checkpoint is None or not _is_switched(checkpoint, in_force(text)):
             return False
+        checkpoint.switched_at = checkpoint.switched_at or time.time()  # killed before it was noted
         await self._remove_replaced(checkpoint, kept_s)
         remove_checkpoint(self._folder, FULL)
         return True

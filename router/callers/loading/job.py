@@ -1,7 +1,7 @@
 """A whole import: reading the feed, then loading it, under the lock and in the work folder.
 
 What was read lies in the work folder until all of it is loaded. It holds pseudonyms and bands, neither numbers nor
-dates of birth, and only its owner may read it.
+dates of birth, and only its owner may read it. (Who had a birthday lies there with numbers, see `nightly`.)
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from router.callers.bands import AgeBands
 from router.callers.feed.spool import FeedCounts, Spool, SpoolProgress, spool_feed
 from router.callers.generation import KEPT_AFTER_SWITCH_S, MOST_BANDS, Generation, stored_bands
 from router.callers.keys import TAGS
+from router.callers.loading.checkpoint import FULL
 from router.callers.loading.delta import DeltaLoad, count_delta
 from router.callers.loading.differences import NOT_THERE, Differences, compare_all
 from router.callers.loading.full import FullLoad, Step, Terms, Watch
@@ -118,11 +119,25 @@ async def import_feed(servers: Primaries, ring: SecretRing, order: Order, watch:
             full = FullLoad(lines, lock, pacer, order.folder, watch)
             if not order.delta:
                 return await _import_full(full, ring, order, watch)
-            if await full.finish_removal(order.kept_s):
-                shutil.rmtree(order.folder / _FULL, ignore_errors=True)
+            await _finish_removal(full, order)
             before = await _what_a_delta_is_for(lines, order.bands)
             delta = DeltaLoad(lines, lock, pacer, order.folder, watch)
             return await _import_delta(delta, before, ring, order, watch)
+
+
+async def finish_loading(servers: Primaries, order: Order, watch: Watch) -> None:
+    """Remove what a load has left that was killed behind its switch: the callers of before, and what it had read.
+
+    Raises:
+        RegistryError: Redis does not let it; or somebody else is importing.
+        ConfigurationError: The work folder is wrong.
+        OSError: It cannot be written.
+    """
+    if not (order.folder / FULL).exists():
+        return
+    with work_folder(order.folder):
+        async with ImportLock(servers, order.folder) as lock, _lines(servers) as lines:
+            await _finish_removal(FullLoad(lines, lock, Pacer(rate=order.rate), order.folder, watch), order)
 
 
 async def try_feed(servers: Primaries, ring: SecretRing, order: Order, watch: Watch) -> Outcome:
@@ -150,6 +165,11 @@ async def in_force_now(servers: Primaries) -> Generation | None:
     """
     async with _lines(servers) as lines:
         return in_force(await lines.persistently(lambda: text_in_force(lines), patience_s=0.0))
+
+
+async def _finish_removal(full: FullLoad, order: Order) -> None:
+    if await full.finish_removal(order.kept_s):
+        shutil.rmtree(order.folder / _FULL, ignore_errors=True)
 
 
 async def _import_full(full: FullLoad, ring: SecretRing, order: Order, watch: Watch) -> Outcome:

@@ -1,6 +1,9 @@
 """What keeps bands right from day to day: a full load when there is a new feed, else who had a birthday.
 
 May be run at any time, and as often as one likes: what is done already is not done again.
+
+Who had a birthday lies in the work folder, with numbers, until they have their new band. What a run leaves that was
+killed or refused, the next one removes, whatever it is for.
 """
 
 from __future__ import annotations
@@ -22,8 +25,9 @@ from router.callers.feed.manifest import feed_identity, identity_text
 from router.callers.feed.source import open_source, reading
 from router.callers.generation import Generation
 from router.callers.loading.full import Step, Watch
-from router.callers.loading.job import Order, Outcome, import_feed, in_force_now
+from router.callers.loading.job import Order, Outcome, finish_loading, import_feed, in_force_now
 from router.callers.loading.lines import Primaries
+from router.callers.loading.refusal import TooMuchChangedError
 from router.callers.secret_ring import SecretRing
 from router.callers.settings import FeedSettings
 from router.errors import RouterError
@@ -60,14 +64,18 @@ async def update(servers: Primaries, ring: SecretRing, order: Order, watch: Watc
     with reading(order.file):
         identity = identity_text(feed_identity(order.file))
     if before is None or before.feed.partition(".")[0] != identity:
+        _remove_due(order.folder)
         return Updated(before, await import_feed(servers, ring, order, watch))
     since = date.fromisoformat(before.as_of)
     with closing(open_source(order.file, order.feed, delta=False)) as source:
         dated = source.dated
     if order.as_of <= since or not dated:
+        _remove_due(order.folder)
+        await finish_loading(servers, order, watch)
         return Updated(before, dated=dated)
     # By the day and the feed: who is killed while it is applied finds the same file when run again.
     file = order.folder / f"due-{before.as_of}-{order.as_of.isoformat()}-{identity[:8]}.csv"
+    _remove_due(order.folder, but=file)
     if not file.exists():
         found = await find_due(order, since, watch)
         order.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,10 +84,20 @@ async def update(servers: Primaries, ring: SecretRing, order: Order, watch: Watc
         order, file=file, feed=replace(_PLAIN_FEED, most_change_percent=order.feed.most_change_percent),
         delta=True, birthdays=True, rejects=None,
     )  # fmt: skip
-    outcome = await import_feed(servers, ring, applied, watch)
-    for done in order.folder.glob("due-*.csv"):
-        done.unlink(missing_ok=True)
+    try:
+        outcome = await import_feed(servers, ring, applied, watch)
+    except TooMuchChangedError:
+        _remove_due(order.folder)  # it is not gone on with
+        raise
+    _remove_due(order.folder)
     return Updated(before, outcome, birthdays=True)
+
+
+def _remove_due(folder: Path, *, but: Path | None = None) -> None:
+    for pattern in ("due-*.csv", ".due-*.csv.*"):  # the other is one that was killed while it was written
+        for file in folder.glob(pattern):
+            if file != but:
+                file.unlink(missing_ok=True)
 
 
 async def find_due(order: Order, since: date, watch: Watch) -> Due:
