@@ -16,6 +16,10 @@ from router.errors import RegistryError
 REDIS_ERRORS: Final = (RedisError, RedisClusterException, OSError)
 """All that the client library raises when Redis cannot be asked; TimeoutError is an OSError."""
 _MAX_DETAIL_CHARACTERS: Final = 120
+_PIPELINES_WORDS: Final = re.compile(
+    r"Command # [0-9]+ \(.*\) of pipeline caused error: (?:\(['\"])?(.*?)(?:['\"],?\))?", re.DOTALL
+)
+"""Redis-py's, around what Redis answered: with the command, and so with whose it was, which no log shall have."""
 _LIBRARYS_WORDS: Final = re.compile(r"Error (-?[0-9]+) connecting to \S+ (.+)\.")
 
 
@@ -60,7 +64,9 @@ def lookup_failed(error: BaseException) -> LookupFailedError:
 
 
 def _said(error: BaseException) -> str:
-    """What the system says of a failed connection, without the library's words around it."""
+    """What Redis answered, or the system says of a failed connection, without the library's words around it."""
+    if match := _PIPELINES_WORDS.fullmatch(str(error)):
+        return match[1]
     if not (match := _LIBRARYS_WORDS.fullmatch(str(error))):
         return str(error)
     if match[2].startswith("[SSL"):

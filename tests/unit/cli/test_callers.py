@@ -334,3 +334,19 @@ def test_what_stands_in_clear_is_counted_and_removed_when_told(place: Place) -> 
     assert place.redis.dbsize() == before - 2501
     assert place.run("remove-old").stdout == "keys of an earlier version, which show numbers in clear: 0\n"
     assert "adult" in place.run("get", "13900000001").stdout
+
+
+def test_what_redis_refuses_is_told_without_the_number_and_its_key(place: Place) -> None:
+    place.load({"+8613900000001": "senior"})
+    rights = ["resetchannels", "-@all", "+get", "+mget", "+hget", "+exists", "+scan", "+select"]
+    try:
+        for more, words in (
+            (["~elder:*"], ["choose", "13900000001", "slower"]),
+            (["%RW~elder:{*", "%R~elder:*", "+del", "+hdel", "+hexists"], ["forget", "13900000001"]),
+        ):
+            place.redis.execute_command("ACL", "SETUSER", "weak", "reset", "on", ">weak", *rights, *more)
+            told = place.run(*words, "--redis", place.url.replace("//", "//weak:weak@"), code=2).stderr
+            assert "permissions" in told
+            assert not any(part in told for part in ("elder:{", "+86139", "elder:caller", "Command #"))
+    finally:
+        place.redis.execute_command("ACL", "DELUSER", "weak")
