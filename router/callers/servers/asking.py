@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -36,10 +35,8 @@ _MOST_STRANGERS: Final = 8
 class ServersStats(RoundTrips):
     """Counters since the start."""
 
-    asks: int = 0
     repeated: int = 0
     """Asked again at another server, because the first named it or was no primary any more."""
-    failures: Counter[LookupFailure] = field(default_factory=Counter)
 
 
 class Servers:
@@ -108,16 +105,29 @@ class Servers:
         Raises:
             LookupFailedError: No answer came within the deadline.
         """
-        self.stats.asks += 1
+        if self._closed:
+            raise LookupFailedError(LookupFailure.CLOSED)
+        due_s = asyncio.get_running_loop().time() + self._deadline_s
+        shard = (self._map.layout or await self._map.known(due_s)).shard_of(key)
+        self._map.keep()
+        if shard is None:
+            shard = _held(await self._shard_anew(key, due_s))
+        found_nothing: list[Reply] | None = None
+        if not writing and (replica := self._replica(shard)) is not None:
+            replies = await self._ask_replica(replica, commands, due_s)
+            if replies is not None and replies[0] is not None:
+                return replies
+            found_nothing = replies
         try:
-            return await self._ask(key, commands, writing)
-        except LookupFailedError as failed:
-            self.stats.failures[failed.failure] += 1
-            raise
+            return await self._ask_primary(key, shard, commands, due_s)
+        except LookupFailedError:
+            if found_nothing is None:
+                raise
+            return found_nothing
 
     @property
     def breakers(self) -> dict[str, BreakerState]:
-        """The same for each server that was asked."""
+        """Of each server that was ever asked, whether it is being asked."""
         return {server: lane.breaker_state for server, lane in self._lanes.items()}
 
     def admin(self) -> Redis | RedisCluster:
@@ -165,27 +175,6 @@ class Servers:
         if self._admin is not None:
             await self._admin.aclose()
             self._admin = None
-
-    async def _ask(self, key: str, commands: Sequence[Command], writing: bool) -> list[Reply]:
-        if self._closed:
-            raise LookupFailedError(LookupFailure.CLOSED)
-        due_s = asyncio.get_running_loop().time() + self._deadline_s
-        shard = (self._map.layout or await self._map.known(due_s)).shard_of(key)
-        self._map.keep()
-        if shard is None:
-            shard = _held(await self._shard_anew(key, due_s))
-        found_nothing: list[Reply] | None = None
-        if not writing and (replica := self._replica(shard)) is not None:
-            replies = await self._ask_replica(replica, commands, due_s)
-            if replies is not None and replies[0] is not None:
-                return replies
-            found_nothing = replies
-        try:
-            return await self._ask_primary(key, shard, commands, due_s)
-        except LookupFailedError:
-            if found_nothing is None:
-                raise
-            return found_nothing
 
     async def _ask_primary(self, key: str, shard: Shard, commands: Sequence[Command], due_s: float) -> list[Reply]:
         lane = self._lane(shard.primary)

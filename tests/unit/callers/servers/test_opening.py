@@ -11,7 +11,7 @@ from router.callers.servers.failure import LookupFailedError
 from router.callers.servers.opening import open_servers
 from router.callers.settings import RedisSettings, RedisTls
 from router.errors import ConfigurationError
-from tests.unit.callers.servers.answering import OK, Command, answering, gone
+from tests.unit.callers.servers.answering import OK, Command, answering
 
 
 @pytest.mark.parametrize("url", ["localhost:6379", "http://h/", "redis://h:port/", "redis://h/?nonsense=1", ""])
@@ -112,15 +112,3 @@ async def test_one_server_is_asked_also_where_it_says_what_only_a_cluster_says()
             with_error = await servers.ask(key, [("GET", key)])
             assert len(with_error) == 1
             assert isinstance(with_error[0], Exception)
-
-
-async def test_failures_are_counted_by_reason() -> None:
-    async with open_servers(RedisSettings(f"redis://{await gone()}/0")) as servers:
-        for _ in range(5):
-            with pytest.raises(LookupFailedError):
-                await servers.ask("a", [("GET", "a")])
-        assert {failure.name: count for failure, count in servers.stats.failures.items()} == {
-            "UNREACHABLE": 3,
-            "BREAKER_OPEN": 2,
-        }
-        assert servers.stats.asks == 5
