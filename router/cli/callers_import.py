@@ -14,6 +14,7 @@ from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
+from zoneinfo import ZoneInfo
 
 import click
 import structlog
@@ -90,7 +91,9 @@ def load_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--delta", is_flag=True, help="FILE only says what is added, changed or removed.")
 @click.option("--dry-run", is_flag=True, help="Count what would be stored and what would change; store nothing.")
-@click.option("--as-of", type=Day(), metavar="DATE", help="The day on which ages count. [default: today]")
+@click.option(
+    "--as-of", type=Day(), metavar="DATE", help="The day on which ages count. [default: today by the rules' clock]"
+)
 @click.option(
     "--new-secret",
     is_flag=True,
@@ -167,14 +170,15 @@ def order_of(
     if settings.layout != "buckets":
         why = "with `layout: plain` another system writes the callers, and nothing is imported here"
         raise ConfigurationError([Problem("callers.layout", 0, 0, why)])
+    bands, today = _bands_and_today(rules_path)
     # Without a settings file it lies beside the secrets.
     folder = settings.work_folder if place.settings_file else settings.secret_file.parent / DEFAULT_WORK_FOLDER
     order = Order(
         file=file,
         feed=settings.feed,
-        bands=_bands(rules_path),
+        bands=bands,
         home_region=settings.home_region,
-        as_of=as_of or datetime.now().astimezone().date(),
+        as_of=as_of or today,
         folder=folder,
         allow_change_percent=allow_change_percent,
         rate=rate,
@@ -262,8 +266,10 @@ def _show_rows(rejects: Path, count: int, shown: Path | None) -> None:
         click.echo(printable(f"… and {count - _REJECTS_SHOWN:,} more; {where}"), err=True)
 
 
-def _bands(rules_path: Path) -> AgeBands:
+def _bands_and_today(rules_path: Path) -> tuple[AgeBands, date]:
+    """Today is by the clock of the rules, as all else in them: the machine's may be another."""
     # Here, not above: the rules pull in YAML and calendars, which other commands need nothing of.
     from router.rules.book import load_rules  # noqa: PLC0415
 
-    return load_rules(rules_path).bands
+    book = load_rules(rules_path)
+    return book.bands, datetime.now(ZoneInfo(book.timezone)).date()

@@ -78,7 +78,9 @@ def due(
 
 @click.command("update")
 @feed_argument
-@click.option("--as-of", type=Day(), metavar="DATE", help="The day on which ages count. [default: today]")
+@click.option(
+    "--as-of", type=Day(), metavar="DATE", help="The day on which ages count. [default: today by the rules' clock]"
+)
 @load_options
 @rules_option
 @registry_options

@@ -10,8 +10,10 @@ import stat
 import subprocess
 import sys
 import time
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner, Result
@@ -364,3 +366,12 @@ def test_what_cannot_be_read_is_left_to_be_removed_by_hand_and_then_all_is_well(
     desk.redis.delete("elder:registry")
     desk.run("import", feed)
     assert desk.band("13900000001") == "elder"
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])
+def test_today_is_by_the_clock_of_the_rules(desk: Desk, zone: str) -> None:
+    (desk.folder / "routing.yaml").write_text(RULES.replace("Asia/Shanghai", zone))
+    feed = desk.write_feed("+8613900000001,1990-01-01")
+    before = datetime.now(ZoneInfo(zone)).date()  # of both it is never the same day
+    desk.run("import", feed)
+    assert date.fromisoformat(desk.in_force()["as_of"]) in {before, datetime.now(ZoneInfo(zone)).date()}
