@@ -101,7 +101,7 @@ def test_a_gzip_with_a_wrong_check_sum_is_refused(tmp_path: Path) -> None:
         (b"number;age_band\n", "there is no column `number`; separate the columns by commas"),
         (b"number,age_band,Number\n", "a column is there twice; keep one of each name"),
         ("number,age_band\n".encode("utf-16"), "the file is UTF-16; save it as CSV UTF-8"),
-        (gzip.compress("number,age_band\n".encode("utf-16")), "the file is UTF-16; save it as CSV UTF-8"),
+        (gzip.compress("number,age_band\n".encode("utf-16"), mtime=0), "the file is UTF-16; save it as CSV UTF-8"),
         ("number,age_band\n".encode("utf-16-le"), "the header row holds a control character"),
         (b"\xc0\xc0\n", "the header row is not UTF-8"),
         (b"x" * 10_000, "the header row is longer than 4096 bytes"),
