@@ -82,6 +82,9 @@ def export_caller(
     files: tuple[Path, ...] = () if no_journal else journals
     if not files and not no_journal and journal_file:
         files = tuple(reversed(journal_files(journal_file)))
+        if not files:
+            why = f"there is no journal {journal_file} on this machine: what is printed says nothing of calls"
+            click.echo(printable(why), err=True)
     try:
         found = place.run(lambda registry: held(registry, phone))
         records = _records(phone, files, secret_file)
@@ -114,7 +117,7 @@ def forget_caller(number: str, place: RegistryPlace) -> None:
     click.echo(f"looked again: {', '.join(f'{kind} ({count:,})' for kind, count in done.looked_at.items())}")
     if not done.left:
         click.echo("nothing is left of it in the registry; a feed that still has the number brings it back")
-    for sentence in _more_to_do(done):
+    for sentence in _more_to_do(phone, done):
         click.echo(printable(sentence), err=True)
     raise SystemExit(_MORE_TO_DO if not done.is_complete else _DONE if done.removed else _NOTHING_HELD)
 
@@ -143,7 +146,7 @@ def _removed(done: Forgotten) -> str:
     return "removed " + ", ".join(kind.value for kind in Kind if kind in done.removed)
 
 
-def _more_to_do(done: Forgotten) -> list[str]:
+def _more_to_do(phone: PhoneNumber, done: Forgotten) -> list[str]:
     said = []
     if done.left:
         what = ", ".join(kind.value for kind in Kind if kind in done.left)
@@ -151,8 +154,15 @@ def _more_to_do(done: Forgotten) -> list[str]:
     if done.importing:
         said.append("callers are being loaded: forget the number again when that is over")
     if done.elsewhere:
-        said.append(f"another system holds the number under {done.elsewhere}: have it removed there")
+        where = _without_number(done.elsewhere, phone)
+        said.append(f"another system holds the number under {where}: have it removed there")
     return said
+
+
+def _without_number(key: str, phone: PhoneNumber) -> str:
+    """A key of Redis's for people's eyes: another system's and an earlier version's have the number in clear."""
+    shown = masked(phone)
+    return key.replace(phone.e164, shown).replace(phone.e164.removeprefix("+"), shown.removeprefix("+"))
 
 
 def _records(phone: PhoneNumber, files: tuple[Path, ...], secret_file: Path | None) -> CallerRecords:
@@ -185,7 +195,10 @@ def _as_plain(
         "choice": found.choice or None,
         "choice_kept_until": _moment(time.time() + found.choice_left_s) if found.choice_left_s is not None else None,
         "last_calls": [{"call": call.call, "at": _moment(call.at)} for call in found.calls],
-        "stored_under": [{"key": key, "what": kind.value} for key, kind in found.keys.items()],
+        "stored_under": [
+            {"key": key if full_number else _without_number(key, phone), "what": kind.value}
+            for key, kind in found.keys.items()
+        ],
         "journal": {"files": [str(file) for file in files], "records": list(records.records)} if files else None,
     }
 

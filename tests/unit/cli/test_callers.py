@@ -185,7 +185,7 @@ def test_what_another_system_holds_is_to_be_removed_there(place: Place) -> None:
     assert "adult (set by hand; the feed says senior)" in place.run("get", "13900000001").stdout
     told = place.run("forget", "13900000001", code=3)
     assert "removed the band set by hand, the choice" in told.stdout
-    assert told.stderr == ("another system holds the number under customer:+8613900000001: have it removed there\n")
+    assert told.stderr == "another system holds the number under customer:+86139****0001: have it removed there\n"
     assert place.redis.keys("*") == [b"customer:+8613900000001"]
 
 
@@ -218,10 +218,26 @@ def test_all_that_is_held_is_exported_under_a_masked_number(place: Place) -> Non
     assert exported(place, "--no-journal", "--full-number")["number"] == "+8613900000001"
 
 
+def test_keys_in_clear_are_exported_with_the_number_only_if_that_is_asked_for(place: Place) -> None:
+    place.write('  layout: plain\n  plain: {key: "customer:{digits}"}\n')
+    load_or_create_ring(place.secrets)
+    place.redis.set("customer:8613900000001", "senior")
+    place.redis.set("elder:caller:+8613900000001", "elder")
+    told = place.run("export", "13900000001", "--no-journal").stdout
+    assert "3900000001" not in told
+    keys = [entry["key"] for entry in json.loads(told)["stored_under"]]
+    assert keys == ["customer:86139****0001", "elder:caller:+86139****0001"]
+    keys = [entry["key"] for entry in exported(place, "--no-journal", "--full-number")["stored_under"]]
+    assert keys == ["customer:8613900000001", "elder:caller:+8613900000001"]
+
+
 def test_of_who_is_not_known_nothing_is_exported(place: Place) -> None:
     place.load({})
     held = exported(place, code=1)
     assert (held["age_band"], held["feed"], held["stored_under"], held["journal"]) == (None, None, [], None)
+    told = place.run("export", "13900000001", code=1).stderr
+    assert f"there is no journal {place.folder / 'journal.jsonl'} on this machine" in told
+    assert place.run("export", "13900000001", "--no-journal", code=1).stderr == ""
 
 
 def write_journal(place: Place, name: str, *records: Mapping[str, object]) -> None:
