@@ -360,9 +360,9 @@ def test_what_redis_refuses_is_told_without_the_number_and_its_key(place: Place)
             (["~elder:*"], ["choose", "13900000001", "slower"]),
             (["%RW~elder:{*", "%R~elder:*", "+del", "+hdel", "+hexists"], ["forget", "13900000001"]),
         ):
-            place.redis.execute_command("ACL", "SETUSER", "weak", "reset", "on", ">weak", *rights, *more)
+            place.redis.execute_command("ACL", "SETUSER", "weak", "reset", "on", ">weak", *rights, *more)  # type: ignore[no-untyped-call]
             told = place.run(*words, "--redis", place.url.replace("//", "//weak:weak@"), code=2).stderr
             assert "permissions" in told
             assert not any(part in told for part in ("elder:{", "+86139", "elder:caller", "Command #"))
     finally:
-        place.redis.execute_command("ACL", "DELUSER", "weak")
+        place.redis.acl_deluser("weak")
