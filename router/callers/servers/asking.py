@@ -55,7 +55,7 @@ class Servers:
     ) -> None:
         self.stats = ServersStats()
         self._finder = finder
-        self._map = ServerMap(finder, lost=self._lost, changed=self._changed)
+        self._map = ServerMap(finder, lost=self._lost, found=self._found)
         self._prefer_replicas = prefer_replicas
         self._turn = 0
         self._deadline_s = deadline_s
@@ -276,8 +276,8 @@ class Servers:
     def _lost(self) -> set[str]:
         return {lane.server for lane in self._lanes.values() if lane.breaker_state is not BreakerState.CLOSED}
 
-    def _changed(self, layout: Layout) -> None:
-        """Let go of servers that serve no more, once they have answered what they were asked."""
+    def _found(self, layout: Layout) -> None:
+        """Let go of servers that serve nothing, once they have answered what they were asked."""
         for server in self._lanes.keys() - layout.servers:
             task = asyncio.create_task(self._lanes.pop(server).finish(), name="registry-lane")
             self._finishing.add(task)

@@ -29,18 +29,16 @@ class ServerMap:
     Args:
         finder: Finds them.
         lost: The servers that did not answer lately.
-        changed: Called when others were found.
+        found: Called after each look that found them.
     """
 
-    def __init__(
-        self, finder: Finder, *, lost: Callable[[], Collection[str]], changed: Callable[[Layout], None]
-    ) -> None:
+    def __init__(self, finder: Finder, *, lost: Callable[[], Collection[str]], found: Callable[[Layout], None]) -> None:
         self.layout = finder.known
         self.looks = 0
         self._fixed = finder.known is not None
         self._finder = finder
         self._lost = lost
-        self._changed = changed
+        self._found = found
         self._looking: asyncio.Task[None] | None = None
         self._looked_s: float | None = None
         self._failed: LookupFailedError | None = None
@@ -119,7 +117,7 @@ class ServerMap:
                 primaries = sorted(shard.primary for shard in layout.shards)
                 _log.info("redis servers found", primaries=primaries, servers=len(layout.servers))
                 self.layout = layout
-                self._changed(layout)
+            self._found(layout)
 
     def _looked(self, failed: LookupFailedError | None) -> None:
         if failed is not None and self._failed is None:

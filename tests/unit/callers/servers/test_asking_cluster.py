@@ -172,6 +172,19 @@ async def test_a_cluster_that_names_ever_new_servers_is_not_believed_for_long() 
         assert len(servers.breakers) <= 1 + 8
 
 
+async def test_a_server_that_was_named_and_is_none_of_the_clusters_is_let_go_at_the_next_look() -> None:
+    lost = await gone()
+    async with playing(1) as cluster, servers_of(cluster.names) as servers:
+        cluster.answers[0] = lambda _: moved(lost)
+        for _ in range(4):
+            await asyncio.gather(servers.ask(KEY, [("GET", KEY)]), return_exceptions=True)
+        assert servers.breakers[lost] is BreakerState.OPEN
+        await servers.primaries()
+        await asyncio.sleep(LOOK_EVERY_S)
+        await servers.primaries()
+        assert set(servers.breakers) == set(cluster.names), "or it would be told for ever that a server does not answer"
+
+
 @pytest.mark.parametrize("where", ["127.0.0.1:0", "127.0.0.1:70000", "127.0.0.1:-1"])
 async def test_a_server_that_cannot_exist_is_not_asked(where: str) -> None:
     async with playing(1) as cluster, servers_of(cluster.names) as servers:
