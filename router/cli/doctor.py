@@ -28,6 +28,7 @@ from router.callers.inspecting.contents import (
 )
 from router.callers.inspecting.findings import Finding, Level, ok, warning, wrong
 from router.callers.inspecting.limits import USUAL_LARGEST
+from router.callers.inspecting.nightly import nightly_findings
 from router.callers.inspecting.servers import server_findings
 from router.callers.inspecting.teller import teller
 from router.callers.inspecting.topology import cluster_finding, sentinel_findings
@@ -92,6 +93,8 @@ async def _findings(settings_file: Path) -> AsyncIterator[Finding]:
         yield finding
     ring, finding = _ring(settings.registry.secret_file)
     yield finding
+    for finding in nightly_findings(settings.registry):
+        yield finding
     async for finding in _registry(settings, ring, bands):
         yield finding
     for link in settings.links:

@@ -146,6 +146,14 @@ async def test_a_secret_that_root_has_made_is_told_to_be_no_use_to_the_router(
     assert finding.do.startswith("chown elder-router ")
 
 
+async def test_what_the_nightly_job_would_not_find_is_told(place: Place) -> None:
+    await place.load()
+    place.write("feed: {file: callers.csv.gz}")
+    told = await place.doctor()
+    assert told.status == 1
+    assert "callers.csv.gz: No such file or directory; the nightly job fails" in told.about("feed: ")
+
+
 async def test_looking_changes_nothing(place: Place) -> None:
     await place.load()
     async with Redis.from_url(place.redis.url) as client:
