@@ -10,14 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from redis.exceptions import RedisError, ResponseError
-
 from router.callers.generation import Generation
 from router.callers.keys import PREFIX, bucket_key, bucket_of, tag_of
 from router.callers.number import PhoneNumber
 from router.callers.pseudonym import CallerSecret, Pseudonym
 from router.callers.servers.wire import Command, Reply
-from router.callers.stored import NOBODY, Fed
+from router.callers.stored import NOBODY, Fed, value_in
 
 _BUCKET_KEY: Final = re.compile(rf"{PREFIX}\{{[0-9a-f]{{2}}\}}:([0-9a-f]+):[0-9a-f]+".encode())
 
@@ -46,13 +44,9 @@ class Buckets:
             RedisError: Redis refused, or answered something else.
             ValueError: The value stored is none that stands for a band.
         """
-        if reply is None:
+        if (value := value_in(reply, "a band code")) is None:
             return None
-        if isinstance(reply, ResponseError):
-            raise reply
-        if not isinstance(reply, bytes):
-            raise RedisError("asked for a band code, got something else")
-        if (found := self.generation.band_of(reply)) is None:
+        if (found := self.generation.band_of(value)) is None:
             raise ValueError("no band of the generation in force")
         return Fed(*found)
 

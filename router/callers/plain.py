@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from redis.exceptions import RedisError, ResponseError
-
 from router.callers.number import PhoneNumber
 from router.callers.pseudonym import Pseudonym
 from router.callers.servers.wire import Command, Reply
 from router.callers.settings import PlainLayout
-from router.callers.stored import NOBODY, Fed, band_name
+from router.callers.stored import NOBODY, Fed, band_name, value_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +34,9 @@ class PlainKeys:
             RedisError: Redis refused, or answered something else.
             ValueError: The value stored is none that stands for a band.
         """
-        if reply is None:
+        if (value := value_in(reply, "a band")) is None:
             return None
-        if isinstance(reply, ResponseError):
-            raise reply
-        if not isinstance(reply, bytes):
-            raise RedisError("asked for a band, got something else")
-        word = band_name(reply)
+        word = band_name(value)
         if word is not None and self.layout.bands:
             word = self.layout.bands.get(word)
         if word is None:

@@ -153,6 +153,19 @@ def earlier_calls_s(visit: Visit, replies: Sequence[Reply]) -> tuple[float, ...]
     return tuple(sorted(seconds for _, seconds in ago if seconds <= visit.within_s)[:MOST_EARLIER_CALLS])
 
 
+def value_in(reply: Reply, what: str) -> bytes | None:
+    """The value that Redis answered to GET or HGET, asked for `what`; None for one that is not there.
+
+    Raises:
+        RedisError: Redis refused, or answered something else.
+    """
+    if isinstance(reply, ResponseError):
+        raise reply
+    if reply is not None and not isinstance(reply, bytes):
+        raise RedisError(f"asked for {what}, got something else")
+    return reply
+
+
 def choice_name(value: Reply) -> str:
     """A choice as stored; what is none of ours counts as nothing."""
     if not isinstance(value, bytes) or len(value) > MAX_CHOICE_BYTES:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from router.callers.buckets import Buckets
 from router.callers.generation import TRUSTED_S, Generation, read_generation
@@ -24,6 +24,7 @@ from router.callers.keys import REGISTRY_KEY
 from router.callers.secret_ring import SecretRing, load_ring
 from router.callers.servers import Servers
 from router.callers.servers.failure import LookupFailedError, LookupFailure, lookup_failed
+from router.callers.stored import value_in
 from router.errors import ConfigurationError, RegistryError
 
 READ_EVERY_S: Final = 1.0
@@ -150,11 +151,10 @@ class RegistryWatch:
             if not self._has_replicas:
                 raise
             (reply,) = await self._servers.ask(REGISTRY_KEY, [("GET", REGISTRY_KEY)])
-        if isinstance(reply, ResponseError):
-            raise lookup_failed(reply)
-        if reply is not None and not isinstance(reply, bytes):
-            raise lookup_failed(RedisError("asked for what is in force, got something else"))
-        return reply
+        try:
+            return value_in(reply, "what is in force")
+        except RedisError as error:
+            raise lookup_failed(error) from error
 
     async def _read_secrets(self) -> None:
         """Read the file of the secrets again if it has changed; while it cannot be read, those known are used."""
