@@ -24,7 +24,7 @@ def callers() -> None:
     """Fill the registry of callers, and look after single entries."""
 
 
-@callers.command()
+@callers.command(short_help="Remember what a caller wants: slower speech, a person.")
 @click.argument("number")
 @click.argument("choice", type=ChoiceText())
 @registry_options
@@ -43,7 +43,7 @@ def choose(number: str, choice: str, place: RegistryPlace) -> None:
     click.echo(f"{masked(phone)}: {choice_in_words(choice) if choice else 'nothing remembered'}")
 
 
-@callers.command("set")
+@callers.command("set", short_help="Set a caller's age band by hand.")
 @click.argument("number")
 @click.argument("band", required=False)
 @click.option("--clear", is_flag=True, help="Remove what was set, so that the feed's band counts again.")

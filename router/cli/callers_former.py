@@ -15,7 +15,7 @@ _NOT_DONE = 1
 _IN_ONE_ROUND_TRIP = 1000
 
 
-@click.command("remove-old")
+@click.command("remove-old", short_help="Remove what earlier versions stored in clear.")
 @click.option("--yes", is_flag=True, help="Remove them, rather than only counting them.")
 @registry_options
 def remove_old(yes: bool, place: RegistryPlace) -> None:

@@ -87,7 +87,7 @@ def load_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command("import")
+@click.command("import", short_help="Load callers from a file, all or only changes.")
 @click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--delta", is_flag=True, help="FILE only says what is added, changed or removed.")
 @click.option("--dry-run", is_flag=True, help="Count what would be stored and what would change; store nothing.")

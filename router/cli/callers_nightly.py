@@ -23,7 +23,7 @@ from router.errors import ConfigurationError, Problem, RegistryError, RouterErro
 feed_argument = click.argument("file", type=click.Path(path_type=Path, readable=False), required=False)
 
 
-@click.command()
+@click.command(short_help="Count who comes into another band until a day.")
 @feed_argument
 @click.option("--until", type=Day(), metavar="DATE", required=True, help="Bands as they are on that day.")
 @click.option("--since", type=Day(), metavar="DATE", help="Bands as they were on that day. [default: as loaded]")
@@ -76,7 +76,7 @@ def due(
         click.echo(printable(f"written to {output}"))
 
 
-@click.command("update")
+@click.command("update", short_help="The nightly job: a new feed, or birthdays.")
 @feed_argument
 @click.option(
     "--as-of", type=Day(), metavar="DATE", help="The day on which ages count. [default: today by the rules' clock]"

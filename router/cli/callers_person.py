@@ -22,7 +22,7 @@ from router.rules.durations import roughly_in_words
 _DONE, _NOTHING_HELD, _MORE_TO_DO = 0, 1, 3
 
 
-@click.command("get")
+@click.command("get", short_help="Show a caller's age band and choice.")
 @click.argument("number")
 @registry_options
 def get_caller(number: str, place: RegistryPlace) -> None:
@@ -43,7 +43,7 @@ def get_caller(number: str, place: RegistryPlace) -> None:
     raise SystemExit(_DONE if found.band else _NOTHING_HELD)
 
 
-@click.command("export")
+@click.command("export", short_help="Print all that is held of a caller.")
 @click.argument("number")
 @click.option("--full-number", is_flag=True, help="Write the number out, which is masked otherwise.")
 @click.option(
@@ -96,7 +96,7 @@ def export_caller(
     raise SystemExit(_DONE if found.keys or records.records else _NOTHING_HELD)
 
 
-@click.command("forget")
+@click.command("forget", short_help="Remove all that is held of a caller.")
 @click.argument("number")
 @registry_options
 def forget_caller(number: str, place: RegistryPlace) -> None:

@@ -12,7 +12,7 @@ from router.errors import RouterError
 _NOT_DONE = 1
 
 
-@click.group("secret")
+@click.group("secret", short_help="The secrets of the hash, and changing them.")
 def secret() -> None:
     """The secrets that callers are hashed with, and changing them while calls come in.
 
@@ -20,7 +20,7 @@ def secret() -> None:
     """
 
 
-@secret.command("show")
+@secret.command("show", short_help="Show what is stored under which secret.")
 @registry_options
 def show(place: RegistryPlace) -> None:
     """Show the names of the secrets, the newest first, and what is stored under each. Looks at all keys in Redis."""
@@ -38,7 +38,7 @@ def show(place: RegistryPlace) -> None:
         click.echo("callers are being loaded")
 
 
-@secret.command("add")
+@secret.command("add", short_help="Add a new secret, the newest from now on.")
 @registry_options
 def add(place: RegistryPlace) -> None:
     """Add a new random secret, which from now on is the newest. Running routers take it within seconds."""
@@ -51,7 +51,7 @@ def add(place: RegistryPlace) -> None:
     click.echo("next: copy that file to all other machines of this registry, then load all callers anew")
 
 
-@secret.command("retire")
+@secret.command("retire", short_help="Remove a secret and what is left under it.")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Also if something is lost that was set by hand or chosen.")
 @registry_options

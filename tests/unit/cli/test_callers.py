@@ -366,3 +366,11 @@ def test_what_redis_refuses_is_told_without_the_number_and_its_key(place: Place)
             assert not any(part in told for part in ("elder:{", "+86139", "elder:caller", "Command #"))
     finally:
         place.redis.acl_deluser("weak")
+
+
+@pytest.mark.parametrize("group", [["callers"], ["callers", "secret"]])
+def test_lists_of_commands_are_not_cut_off_on_a_narrow_terminal(group: list[str]) -> None:
+    told = CliRunner(env={"COLUMNS": "80"}).invoke(main, [*group, "--help"]).output
+    commands = told.partition("Commands:\n")[2].splitlines()
+    assert len(commands) >= 3
+    assert not [line for line in commands if line.endswith("...") or len(line) > 80]
