@@ -333,11 +333,13 @@ def test_a_load_leaves_the_work_folder_to_its_owner_and_no_core(desk: Desk, monk
     monkeypatch.setattr(sys.modules["router.cli.work_folder"], "_ROOT", os.geteuid())
     monkeypatch.setattr(sys.modules["router.cli.work_folder"], "_owner", lambda _: (4321, 1234))
     monkeypatch.setattr(sys.modules["router.cli.work_folder"], "_give", lambda folder, *_: given.append(folder))
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda what, soft_hard: limits.append((what, soft_hard[0])))
     feed = desk.write_feed("+8613900000001,1950-03-02")
     desk.run("import", feed)
     desk.run("update", feed)
     assert given == [desk.folder / "work"] * 2
-    assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
+    assert limits == [(resource.RLIMIT_CORE, 0)] * 2
 
 
 def test_callers_are_not_loaded_under_a_secret_that_no_router_has(desk: Desk) -> None:
