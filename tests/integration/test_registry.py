@@ -287,6 +287,13 @@ async def test_what_is_chosen_later_is_joined_to_what_was_and_kept_as_long_as_ne
         assert (await registry.lookup(caller)).choice == "person", "what is none of ours is replaced"
 
 
+async def test_the_choices_of_many_asterisks_at_once_are_all_remembered(server: RedisServer) -> None:
+    callers = [PhoneNumber(f"+861390000{number:04d}") for number in range(40)]
+    async with registry_at(server, deadline_s=2.0) as registry:
+        await asyncio.gather(*(registry.remember(caller, Chosen("slower")) for caller in callers))
+        assert {await registry.choice(caller) for caller in callers} == {"slower"}
+
+
 async def test_a_choice_that_redis_did_not_answer_in_time_leaves_no_answer_for_the_next(server: RedisServer) -> None:
     first, second = CALLERS[:2]
     async with registry_at(server, deadline_s=2.0) as registry:

@@ -17,6 +17,8 @@ from router.errors import ConfigurationError, Problem
 # Redis's own word for a server: a URL may hold a password, this may not.
 _SHOWN: Final = ("host", "port", "path", "db")
 _PORTS: Final = range(1, 65_536)
+MOST_CONNECTIONS: Final = 64
+"""Of a client for all but lookups: one more is an error, and each Asterisk remembers one choice at a time."""
 
 
 class RegistryAddress:
@@ -95,7 +97,7 @@ class RegistryAddress:
     def client(self, *, timeout_s: float) -> Redis:
         """A client for everything but lookups, where waiting `timeout_s` for an answer does no harm."""
         settings = bounded(connect_s=timeout_s, answer_s=timeout_s)
-        pool = ConnectionPool(self._connection_class, max_connections=4, **self._options, **settings)
+        pool = ConnectionPool(self._connection_class, max_connections=MOST_CONNECTIONS, **self._options, **settings)
         return Redis.from_pool(pool)
 
 

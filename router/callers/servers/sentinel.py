@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
-from router.callers.servers.address import RegistryAddress, host_and_port, server_name
+from router.callers.servers.address import MOST_CONNECTIONS, RegistryAddress, host_and_port, server_name
 from router.callers.servers.failure import LookupFailedError, LookupFailure, lookup_failed
 from router.callers.servers.layout import Layout, Shard
 from router.callers.servers.wire import Command
@@ -103,7 +103,7 @@ class SentinelFinder:
         options = self._login.options(connect_s=timeout_s, answer_s=timeout_s)
         options |= {
             "retry": Retry(NoBackoff(), 1),
-            "max_connections": 4,
+            "max_connections": MOST_CONNECTIONS,
         }  # once more, at the primary that is found then
         client: Redis = self._admin.master_for(self._service, **options)
         return client
