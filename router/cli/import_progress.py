@@ -65,9 +65,9 @@ def _clock_time(duration_s: float) -> str:
 
 
 @contextmanager
-def import_progress() -> Iterator[Watch]:
+def import_progress(console: Console | None = None) -> Iterator[Watch]:
     """Show steps until the end, on standard error."""
-    console = Console(stderr=True)
+    console = console or Console(stderr=True)
     if not console.is_terminal:
         yield Lines()
         return
@@ -86,6 +86,8 @@ class _Bars:
     def __call__(self, step: Step) -> None:
         if step.doing not in self._tasks:
             self._tasks[step.doing] = self._bars.add_task(step.doing, said="")
+        for doing, task in self._tasks.items():  # one at a time: beside the longest name no rate would fit a terminal
+            self._bars.update(task, visible=doing == step.doing)
         if step.note and step.note != self._noted:
             self._noted = step.note
             self._bars.console.print(printable(step.note), highlight=False, markup=False)

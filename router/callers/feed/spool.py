@@ -79,7 +79,7 @@ class SpoolProgress:
     Attributes:
         rows: Read so far, with those of an earlier process.
         rejected: Of those, how many are wrong.
-        done_bytes: Of the file.
+        done_bytes: Of the file; 0 before the first block, also of one that is gone on with.
         total_bytes: The same, its size.
         resumed_rows: How many rows an earlier process had read.
         note: Why what an earlier process had read could not be used; empty otherwise.
@@ -242,7 +242,7 @@ class _Spooling:
         with _writing(self._folder):
             state = self._resumed() or self._started()
         self._resumed_rows = state.tally.read
-        self._told(state)
+        self._told(state, begun=False)
         if not state.complete:
             blocks = self._source.blocks(state.end, state.next_row)
             small = self._source.size_bytes <= _SMALL_BYTES
@@ -315,9 +315,9 @@ class _Spooling:
             if feed_identity(self._path) != self._of["feed"]:
                 raise wrong_feed(self._path, "was changed while it was read; run this again when it is whole")
 
-    def _told(self, state: Progress) -> None:
+    def _told(self, state: Progress, *, begun: bool = True) -> None:
         size = self._source.size_bytes
-        done = size if state.complete else self._source.done_bytes()
+        done = size if state.complete else self._source.done_bytes() if begun else 0
         self._tell(SpoolProgress(state.tally.read, state.tally.rejected, done, size, self._resumed_rows, self._note))
 
 

@@ -1,7 +1,14 @@
 from __future__ import annotations
 
+import io
+import re
+
+import pytest
+from rich.console import Console
+
 from router.callers.loading.full import Step
-from router.cli.import_progress import FIRST_LINE_S, LINE_EVERY_S, Lines, Rates
+from router.cli import import_progress as module
+from router.cli.import_progress import FIRST_LINE_S, LINE_EVERY_S, Lines, Rates, import_progress
 
 
 class Clock:
@@ -55,3 +62,15 @@ def test_a_note_is_told_at_once_and_once() -> None:
     for _ in range(3):
         lines(Step("reading", 0, None, "rows", "what had been read is not used, as the file has changed"))
     assert said == ["what had been read is not used, as the file has changed"]
+
+
+def test_time_left_of_200_million_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, shown = Clock(), io.StringIO()
+    monkeypatch.setattr(module, "Rates", lambda: Rates(clock))
+    with import_progress(Console(file=shown, force_terminal=True, width=80)) as watch:
+        watch(Step("removing what is left of others", 0, None))
+        watch(Step("loading", 0, 200_000_000))
+        clock.now_s += 200
+        watch(Step("loading", 120_000_000, 200_000_000))
+    line = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue().rpartition("loading")[2])
+    assert "120,000,000 of 200,000,000 callers, 600,000/s, 0:02:13 left" in line

@@ -107,6 +107,7 @@ def test_what_was_read_before_an_interruption_is_not_read_again(
     resumed = spooled(path, told=told)
     assert (persons(resumed), rejected(path), resumed.counts) == undisturbed(tmp_path)
     assert 0 < told[0].rows == told[0].resumed_rows == resumed.resumed_rows < told[-1].rows == 4000
+    assert told[0].done_bytes == 0, "of which rows to come could be reckoned only wrong"
     assert told[0].note == ""
 
 
