@@ -267,7 +267,8 @@ def registry_options(command: Callable[..., None]) -> Callable[..., None]:
         "redis_url",
         metavar="URL",
         envvar="ELDER_REDIS_URL",
-        help=f"Where the registry is. [default: as the settings file says, else {DEFAULT_URL}]",
+        help="Where the registry is. Arguments are seen by everybody on the machine, so no password in it. "
+        f"[default: as the settings file says, else {DEFAULT_URL}]",
     )
     @click.option(
         "--redis-password-file",
