@@ -19,8 +19,8 @@ from router.callers.servers.opening import open_servers
 from router.callers.settings import RedisSettings
 
 KEYS = [f"elder:{{{tag:02x}}}:1:0" for tag in range(64)]
-DEADLINE_S = 0.2  # the tests' machines are busy; in production it is 0.05
-A_LITTLE_S = 0.15
+DEADLINE_S = 1.0  # the tests' machines are busy; in production it is 0.05, which is for the benchmarks
+A_LITTLE_S = 0.5
 
 
 @pytest.fixture
