@@ -78,7 +78,7 @@ async def test_while_another_imports_nothing_is_switched(
 ) -> None:
     await run(server.url, order_for(feed_of(tmp_path, "adult"), tmp_path / "here"))
     sleeper = Sleeper(monkeypatch)
-    order = order_for(feed_of(tmp_path, "senior"), tmp_path / "here")
+    order = order_for(feed_of(tmp_path, "senior"), tmp_path / "here", allow_change_percent=100.0)
     sleeping = asyncio.create_task(import_feed(servers, RING, order, unwatched))
     async with asyncio.timeout(30):
         await sleeper.asleep.wait()
@@ -89,7 +89,7 @@ async def test_while_another_imports_nothing_is_switched(
         if step.doing == "loading":
             begun.set()
 
-    other = order_for(feed_of(tmp_path, "elder"), tmp_path / "there", rate=2 * CALLERS)
+    other = order_for(feed_of(tmp_path, "elder"), tmp_path / "there", rate=2 * CALLERS, allow_change_percent=100.0)
     others = asyncio.create_task(import_feed(servers, RING, other, watch))
     async with asyncio.timeout(30):
         await begun.wait()  # it has removed what the sleeping one had loaded
@@ -106,7 +106,7 @@ async def test_after_another_gave_up_what_it_removed_is_loaded_again(
 ) -> None:
     await run(server.url, order_for(feed_of(tmp_path, "adult"), tmp_path / "here"))
     sleeper = Sleeper(monkeypatch)
-    order = order_for(feed_of(tmp_path, "senior"), tmp_path / "here")
+    order = order_for(feed_of(tmp_path, "senior"), tmp_path / "here", allow_change_percent=100.0)
     sleeping = asyncio.create_task(import_feed(servers, RING, order, unwatched))
     async with asyncio.timeout(30):
         await sleeper.asleep.wait()
@@ -117,7 +117,7 @@ async def test_after_another_gave_up_what_it_removed_is_loaded_again(
         if step.doing == "loading":
             begun.set()
 
-    other = order_for(feed_of(tmp_path, "elder"), tmp_path / "there", rate=2 * CALLERS)
+    other = order_for(feed_of(tmp_path, "elder"), tmp_path / "there", rate=2 * CALLERS, allow_change_percent=100.0)
     others = asyncio.create_task(import_feed(servers, RING, other, watch))
     async with asyncio.timeout(30):
         await begun.wait()

@@ -79,7 +79,7 @@ async def test_with_nothing_due_it_still_removes_what_a_killed_load_had_replaced
     order = order_for(feed_in(tmp_path, "1950-01-01"), folder, as_of=DAY)
     await run(server.url, order)
     feed_in(tmp_path, "1990-01-01")
-    await stopped_behind_the_switch(server, replace(order, kept_s=1000.0))
+    await stopped_behind_the_switch(server, replace(order, kept_s=1000.0, allow_change_percent=100.0))
     assert await buckets_of(redis, 1) > 0
     assert (await updated(server, order)).outcome is None
     assert await buckets_of(redis, 1) == 0
@@ -94,7 +94,7 @@ async def test_a_switch_that_was_not_noted_still_leaves_the_old_callers_for_a_wh
     order = order_for(feed_in(tmp_path, "1950-01-01"), folder, as_of=DAY)
     await run(server.url, order)
     feed_in(tmp_path, "1990-01-01")
-    await stopped_behind_the_switch(server, replace(order, kept_s=1000.0))
+    await stopped_behind_the_switch(server, replace(order, kept_s=1000.0, allow_change_percent=100.0))
     checkpoint = read_checkpoint(folder, FULL, FullCheckpoint)
     assert checkpoint is not None
     write_checkpoint(folder, FULL, checkpoint.model_copy(update={"switched_at": None}))
@@ -114,7 +114,7 @@ async def test_no_list_of_birthdays_outlives_the_next_run(
         (folder / name).write_text("number,age_band\n+8613900000001,senior\n")
     if new_feed:
         feed_in(tmp_path, "1966-11-25", callers=201)
-    await updated(server, order)
+    await updated(server, replace(order, allow_change_percent=101.0))
     assert left_in(folder) == set()
     assert (await generation_in(redis)).generation == (2 if new_feed else 1)
 

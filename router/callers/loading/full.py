@@ -33,7 +33,7 @@ from router.callers.loading.lock import ImportLock
 from router.callers.loading.pacing import Pacer
 from router.callers.loading.packing import Buckets
 from router.callers.loading.persons import Counts, Part, Persons, estimated, numbered, read_ahead
-from router.callers.loading.refusal import TooMuchChangedError, check_size
+from router.callers.loading.refusal import TooMuchChangedError, check_bands, check_size
 from router.callers.loading.removal import remove_generation, remove_leftovers
 from router.callers.loading.settled import LimitsTooLowError, check_compact, check_limits, followed_by_replicas
 from router.callers.loading.sizing import bucket_count, fullest_bucket
@@ -287,7 +287,9 @@ class FullLoad:
 
     async def _check(self, terms: Terms, text: bytes | None, checkpoint: FullCheckpoint) -> None:
         planned = checkpoint.planned
-        self._check_size(in_force(text), planned.callers, terms)  # of all now, not of the first parts
+        before = in_force(text)
+        self._check_size(before, planned.callers, terms)  # of all now, not of the first parts
+        check_bands(before, planned.bands, planned.by_band, terms.most_change_percent, terms.allow_change_percent)
         if planned.callers:
             await check_compact(self._lines, checkpoint.fullest, planned.largest_bucket)
 

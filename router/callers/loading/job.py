@@ -29,7 +29,7 @@ from router.callers.loading.lines import Lines, Primaries
 from router.callers.loading.lock import ImportLock, work_folder
 from router.callers.loading.pacing import Pacer
 from router.callers.loading.persons import Counts, numbered, read_ahead
-from router.callers.loading.refusal import TooMuchChangedError, check_changes, check_rejected, check_size
+from router.callers.loading.refusal import TooMuchChangedError, check_bands, check_changes, check_rejected, check_size
 from router.callers.loading.swap import in_force, text_in_force
 from router.callers.meanings import meanings_that_differ
 from router.callers.pseudonym import CallerSecret
@@ -358,6 +358,7 @@ def _note_refusal(outcome: Outcome, order: Order) -> None:
             check_changes(there, found.added + found.changed + found.removed, most, allowed)
         elif not order.delta:
             check_size(there, outcome.callers, most, allowed)
+            check_bands(outcome.before, stored_bands(order.bands), outcome.by_band, most, allowed)
     except TooMuchChangedError as error:
         outcome.refusal = str(error)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from router.callers.generation import Generation, StoredBand
 from router.errors import RegistryError
 
 MOST_REJECTED_PERCENT: Final = 50.0
@@ -44,6 +46,35 @@ def check_size(there: int, coming: int, most_percent: float, allow_percent: floa
         raise TooMuchChangedError(
             f"the feed has {coming:,} callers, the registry {there:,}: {percent:.1f} % {word}, above the {most:g} % "
             f"that are let through; nothing was changed; {_if_meant(percent)}"
+        )
+
+
+def check_bands(
+    there: Generation | None,
+    bands: Sequence[StoredBand],
+    coming: Mapping[str, int],
+    most_percent: float,
+    allow_percent: float | None,
+) -> None:
+    """Refuse a full load that gives many callers another band: dates of birth that were lost or turned round do.
+
+    By how many each band has, so that fewer are seen than change. Where the bands are others, that is no wonder.
+
+    Raises:
+        TooMuchChangedError: They are more than is let through.
+    """
+    if there is None or not there.callers or there.bands != bands:
+        return
+    grown = {name: count - there.by_band.get(name, 0) for name, count in coming.items()}
+    changed = max(sum(max(0, more) for more in grown.values()), sum(max(0, -more) for more in grown.values()))
+    percent = 100.0 * changed / there.callers
+    most = most_percent if allow_percent is None else allow_percent
+    if percent > most:
+        largest = max(grown, key=lambda name: (abs(grown[name]), -grown[name]))
+        raise TooMuchChangedError(
+            f"the feed has {coming[largest]:,} callers of the band {largest}, the registry "
+            f"{there.by_band.get(largest, 0):,}; at least {percent:.1f} % of its callers would change, above the "
+            f"{most:g} % that are let through; nothing was changed; {_if_meant(percent)}"
         )
 
 
