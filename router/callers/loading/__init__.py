@@ -8,6 +8,7 @@
     refusal      what changes too much
     lock         one import at a time, for all machines and for one
     checkpoint   how far it has come, for when it is killed
+    in_thread    reading a file while the lock is prolonged
     persons      what it is handed of a feed: pseudonyms and bands, a part for each hash tag
     sizing       how many buckets
     packing      persons as commands

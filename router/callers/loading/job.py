@@ -6,12 +6,10 @@ dates of birth, and only its owner may read it. (Who had a birthday lies there w
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -25,6 +23,7 @@ from router.callers.loading.checkpoint import FULL
 from router.callers.loading.delta import DeltaLoad, count_delta
 from router.callers.loading.differences import NOT_THERE, Differences, compare_all
 from router.callers.loading.full import FullLoad, Step, Terms, Watch
+from router.callers.loading.in_thread import in_thread
 from router.callers.loading.lines import Lines, Primaries
 from router.callers.loading.lock import ImportLock, work_folder
 from router.callers.loading.pacing import Pacer
@@ -35,7 +34,7 @@ from router.callers.meanings import meanings_that_differ
 from router.callers.pseudonym import CallerSecret
 from router.callers.secret_ring import SecretRing
 from router.callers.settings import FeedSettings
-from router.errors import ConfigurationError, Problem, RegistryError, RouterError
+from router.errors import ConfigurationError, Problem, RegistryError
 
 _FULL, _DELTA, _TRIED = "full", "delta", "tried"
 
@@ -241,18 +240,8 @@ async def _try_delta(lines: Lines, pacer: Pacer, ring: SecretRing, order: Order,
 
 
 async def _read(order: Order, bands: AgeBands, secret: CallerSecret, name: str, watch: Watch) -> Spool:
-    """Read the feed in a thread, so that the lock is prolonged meanwhile."""
-    loop = asyncio.get_running_loop()
-    stopped = threading.Event()
-
-    def told(progress: SpoolProgress) -> None:
-        if stopped.is_set():
-            raise _StoppedError
-        loop.call_soon_threadsafe(watch, _step(progress))
-
-    reading = asyncio.ensure_future(
-        asyncio.to_thread(
-            spool_feed,
+    def read(told: Watch) -> Spool:
+        return spool_feed(
             order.file,
             feed=order.feed,
             bands=bands,
@@ -263,20 +252,10 @@ async def _read(order: Order, bands: AgeBands, secret: CallerSecret, name: str, 
             rejects=order.rejects,
             delta=order.delta,
             workers=order.workers,
-            progress=told,
+            progress=lambda progress: told(_step(progress)),
         )
-    )
-    try:
-        return await asyncio.shield(reading)
-    except asyncio.CancelledError:
-        stopped.set()
-        with suppress(_StoppedError, RouterError):
-            await reading  # until the block that is being read is done
-        raise
 
-
-class _StoppedError(Exception):
-    """The import is being stopped."""
+    return await in_thread(read, watch)
 
 
 def _step(progress: SpoolProgress) -> Step:

@@ -12,8 +12,7 @@ import asyncio
 import csv
 import os
 import secrets
-import threading
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -25,12 +24,12 @@ from router.callers.feed.manifest import feed_identity, identity_text
 from router.callers.feed.source import open_source, reading
 from router.callers.generation import Generation
 from router.callers.loading.full import Step, Watch
+from router.callers.loading.in_thread import in_thread
 from router.callers.loading.job import Order, Outcome, finish_loading, import_feed, in_force_now
 from router.callers.loading.lines import Primaries
 from router.callers.loading.refusal import TooMuchChangedError
 from router.callers.secret_ring import SecretRing
 from router.callers.settings import FeedSettings
-from router.errors import RouterError
 
 _PLAIN_FEED: Final = FeedSettings()
 
@@ -106,15 +105,8 @@ async def find_due(order: Order, since: date, watch: Watch) -> Due:
     Raises:
         ConfigurationError: The feed cannot be read, or has no dates of birth.
     """
-    loop = asyncio.get_running_loop()
-    stopped = threading.Event()
 
-    def told(done: int, total: int) -> None:
-        if stopped.is_set():
-            raise _StoppedError
-        loop.call_soon_threadsafe(watch, Step("looking for birthdays", done, total, "bytes"))
-
-    def find() -> Due:
+    def find(told: Watch) -> Due:
         return due(
             order.file,
             feed=order.feed,
@@ -122,21 +114,10 @@ async def find_due(order: Order, since: date, watch: Watch) -> Due:
             home_region=order.home_region,
             since=since,
             until=order.as_of,
-            progress=told,
+            progress=lambda done, total: told(Step("looking for birthdays", done, total, "bytes")),
         )
 
-    finding = asyncio.ensure_future(asyncio.to_thread(find))
-    try:
-        return await asyncio.shield(finding)
-    except asyncio.CancelledError:
-        stopped.set()
-        with suppress(_StoppedError, RouterError):
-            await finding
-        raise
-
-
-class _StoppedError(Exception):
-    """The search is being stopped."""
+    return await in_thread(find, watch)
 
 
 def write_due(found: Due, file: Path, feed: FeedSettings, youngest: str) -> None:
