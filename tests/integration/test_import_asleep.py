@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from lab.redis import RedisServer
 from router.callers.keys import IMPORT_KEY
 from router.callers.loading import full, settled
 from router.callers.loading.full import Step
-from router.callers.loading.job import import_feed
+from router.callers.loading.job import Outcome, import_feed
 from router.callers.loading.lines import Lines
 from router.callers.servers import Servers, open_servers
 from router.callers.settings import RedisSettings
@@ -73,9 +72,14 @@ def feed_of(folder: Path, band: str) -> Path:
     return write_feed(folder / f"{band}.csv", [(index, band) for index in range(CALLERS)])
 
 
-async def test_while_another_imports_nothing_is_switched(
+Imports = tuple[asyncio.Task[Outcome], asyncio.Task[Outcome], asyncio.Event]
+
+
+@pytest.fixture
+async def imports(
     server: RedisServer, redis: Redis, servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> Imports:
+    """One that sleeps, one that has begun meanwhile and has removed what that had loaded, and what wakes the first."""
     await run(server.url, order_for(feed_of(tmp_path, "adult"), tmp_path / "here"))
     sleeper = Sleeper(monkeypatch)
     order = order_for(feed_of(tmp_path, "senior"), tmp_path / "here", allow_change_percent=100.0)
@@ -89,46 +93,34 @@ async def test_while_another_imports_nothing_is_switched(
         if step.doing == "loading":
             begun.set()
 
-    other = order_for(feed_of(tmp_path, "elder"), tmp_path / "there", rate=2 * CALLERS, allow_change_percent=100.0)
-    others = asyncio.create_task(import_feed(servers, RING, other, watch))
-    async with asyncio.timeout(30):
-        await begun.wait()  # it has removed what the sleeping one had loaded
-    sleeper.wakes.set()
-    with pytest.raises(RegistryError, match="has taken over the import; this one stops and has switched nothing"):
-        await sleeping
-    await others
-    now = await generation_in(redis)
-    assert await stored_in(redis) == wanted(dict.fromkeys(range(CALLERS), CODES["elder"]), now.buckets)
-
-
-async def test_after_another_gave_up_what_it_removed_is_loaded_again(
-    server: RedisServer, redis: Redis, servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await run(server.url, order_for(feed_of(tmp_path, "adult"), tmp_path / "here"))
-    sleeper = Sleeper(monkeypatch)
-    order = order_for(feed_of(tmp_path, "senior"), tmp_path / "here", allow_change_percent=100.0)
-    sleeping = asyncio.create_task(import_feed(servers, RING, order, unwatched))
-    async with asyncio.timeout(30):
-        await sleeper.asleep.wait()
-    await redis.delete(IMPORT_KEY)
-    begun = asyncio.Event()
-
-    def watch(step: Step) -> None:
-        if step.doing == "loading":
-            begun.set()
-
-    other = order_for(feed_of(tmp_path, "elder"), tmp_path / "there", rate=2 * CALLERS, allow_change_percent=100.0)
-    others = asyncio.create_task(import_feed(servers, RING, other, watch))
+    order = order_for(feed_of(tmp_path, "elder"), tmp_path / "there", rate=2 * CALLERS, allow_change_percent=100.0)
+    other = asyncio.create_task(import_feed(servers, RING, order, watch))
     async with asyncio.timeout(30):
         await begun.wait()
-    others.cancel()
+    return sleeping, other, sleeper.wakes
+
+
+async def all_are(redis: Redis, band: str) -> bool:
+    now = await generation_in(redis)
+    return await stored_in(redis) == wanted(dict.fromkeys(range(CALLERS), CODES[band]), now.buckets)
+
+
+async def test_while_another_imports_nothing_is_switched(redis: Redis, imports: Imports) -> None:
+    sleeping, other, wakes = imports
+    wakes.set()
+    with pytest.raises(RegistryError, match="has taken over the import; this one stops and has switched nothing"):
+        await sleeping
+    assert await all_are(redis, "adult")
+    await other
+    assert await all_are(redis, "elder")
+
+
+async def test_after_another_gave_up_what_it_removed_is_loaded_again(redis: Redis, imports: Imports) -> None:
+    sleeping, other, wakes = imports
+    other.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await others
+        await other
     assert not await redis.exists(IMPORT_KEY)
-    sleeper.wakes.set()
+    wakes.set()
     await sleeping
-    now = await generation_in(redis)
-    assert await stored_in(redis) == wanted(dict.fromkeys(range(CALLERS), CODES["senior"]), now.buckets)
-    await run(server.url, replace(other, rate=None))
-    now = await generation_in(redis)
-    assert await stored_in(redis) == wanted(dict.fromkeys(range(CALLERS), CODES["elder"]), now.buckets)
+    assert await all_are(redis, "senior")
