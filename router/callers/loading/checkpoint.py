@@ -85,7 +85,8 @@ def write_checkpoint(folder: Path, name: str, checkpoint: BaseModel) -> None:
         OSError: The disk is full, or the folder may not be written.
     """
     temporary = folder / f".{name}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    temporary.unlink(missing_ok=True)  # root may work in another user's folder: no link of theirs is written through
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(checkpoint.model_dump_json().encode())
         stream.flush()
