@@ -433,6 +433,31 @@ async def test_a_server_that_is_killed_and_comes_back_empty_ends_with_all_caller
         assert len(await stored_in(anew)) == now.callers == 20_000
 
 
+async def test_callers_of_before_are_not_removed_when_redis_forgets_the_switch(
+    server: RedisServer, redis: Redis, tmp_path: Path
+) -> None:
+    folder = tmp_path / "work"
+    await run(server.url, order_for(write_feed(tmp_path / "old.csv", [(n, "adult") for n in range(500)]), folder))
+    before = await redis.get(REGISTRY_KEY)
+    await redis.save()
+    order = order_for(write_feed(tmp_path / "new.csv", [(n, "elder") for n in range(500)]), folder)
+    order = replace(order, allow_change_percent=1e9, kept_s=4.0)
+    load = asyncio.create_task(run(server.url, order))
+    async with asyncio.timeout(30):
+        while await redis.get(REGISTRY_KEY) == before:  # noqa: ASYNC110 - only Redis knows
+            await asyncio.sleep(0.01)
+    await server.stop(signal.SIGKILL)
+    await server.start()
+    with pytest.raises(RegistryError, match=r"lost the switch.*run the same command again"):
+        await load
+    async with Redis.from_url(server.url) as anew:
+        assert await anew.get(REGISTRY_KEY) == before
+        assert set((await stored_in(anew)).values()) == {CODES["adult"]}
+        await run(server.url, replace(order, kept_s=0.0))
+        assert set((await stored_in(anew)).values()) == {CODES["elder"]}
+        assert len(await stored_in(anew)) == 500
+
+
 async def test_an_import_killed_between_the_switch_and_its_note_only_removes_the_old_callers(
     server: RedisServer, redis: Redis, tmp_path: Path
 ) -> None:

@@ -48,6 +48,11 @@ _SAMPLE: Final = 2_000
 _MOST_RELOADS: Final = 2
 _WAITING: Final = "waiting until nobody looks at the old callers"
 _WAIT_TOLD_EVERY_S: Final = 0.5
+SWITCH_LOST: Final = (
+    "Redis has lost the switch to the new callers: it was restarted with what it had saved before, or another server "
+    "took over that had not got it yet. The callers of before are in force again and nothing was removed; run the same "
+    "command again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +321,9 @@ class FullLoad:
             self._watch(Step(_WAITING, round(left_s), None, "s", "the new callers are in force"))
             await asyncio.sleep(min(left_s, _WAIT_TOLD_EVERY_S))
         self._lock.check()
+        # A server that came back with what it had saved, or took over without the switch, is still asked for them.
+        if not _is_switched(checkpoint, in_force(await self._lines.persistently(lambda: text_in_force(self._lines)))):
+            raise RegistryError(SWITCH_LOST)
 
         def removed(buckets: int) -> None:
             self._watch(Step("removing the old ones", buckets, replaced.buckets, "buckets"))
