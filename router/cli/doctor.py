@@ -174,7 +174,8 @@ def _rules(file: Path) -> Iterator[tuple[Finding, AgeBands | None]]:
 
 
 async def _registry(settings: Settings, ring: SecretRing, bands: AgeBands | None) -> AsyncIterator[Finding]:
-    async with open_registry(replace(settings.registry, deadline_s=_ANSWER_S), ring) as registry:
+    patient = replace(settings.registry, deadline_s=_ANSWER_S)
+    async with open_registry(patient, ring, connect_s=_ANSWER_S) as registry:
         generation, unusable = await _in_force(registry)
         try:
             names = await registry.servers.primaries()

@@ -124,7 +124,7 @@ class RegistryPlace:
         async def opened() -> _Answer:
             settings = replace(self.settings(), deadline_s=_LOOKUP_DEADLINE_S)
             read = load_or_create_ring if may_create else load_ring
-            async with open_registry(settings, read(settings.secret_file)) as registry:
+            async with open_registry(settings, read(settings.secret_file), connect_s=_LOOKUP_DEADLINE_S) as registry:
                 if may_create:
                     await registry.in_force()  # what is stored under a secret that no router has is lost
                 return await work(registry)

@@ -7,7 +7,6 @@ library's own retries and time limits are switched off: there is one deadline, o
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -90,7 +89,7 @@ class RegistryLink:
         connection = self._connection
         try:
             if not connection.is_connected:
-                async with asyncio.timeout(self._connect_s):
+                async with Deadline(self._connect_s):
                     await self._connect()
             async with Deadline(self._answer_s):
                 # The client's own packing takes 2 µs more for each command.

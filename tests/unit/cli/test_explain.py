@@ -152,7 +152,7 @@ class _Registry:
 def test_without_a_band_the_registry_is_asked(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def opened(settings: RegistrySettings, _ring: SecretRing) -> _Registry:
+    def opened(settings: RegistrySettings, _ring: SecretRing, **_patience: float) -> _Registry:
         asked.append(settings.redis.url)
         return _Registry("senior")
 
