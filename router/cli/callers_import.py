@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import logging
 import os
 import resource
 import signal
@@ -17,11 +16,10 @@ from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
-import structlog
 
 from router.callers.bands import AgeBands
-from router.callers.loading.full import Step, Watch
 from router.callers.loading.job import Order, Outcome, import_feed, in_force_now, try_feed
+from router.callers.loading.steps import Step, Watch
 from router.callers.secret_ring import SecretRing, load_or_create_ring
 from router.callers.servers import Servers, open_servers
 from router.callers.settings import RegistrySettings
@@ -213,7 +211,6 @@ def run_load(
     Raises:
         RouterError, OSError: As `work` does.
     """
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     ring = load_or_create_ring(settings.secret_file)
     os.nice(max(0, _NICE - os.nice(0)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from router.callers.loading.full import Watch
 from router.callers.loading.job import Order, in_force_now
 from router.callers.loading.nightly import Updated, find_due, update, write_due
+from router.callers.loading.steps import Watch
 from router.callers.secret_ring import SecretRing
 from router.callers.servers import Servers
 from router.cli.callers_import import Day, check_secret, load_options, order_of, run_load, show_rejected

@@ -116,7 +116,7 @@ def forget_caller(number: str, place: RegistryPlace) -> None:
     click.echo(f"{masked(phone)}: {_removed(done)}")
     click.echo(f"looked again: {', '.join(f'{kind} ({count:,})' for kind, count in done.looked_at.items())}")
     if not done.left:
-        click.echo("nothing is left of it in the registry; a feed that still has the number brings it back")
+        click.echo("nothing is left of it in the registry now; a feed that still has the number brings it back")
     for sentence in _more_to_do(phone, done):
         click.echo(printable(sentence), err=True)
     raise SystemExit(_MORE_TO_DO if not done.is_complete else _DONE if done.removed else _NOTHING_HELD)

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from router.callers.loading.full import Step, Watch
+from router.callers.loading.steps import Step, Watch
 from router.cli.tracing import printable
 
 FIRST_LINE_S: Final = 2.0

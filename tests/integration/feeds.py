@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from lab.registry import BANDS
 from router.callers.generation import SHARED, Generation, read_generation
 from router.callers.keys import GENERATIONS_KEY, REGISTRY_KEY, bucket_key, bucket_of
-from router.callers.loading.full import Step
 from router.callers.loading.job import Order, Outcome, import_feed
+from router.callers.loading.steps import Step
 from router.callers.number import PhoneNumber
 from router.callers.pseudonym import SECRET_BYTES, CallerSecret
 from router.callers.secret_ring import SecretRing

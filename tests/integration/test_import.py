@@ -20,12 +20,13 @@ from router.callers.bands import AgeBand, AgeBands
 from router.callers.generation import SHARED
 from router.callers.keys import IMPORT_KEY, REGISTRY_KEY, bucket_key
 from router.callers.loading.checkpoint import FULL, FullCheckpoint, read_checkpoint, write_checkpoint
-from router.callers.loading.full import FullLoad, Step, Terms
+from router.callers.loading.full import FullLoad
 from router.callers.loading.job import import_feed, try_feed
 from router.callers.loading.lines import Lines
 from router.callers.loading.lock import ImportLock, work_folder
 from router.callers.loading.pacing import Pacer
 from router.callers.loading.refusal import TooMuchChangedError
+from router.callers.loading.steps import Step, Terms
 from router.callers.number import PhoneNumber
 from router.callers.pseudonym import SECRET_BYTES, CallerSecret, Pseudonym
 from router.callers.registry import BandSource, open_registry

@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from lab.redis import RedisServer
 from router.callers.keys import IMPORT_KEY
 from router.callers.loading import full, settled
-from router.callers.loading.full import Step
 from router.callers.loading.job import Outcome, import_feed
 from router.callers.loading.lines import Lines
+from router.callers.loading.steps import Step
 from router.callers.servers import Servers, open_servers
 from router.callers.settings import RedisSettings
 from router.errors import RegistryError

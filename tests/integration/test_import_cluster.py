@@ -14,10 +14,11 @@ from lab.redis_groups import RedisCluster
 from lab.registry import BANDS
 from router.callers.generation import read_generation
 from router.callers.keys import REGISTRY_KEY, bucket_key
-from router.callers.loading.full import FullLoad, Step, Terms
+from router.callers.loading.full import FullLoad
 from router.callers.loading.lines import Lines
 from router.callers.loading.lock import ImportLock, work_folder
 from router.callers.loading.pacing import Pacer
+from router.callers.loading.steps import Step, Terms
 from router.callers.servers import open_servers
 from router.callers.settings import RedisSettings
 from tests.integration.feeds import RING, TODAY

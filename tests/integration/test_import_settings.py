@@ -13,8 +13,8 @@ import pytest
 from redis.asyncio import Redis
 
 from lab.redis import RedisServer
-from router.callers.loading.full import Step
 from router.callers.loading.job import Order, import_feed
+from router.callers.loading.steps import Step
 from router.callers.servers import open_servers
 from router.callers.settings import RedisSettings
 from tests.integration.feeds import CODES, FEED, RING, generation_in, number, order_for, run, stored_in, wanted

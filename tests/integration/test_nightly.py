@@ -13,10 +13,10 @@ from redis.asyncio import Redis
 
 from lab.redis import RedisServer
 from router.callers.loading.checkpoint import FULL, FullCheckpoint, read_checkpoint, write_checkpoint
-from router.callers.loading.full import Step
 from router.callers.loading.job import Order, import_feed
 from router.callers.loading.nightly import Updated, update
 from router.callers.loading.refusal import TooMuchChangedError
+from router.callers.loading.steps import Step
 from router.callers.servers import open_servers
 from router.callers.settings import RedisSettings
 from tests.integration.feeds import RING, generation_in, keys_in, number, order_for, run, unwatched, write_delta

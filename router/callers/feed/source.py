@@ -140,6 +140,8 @@ def reading(path: Path) -> Iterator[None]:
         why = (error.strerror if isinstance(error, OSError) else None) or f"{str(error) or type(error).__name__}"[:200]
         if isinstance(error, EOFError):
             why = "the file ends before it should; copy it anew, whole"
+        elif isinstance(error, PermissionError):
+            why += "; let the router's user read it, or do this as root"
         raise wrong_feed(path, f"cannot be read: {why}") from error
 
 

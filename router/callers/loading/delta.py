@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from pathlib import Path
 
 import hiredis
 import numpy as np
@@ -27,14 +26,13 @@ from router.callers.loading.checkpoint import (
     write_checkpoint,
 )
 from router.callers.loading.differences import NOT_THERE, Differences, Stored, differences_of, recounted, stored_of
-from router.callers.loading.full import Step, Terms, Watch
 from router.callers.loading.lines import Lines
-from router.callers.loading.lock import ImportLock
 from router.callers.loading.pacing import Pacer
 from router.callers.loading.packing import Buckets, packed_buckets
 from router.callers.loading.persons import Part, Persons, numbered, read_ahead
 from router.callers.loading.refusal import check_changes
 from router.callers.loading.sizing import MOST_A_BUCKET
+from router.callers.loading.steps import Load, Step, Terms, Watch
 from router.callers.loading.swap import in_force, put_in_force, text_in_force
 from router.callers.loading.writing import BUCKETS_AT_ONCE, Sending
 from router.errors import RegistryError
@@ -65,24 +63,8 @@ async def _stored(lines: Lines, pacer: Pacer, part: Part, now: Generation) -> St
     return await lines.persistently(lambda: stored_of(lines, pacer, part, now))
 
 
-class DeltaLoad:
-    """One delta, on the lock that is held.
-
-    Args:
-        lines: To the servers.
-        lock: Held.
-        pacer: Says when to go on.
-        folder: The work folder, locked.
-        watch: Is told how far it has come.
-    """
-
-    def __init__(self, lines: Lines, lock: ImportLock, pacer: Pacer, folder: Path, watch: Watch) -> None:
-        self._lines = lines
-        self._lock = lock
-        self._pacer = pacer
-        self._folder = folder
-        self._watch = watch
-        self.warnings: list[str] = []
+class DeltaLoad(Load):
+    """One delta, on the lock that is held."""
 
     async def run(self, feed: Persons, terms: Terms, *, birthdays: bool = False) -> Applied:
         """Count what would change, and change it.

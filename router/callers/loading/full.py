@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -37,10 +34,10 @@ from router.callers.loading.refusal import TooMuchChangedError, check_bands, che
 from router.callers.loading.removal import remove_generation, remove_leftovers
 from router.callers.loading.settled import LimitsTooLowError, check_compact, check_limits, followed_by_replicas
 from router.callers.loading.sizing import bucket_count, fullest_bucket
+from router.callers.loading.steps import Load, Step, Terms, Watch
 from router.callers.loading.swap import in_force, put_in_force, text_in_force
 from router.callers.loading.verifying import size_of, tags_that_lost
 from router.callers.loading.writing import write_part
-from router.callers.pseudonym import CallerSecret
 from router.errors import RegistryError
 
 _SAMPLE: Final = 2_000
@@ -55,69 +52,11 @@ SWITCH_LOST: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a load is told beside its feed.
-
-    Attributes:
-        bands: Those of the rules.
-        secret: What the callers of the feed are hashed with.
-        as_of: The day on which their ages counted.
-        records: How many rows of the feed can be used.
-        most_change_percent: A load that changes more is refused.
-        allow_change_percent: What is let through this time instead.
-        kept_s: How long buckets stay that were replaced.
-    """
-
-    bands: AgeBands
-    secret: CallerSecret
-    as_of: date
-    records: int
-    most_change_percent: float
-    allow_change_percent: float | None = None
-    kept_s: float = KEPT_AFTER_SWITCH_S
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """How far something has come, for whoever watches.
-
-    Attributes:
-        doing: What is being done.
-        done: How much of it is.
-        total: Of how much, as it looks now; None where that is not known.
-        unit: Of both.
-        note: What should be known about it.
-    """
-
-    doing: str
-    done: int
-    total: int | None
-    unit: str = "callers"
-    note: str = ""
-
-
-Watch = Callable[[Step], None]
-
-
-class FullLoad:
-    """One full load, on the lock that is held.
-
-    Args:
-        lines: To the servers.
-        lock: Held.
-        pacer: Says when to go on.
-        folder: The work folder, locked.
-        watch: Is told how far it has come.
-    """
+class FullLoad(Load):
+    """One full load, on the lock that is held."""
 
     def __init__(self, lines: Lines, lock: ImportLock, pacer: Pacer, folder: Path, watch: Watch) -> None:
-        self._lines = lines
-        self._lock = lock
-        self._pacer = pacer
-        self._folder = folder
-        self._watch = watch
-        self.warnings: list[str] = []
+        super().__init__(lines, lock, pacer, folder, watch)
         self.before: Generation | None = None
         """What was in force when `run` began."""
 
@@ -249,7 +188,7 @@ class FullLoad:
             await self._check(terms, text, checkpoint)
             self._watch(Step("waiting for replicas", 0, None))
             self.warnings = [
-                f"a replica of {server} is behind; until it has caught up, it finds nobody"
+                f"a replica of {server} is behind; until it has caught up, its answers are those of before"
                 for server in await followed_by_replicas(self._lines)
             ]
             await self._lock.confirm()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from router.callers.loading.full import Step, Watch
+from router.callers.loading.steps import Step, Watch
 from router.errors import RouterError
 
 _Done = TypeVar("_Done")

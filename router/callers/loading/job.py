@@ -22,13 +22,14 @@ from router.callers.keys import TAGS
 from router.callers.loading.checkpoint import FULL
 from router.callers.loading.delta import DeltaLoad, count_delta
 from router.callers.loading.differences import NOT_THERE, Differences, compare_all
-from router.callers.loading.full import FullLoad, Step, Terms, Watch
+from router.callers.loading.full import FullLoad
 from router.callers.loading.in_thread import in_thread
 from router.callers.loading.lines import Lines, Primaries
 from router.callers.loading.lock import ImportLock, work_folder
 from router.callers.loading.pacing import Pacer
 from router.callers.loading.persons import Counts, numbered, read_ahead
 from router.callers.loading.refusal import TooMuchChangedError, check_bands, check_changes, check_rejected, check_size
+from router.callers.loading.steps import Step, Terms, Watch
 from router.callers.loading.swap import in_force, text_in_force
 from router.callers.meanings import meanings_that_differ
 from router.callers.pseudonym import CallerSecret

@@ -23,11 +23,11 @@ from router.callers.feed.header import wrong_feed
 from router.callers.feed.manifest import feed_identity, identity_text
 from router.callers.feed.source import open_source, reading
 from router.callers.generation import Generation
-from router.callers.loading.full import Step, Watch
 from router.callers.loading.in_thread import in_thread
 from router.callers.loading.job import Order, Outcome, finish_loading, import_feed, in_force_now
 from router.callers.loading.lines import Primaries
 from router.callers.loading.refusal import TooMuchChangedError
+from router.callers.loading.steps import Step, Watch
 from router.callers.secret_ring import SecretRing
 from router.callers.settings import FeedSettings
 

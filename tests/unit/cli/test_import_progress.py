@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from router.callers.loading.full import Step
+from router.callers.loading.steps import Step
 from router.cli import import_progress as module
 from router.cli.import_progress import FIRST_LINE_S, LINE_EVERY_S, Lines, Rates, import_progress
 
