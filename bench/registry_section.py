@@ -16,8 +16,8 @@ HEADING: Final = "A registry of 200 million callers"
 MIB, GIB = 2**20, 2**30
 TARGET_BYTES, TARGET_PER_S = 12, 500_000
 CALLERS: Final = 200_000_000
-_MOBILE_NUMBERS: Final = 2.9e9
-"""Numbers of the 29 beginnings that all of China's large networks began with; there are some more today."""
+_MOBILE_NUMBERS: Final = 5.2e9
+"""Chinese mobile numbers of the ranges that `phonenumbers` knows as assigned."""
 _TYPICAL_RATE: Final = 245
 
 
