@@ -74,6 +74,13 @@ def rows_of(count: int, seed: int) -> list[tuple[int, str]]:
     return [(chance.randrange(count), chance.choice(BANDS.names)) for _ in range(count)]
 
 
+def after_delta(there: int, coming: int) -> int:
+    """What a row of a delta makes of a value; 0 is nobody."""
+    if there & SHARED:
+        return max(there, coming | SHARED) if coming else there
+    return coming
+
+
 async def keys_appear(redis: Redis, pattern: str) -> None:
     """Return as soon as there are any."""
     async with asyncio.timeout(30):
@@ -113,9 +120,9 @@ async def test_full_delta_and_full_again_are_what_a_dictionary_says(
     order = replace(order, as_of=date(2026, 12, 1))
     applied = await run(server.url, order)
     before = dict(model)
-    model |= {index: CODES[band] for index, band in changes.items()}
-    for index in removed.keys() - changes.keys():  # of both on one number the band counts
-        model.pop(index, None)
+    for index, band in {**removed, **changes}.items():  # of both on one number the band counts
+        model[index] = after_delta(model.get(index, 0), CODES.get(band, 0))
+    model = {index: value for index, value in model.items() if value}
     found = applied.differences
     assert found is not None
     assert found.added == len(model.keys() - before.keys())
@@ -135,6 +142,21 @@ async def test_full_delta_and_full_again_are_what_a_dictionary_says(
     assert await stored_in(redis) == wanted(oldest_of(rows), last.buckets)
     assert not [key for key in await keys_in(redis) if f":{now.generation:x}:".encode() in key]
     assert list((tmp_path / "work").iterdir()) == [tmp_path / "work" / "lock"]
+
+
+async def test_a_delta_makes_a_shared_number_older_but_neither_younger_nor_removes_it(
+    server: RedisServer, redis: Redis, tmp_path: Path
+) -> None:
+    households = [(n, band) for n in range(4) for band in ("adult", "senior")]
+    await run(server.url, order_for(write_feed(tmp_path / "full.csv", households), tmp_path / "work"))
+    rows = [(0, "adult"), (1, "senior"), (2, "elder"), (3, "")]
+    order = order_for(write_delta(tmp_path / "delta.csv", rows), tmp_path / "work", delta=True, allow_change_percent=100.0)
+    applied = await run(server.url, order)
+    senior, elder = CODES["senior"] | SHARED, CODES["elder"] | SHARED
+    now = await generation_in(redis)
+    assert await stored_in(redis) == wanted({0: senior, 1: senior, 2: elder, 3: senior}, now.buckets)
+    assert applied.differences is not None
+    assert (applied.differences.changed, applied.differences.same) == (1, 3)
 
 
 async def test_the_same_delta_again_changes_nothing(server: RedisServer, redis: Redis, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A delta: rows that were added, changed or removed since, applied to the generation in force.
 
+A number that is stored as shared is made older by it, but neither younger nor removed.
+
 It is counted before anything is written. What it comes to is noted in the work folder then: killed and run again, it
 applies the rest and arrives at the same counts. Applying it once more changes nothing.
 """
@@ -54,7 +56,7 @@ async def count_delta(
     async with read_ahead(feed.persons()) as parts:
         async for tag, part in numbered(parts, 0):
             stored = await _stored(lines, pacer, part, now)
-            found.add(differences_of(stored, part, _applies(stored, part, birthdays=birthdays)))
+            found.add(differences_of(stored, _afterwards(stored, part, birthdays=birthdays)))
             watch(Step("comparing", found.looked_at, found.looked_at * TAGS // (tag + 1)))
     return found
 
@@ -144,9 +146,11 @@ class DeltaLoad(Load):
             async for tag, part in numbered(parts, first):
                 self._lock.check()
                 stored = await _stored(self._lines, self._pacer, part, now)
-                changes = _applies(stored, part, birthdays=birthdays) & (stored.value != part.value)
+                afterwards = _afterwards(stored, part, birthdays=birthdays)
+                changes = afterwards != stored.value
                 if changes.any():
-                    await self._write(_chosen(part, changes), tag, now)
+                    rows = _Rows(part.place[changes], part.field[changes], afterwards[changes].astype(np.uint8))
+                    await self._write(rows, tag, now)
                 done += len(part.place)
                 checkpoint.parts = tag + 1
                 write_checkpoint(self._folder, DELTA, checkpoint)
@@ -172,15 +176,16 @@ class _Rows:
     value: NDArray[np.uint8]
 
 
-def _chosen(part: Part, which: NDArray[np.bool_]) -> _Rows:
-    return _Rows(part.place[which], part.field[which], part.value[which])
+def _afterwards(stored: Stored, part: Part, *, birthdays: bool) -> NDArray[np.int16]:
+    """The values that rows leave. Who is stored as shared stays so, and is made older at most.
 
-
-def _applies(stored: Stored, part: Part, *, birthdays: bool) -> NDArray[np.bool_]:
-    if not birthdays:
-        return np.ones(len(part.value), np.bool_)
-    code = SHARED - 1
-    return (stored.value > NOT_THERE) & ((part.value & code) >= (stored.value & code))
+    A row is of one of those who share the number: it does not say that the others have left, which a full load does.
+    """
+    coming, there = part.value.astype(np.int16), stored.value
+    shared, code = there & SHARED, SHARED - 1
+    not_younger = (coming & code) >= (there & code)
+    applies = (there > NOT_THERE) & not_younger if birthdays else (shared == 0) | not_younger
+    return np.where(applies, np.where(coming > NOT_THERE, coming | shared, coming), there)
 
 
 async def _write_rows(lines: Lines, pacer: Pacer, rows: _Rows, tag: int, now: Generation) -> None:

@@ -147,9 +147,8 @@ async def stored_of(lines: Lines, pacer: Pacer, part: Part, generation: Generati
     return Stored(value, int((np.array(sizes, np.int64) + added).max(initial=0)))
 
 
-def differences_of(stored: Stored, part: Part, applies: NDArray[np.bool_]) -> Differences:
-    """What applying the rows of a delta, those that apply, comes to."""
-    after = np.where(applies, part.value.astype(np.int16), stored.value)
+def differences_of(stored: Stored, after: NDArray[np.int16]) -> Differences:
+    """What it comes to when the rows of a delta have left these values."""
     pairs, counts = np.unique(np.stack((stored.value, after)), axis=1, return_counts=True)
     changes = Counter({(int(pair[0]), int(pair[1])): int(count) for pair, count in zip(pairs.T, counts, strict=True)})
     return Differences(changes, stored.largest_bucket)
