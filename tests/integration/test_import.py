@@ -150,7 +150,9 @@ async def test_a_delta_makes_a_shared_number_older_but_neither_younger_nor_remov
     households = [(n, band) for n in range(4) for band in ("adult", "senior")]
     await run(server.url, order_for(write_feed(tmp_path / "full.csv", households), tmp_path / "work"))
     rows = [(0, "adult"), (1, "senior"), (2, "elder"), (3, "")]
-    order = order_for(write_delta(tmp_path / "delta.csv", rows), tmp_path / "work", delta=True, allow_change_percent=100.0)
+    order = order_for(
+        write_delta(tmp_path / "delta.csv", rows), tmp_path / "work", delta=True, allow_change_percent=100.0
+    )
     applied = await run(server.url, order)
     senior, elder = CODES["senior"] | SHARED, CODES["elder"] | SHARED
     now = await generation_in(redis)

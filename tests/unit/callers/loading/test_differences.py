@@ -4,7 +4,6 @@ from collections import Counter
 
 import numpy as np
 
-from lab.feeds import MadePart
 from lab.registry import BANDS
 from router.callers.generation import SHARED, Generation, stored_bands
 from router.callers.loading.differences import Differences, Stored, differences_of
@@ -39,4 +38,9 @@ def test_parts_are_added_up() -> None:
 
 def test_what_rows_come_to_is_counted_by_what_was_there_and_what_they_leave() -> None:
     stored = Stored(np.array([0, 2, 3, 3], np.int16), 9)
-    assert differences_of(stored, np.array([1, 2, 0, 4], np.int16)).changes == {(0, 1): 1, (2, 2): 1, (3, 0): 1, (3, 4): 1}
+    assert differences_of(stored, np.array([1, 2, 0, 4], np.int16)).changes == {
+        (0, 1): 1,
+        (2, 2): 1,
+        (3, 0): 1,
+        (3, 4): 1,
+    }
