@@ -15,10 +15,11 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from itertools import islice
 from types import TracebackType
 from typing import Final, NamedTuple, Self, assert_never
 
@@ -62,6 +63,8 @@ __all__ = ["BandLookup", "BandSource", "LookupFailure", "Registry", "open_regist
 SET_BY_HAND: Final = "set by hand"
 SHARED_NUMBER: Final = "shared by callers of several bands"
 EMPTY: Final = "the registry is empty; load callers with `elder-router callers import`"
+
+_UNLINKED_AT_ONCE: Final = 1000
 
 _log = structlog.get_logger(__name__)
 
@@ -330,6 +333,21 @@ class Registry:
         """
         with self.raising():
             return len({key async for key in former_keys(self.admin(), self._plain)})
+
+    async def unlink(self, keys: Collection[bytes | str]) -> int:
+        """Remove many keys, wherever they lie; doing so again does no harm. Returns how many were there.
+
+        Raises:
+            RegistryError: Redis cannot be reached or refuses; some of them may be gone.
+        """
+        left, removed = iter(keys), 0
+        with self.raising():
+            while some := list(islice(left, _UNLINKED_AT_ONCE)):
+                pipeline = self.admin().pipeline(transaction=False)
+                for key in some:
+                    pipeline.execute_command("UNLINK", key)  # in a cluster its own method is no pipeline's
+                removed += sum(await pipeline.execute())
+        return removed
 
     async def close(self) -> None:
         """Drop the connections. Lookups still waiting fail at once, and so does every later one."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final
 
 from router.callers.keys import IMPORT_KEY, PREFIX
@@ -22,7 +21,6 @@ _OWN_KEY: Final = re.compile(rf"{PREFIX}\{{[0-9a-f]{{2}}\}}:(set|choice|calls):(
 # A bucket's key has a colon less.
 _OWN_KEYS: Final = f"{PREFIX}{{??}}:*:*:*"
 _SCAN_COUNT: Final = 1000
-_IN_ONE_ROUND_TRIP: Final = 1000
 
 
 @dataclass(slots=True)
@@ -90,11 +88,6 @@ async def remove_under(registry: Registry, name: str) -> int:
     with registry.raising():
         match = f"{PREFIX}{{??}}:*:{name}:*"
         found = {key async for key in registry.admin().scan_iter(match=match, count=_SCAN_COUNT)}
-        keys = iter([key for key in found if _OWN_KEY.fullmatch(key if isinstance(key, bytes) else key.encode())])
-        removed = 0
-        while some := list(islice(keys, _IN_ONE_ROUND_TRIP)):
-            pipeline = registry.admin().pipeline(transaction=False)
-            for key in some:
-                pipeline.execute_command("UNLINK", key)  # in a cluster its own method is no pipeline's
-            removed += sum(await pipeline.execute())
-    return removed
+    return await registry.unlink(
+        [key for key in found if _OWN_KEY.fullmatch(key if isinstance(key, bytes) else key.encode())]
+    )

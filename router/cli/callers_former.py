@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 import click
 
 from router.callers.former import former_keys
@@ -12,7 +10,6 @@ from router.cli.options import RegistryPlace, could_not_run, registry_options
 from router.errors import RouterError
 
 _NOT_DONE = 1
-_IN_ONE_ROUND_TRIP = 1000
 
 
 @click.command("remove-old", short_help="Remove what earlier versions stored in clear.")
@@ -38,12 +35,6 @@ def remove_old(yes: bool, place: RegistryPlace) -> None:
 
 
 async def _remove(registry: Registry) -> int:
-    removed = 0
     with registry.raising():
-        keys = iter([key async for key in former_keys(registry.admin(), registry.plain)])
-        while some := list(islice(keys, _IN_ONE_ROUND_TRIP)):
-            pipeline = registry.admin().pipeline(transaction=False)
-            for key in some:
-                pipeline.execute_command("UNLINK", key)  # in a cluster its own method is no pipeline's
-            removed += sum(await pipeline.execute())
-    return removed
+        keys = {key async for key in former_keys(registry.admin(), registry.plain)}
+    return await registry.unlink(keys)
