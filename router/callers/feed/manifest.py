@@ -98,16 +98,25 @@ def write_manifest(folder: Path, of: Mapping[str, Any], progress: Progress) -> N
     Raises:
         OSError: It cannot be written.
     """
-    temporary = folder / f".{NAME}.unfinished"
-    # Root may read into the folder of another user: what is there under that name, a link too, is not written through.
+    replace_file(folder / NAME, json.dumps({"of": of, "progress": _as_json(progress)}).encode())
+    sync_folder(folder)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a file in the work folder, for its owner only: the name stands for the old content or all of the new.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.unfinished")
+    # Root may work in the folder of another user: what is there under that name, a link too, is not written through.
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        json.dump({"of": of, "progress": _as_json(progress)}, stream)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    temporary.replace(folder / NAME)
-    sync_folder(folder)
+    temporary.replace(path)
 
 
 def _as_json(progress: Progress) -> dict[str, Any]:

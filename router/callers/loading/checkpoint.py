@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from router.callers.feed.manifest import replace_file
 from router.callers.generation import Generation
 from router.callers.keys import TAGS
 
@@ -84,14 +84,7 @@ def write_checkpoint(folder: Path, name: str, checkpoint: BaseModel) -> None:
     Raises:
         OSError: The disk is full, or the folder may not be written.
     """
-    temporary = folder / f".{name}"
-    temporary.unlink(missing_ok=True)  # root may work in another user's folder: no link of theirs is written through
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(checkpoint.model_dump_json().encode())
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(folder / name)
+    replace_file(folder / name, checkpoint.model_dump_json().encode())
 
 
 def remove_checkpoint(folder: Path, name: str) -> None:

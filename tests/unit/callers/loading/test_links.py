@@ -19,7 +19,7 @@ def victim(tmp_path: Path) -> Path:
 
 
 def test_a_checkpoint_is_written_beside_a_link_not_through_it(tmp_path: Path, victim: Path) -> None:
-    (tmp_path / f".{FULL}").symlink_to(victim)
+    (tmp_path / f".{FULL}.unfinished").symlink_to(victim)
     written = Replaced(generation=1, buckets=64)
     write_checkpoint(tmp_path, FULL, written)
     assert read_checkpoint(tmp_path, FULL, Replaced) == written
