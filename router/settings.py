@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final, Literal
@@ -21,15 +22,24 @@ from router.ami.settings import LinkSettings, TlsSettings
 from router.callers.servers.address import RegistryAddress
 from router.callers.settings import RegistrySettings
 from router.errors import ConfigurationError, Problem
+from router.journal.settings import (
+    NOT_ROTATED,
+    SHORTEST_KEPT_S,
+    USUAL_SERVICE_LEVEL,
+    RotationSettings,
+    ServiceLevel,
+)
 from router.rules.document import Document, load_document, open_ordinary, read_source, validate
-from router.rules.fields import Address, EnvironmentName, FilePath, Port, SettingsModel, Text, TrueFalse
+from router.rules.durations import DurationS
+from router.rules.fields import Address, EnvironmentName, FilePath, Port, SettingsModel, Size, Text, TrueFalse
 from router.settings_callers import CallersEntry, Region, registry_settings
 from router.speech.settings import SpeechSettings
 from router.speech.settings_file import SpeechEntry, speech_settings
-from router.web.settings import MetricsSettings
+from router.web.settings import MetricsSettings, WallboardSettings
 
 DEFAULT_FILE: Final = Path("/etc/elder-router/elder-router.yaml")
 MAX_SECRET_BYTES: Final = 4096
+SHORTEST_TOKEN: Final = 16
 # What Linux has room for, `sun_path` in unix(7), less the NUL that ends it.
 MAX_SOCKET_PATH_BYTES: Final = 107
 # The line that Asterisk's own file of the same secret holds.
@@ -64,12 +74,39 @@ class AsteriskEntry(SettingsModel):
     tls: TlsEntry | None = None
 
 
+class RotationEntry(SettingsModel):
+    """When the journal begins a new file; what was the file until then is compressed."""
+
+    every: Annotated[Literal["hour", "day", "week"] | None, Field(description="hour, day or week")] = None
+    size: Size | None = None
+    compress: TrueFalse = True
+    keep: DurationS | None = None
+
+
 class JournalEntry(SettingsModel):
     """The journal. `secret_file` holds the key of the callers' hashes and is made at the first start."""
 
     file: FilePath
     secret_file: FilePath
     full_numbers: TrueFalse = False
+    rotate: RotationEntry | None = None
+
+
+class ServiceLevelEntry(SettingsModel):
+    """What the centre promises: so many of a hundred callers answered within a time."""
+
+    percent: Annotated[float, Field(gt=0, le=100, description="a share from 0 to 100")] = 80
+    within: DurationS = 20.0
+
+
+class WallboardEntry(SettingsModel):
+    """Where supervisors see how it goes. Beyond this machine it wants a token, see docs/wallboard.md."""
+
+    port: Port = 9107
+    address: Address = "127.0.0.1"
+    token_file: FilePath | None = None
+    token_env: EnvironmentName | None = None
+    hosts: Annotated[list[Text], Field(default_factory=list, max_length=64, description="a list of host names")]
 
 
 class ControlEntry(SettingsModel):
@@ -96,6 +133,8 @@ class SettingsFile(SettingsModel):
     journal: Annotated[JournalEntry, Field(description="a group like {file: journal.jsonl, secret_file: callers.key}")]
     control: ControlEntry | None = None
     metrics: MetricsEntry | None = None
+    service_level: Annotated[ServiceLevelEntry, Field(default_factory=ServiceLevelEntry)]
+    wallboard: WallboardEntry | None = None
     speech: SpeechEntry | None = None
 
     @property
@@ -126,7 +165,10 @@ class Settings:
     full_numbers: bool
     control_socket: Path | None = None
     rules_tests: Path | None = None
+    journal_rotation: RotationSettings = NOT_ROTATED
     metrics: MetricsSettings | None = None
+    service_level: ServiceLevel = USUAL_SERVICE_LEVEL
+    wallboard: WallboardSettings | None = None
     speech: SpeechSettings | None = None
     home_regions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -163,6 +205,7 @@ def load_settings(path: Path) -> Settings:
     registry = reader.registry(file.callers, reader.base / file.state_folder)
     control_socket = reader.control_socket(file.control)
     reader.check_unique_names(file.asterisk)
+    wallboard = reader.wallboard(file.wallboard)
     speech = speech_settings(file.speech, reader) if file.speech is not None else None
     if reader.problems:
         raise ConfigurationError(sorted(reader.problems))
@@ -176,7 +219,10 @@ def load_settings(path: Path) -> Settings:
         control_socket=control_socket,
         rules_history=reader.base / file.rules_history_folder,
         rules_tests=reader.base / file.rules_tests if file.rules_tests else None,
+        journal_rotation=reader.rotation(file.journal.rotate),
         metrics=reader.metrics(file.metrics),
+        service_level=ServiceLevel(file.service_level.percent, file.service_level.within),
+        wallboard=wallboard,
         speech=speech,
         home_regions=MappingProxyType({entry.name: entry.home_region for entry in file.asterisk if entry.home_region}),
     )
@@ -273,6 +319,35 @@ class _Secrets:
             return None
         line, column = self.document.position(("metrics", "port"))
         return MetricsSettings(entry.address, entry.port, self.document.file, line, column)
+
+    def rotation(self, entry: RotationEntry | None) -> RotationSettings:
+        if entry is None:
+            return NOT_ROTATED
+        if entry.every is None and entry.size is None:
+            self.wrong(("journal", "rotate"), "add when: `every: day`, or `size: 1GB`, or both")
+        if entry.keep is not None and entry.keep < SHORTEST_KEPT_S:
+            self.wrong(("journal", "rotate", "keep"), "write a day or more, like 90d")
+        return RotationSettings(entry.every, entry.size, compress=entry.compress, keep_s=entry.keep)
+
+    def wallboard(self, entry: WallboardEntry | None) -> WallboardSettings | None:
+        if entry is None:
+            return None
+        line, column = self.document.position(("wallboard", "port"))
+        token = self.secret(("wallboard",), "token", entry.token_file, entry.token_env)
+        if token is None and not ip_address(entry.address).is_loopback:
+            self.wrong(
+                ("wallboard", "address"),
+                "whoever reaches this address would see the wallboard: add `token_file: FILE`, or keep to 127.0.0.1 "
+                "with a reverse proxy before it that asks who they are",
+            )
+        if token is not None and len(token) < SHORTEST_TOKEN and not self.problems:
+            self.wrong(
+                ("wallboard", "token_file" if entry.token_file else "token_env"),
+                f"the token is shorter than {SHORTEST_TOKEN} characters and can be guessed; make one with "
+                "`openssl rand -hex 24`",
+            )
+        hosts = frozenset(host.lower() for host in entry.hosts)
+        return WallboardSettings(entry.address, entry.port, self.document.file, line, column, token=token, hosts=hosts)
 
     def check_unique_names(self, entries: list[AsteriskEntry]) -> None:
         seen: set[str] = set()

@@ -26,6 +26,8 @@ NO_SERVICE = frozenset({"silence", "invalid", "repeat", SLOWER, NORMAL})
 class Call:
     """A call in hand. Times are seconds of the monotonic clock; `uniqueid` and `linkedid` are Asterisk's.
 
+    `band` is the caller's age band, None while or where that is not known; `is_protected` what the rules say of it.
+
     `number` is whose choices are remembered: None for a call without one. `speech` is the name of the profile that the
     caller is spoken to in, `choice` what they have chosen in this call. `is_told_whole` is False for a call that an
     earlier run took up, until its channel has told what it is spoken to in and what was chosen meanwhile.
@@ -36,6 +38,8 @@ class Call:
     linkedid: str
     ask: int
     asked_at: float
+    band: str | None = None
+    is_protected: bool = False
     fallback: str = ""
     queue: str = ""
     joined_at: float | None = None

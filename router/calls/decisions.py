@@ -79,6 +79,7 @@ def decision_record(
         called=request.called,
         language=request.language,
         age_band=handled.age_band,
+        protected=handled.age_band in book.protected,
         band_source=handled.band_source,
         band_detail=handled.band_detail,
         registry_age_s=handled.registry_age_s,

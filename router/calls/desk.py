@@ -307,6 +307,7 @@ class CallDesk:
             age_s = (datetime.now(UTC) - record.time).total_seconds()
             call = Call(self.settings.node, record.uniqueid, record.linkedid, record.ask, now - age_s)
             call.queue, call.fallback = record.queue, record.fallback
+            call.band, call.is_protected = record.age_band, bool(record.protected)
             call.speech = record.speech if record.applied else ""
             call.touched_assistant = record.applied and bool(record.context)
             call.is_told_whole = False
@@ -366,6 +367,7 @@ class CallDesk:
         looked_up_at = self.now()
         handled.lookup_ms = _ms(looked_up_at - asked_at)
         handled.looked_up(lookup, book.bands.names)
+        call.band, call.is_protected = handled.age_band, handled.age_band in book.protected
         facts = handled.facts = self._facts(call, request, handled, lookup, book, looked_up_at)
         decision = handled.decision = book.decide(facts)
         spoken = decision.language or request.language

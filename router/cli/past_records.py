@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from router.errors import JournalError
-from router.journal.records import DecisionRecord, OutcomeRecord, parse_record
+from router.journal.records import ConditionRecord, DecisionRecord, OutcomeRecord, parse_record
 from router.journal.stream import JournalBlocks
 
 
@@ -68,7 +68,7 @@ def _in_one(uniqueid: str, file: Path) -> CallRecords:
             except JournalError:
                 damaged += 1
                 continue
-            if record.uniqueid != uniqueid:
+            if isinstance(record, ConditionRecord) or record.uniqueid != uniqueid:
                 continue
             if isinstance(record, DecisionRecord):
                 decisions.append((orjson.loads(line), record))

@@ -1,4 +1,4 @@
-"""What is written about a call: one record of each decision, one of how the call ended, and of a promotion.
+"""What is written: one record of each decision, one of how the call ended, of promotions, and of what goes wrong.
 
 The fields are a contract with whoever reads the journal, published as `docs/journal.schema.json`: a field
 that is renamed or dropped, or changes its meaning, raises `SCHEMA_VERSION`.
@@ -43,6 +43,13 @@ _Time: TypeAlias = Annotated[
 # To the microsecond or the millisecond: more digits are noise and make lines longer.
 _Duration: TypeAlias = Annotated[float, Field(ge=0), AfterValidator(lambda value: round(value, 3))]
 _Count: TypeAlias = Annotated[int, Field(ge=0)]
+
+_Run: TypeAlias = Annotated[
+    str, Field(description="The writing router's run: another one after each start; empty in what was written before.")
+]
+_Seq: TypeAlias = Annotated[
+    int | None, Field(ge=1, description="How-manieth record of that run, from 1: one that is missing was lost.")
+]
 
 BandSourceName: TypeAlias = Literal["registry", "unknown", "no_number", "lookup_failed", "not_asked"]
 
@@ -134,6 +141,12 @@ class DecisionRecord(_Model):
     not_applied_why: str = ""
     fallback: str = ""
     full_caller: str | None = None
+    protected: Annotated[
+        bool | None,
+        Field(description="Whether the rules protected the age band; null in what was written before that was kept."),
+    ] = None
+    run: _Run = ""
+    seq: _Seq = None
 
 
 class OutcomeRecord(_Model):
@@ -164,6 +177,8 @@ class OutcomeRecord(_Model):
     fallback: str = ""
     hangup_cause: int | None = None
     duration_s: _Duration | None = None
+    run: _Run = ""
+    seq: _Seq = None
 
 
 class PromotionRecord(_Model):
@@ -187,9 +202,29 @@ class PromotionRecord(_Model):
     why: Annotated[str, Field(max_length=200, description="The asker's own words.")] = ""
     done: bool
     not_done_why: str = ""
+    run: _Run = ""
+    seq: _Seq = None
 
 
-Record: TypeAlias = DecisionRecord | OutcomeRecord | PromotionRecord
+class ConditionRecord(_Model):
+    """Something began to be wrong with our own systems, or is no longer.
+
+    `what` is a fixed phrase, `why` what there is to say of it, `node` the Asterisk concerned, empty for all of them.
+    What is wrong when a run ends is over with it: the next one says again what is wrong.
+    """
+
+    record: Literal["condition"] = "condition"
+    schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    time: _Time
+    node: str = ""
+    what: Annotated[str, Field(min_length=1, max_length=60)]
+    state: Literal["began", "ended"]
+    why: Annotated[str, Field(max_length=500)] = ""
+    run: _Run = ""
+    seq: _Seq = None
+
+
+Record: TypeAlias = DecisionRecord | OutcomeRecord | PromotionRecord | ConditionRecord
 
 _any_record: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="record")])
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from router.journal.records import SCHEMA_VERSION, DecisionRecord, OutcomeRecord, PromotionRecord
+from router.journal.records import SCHEMA_VERSION, ConditionRecord, DecisionRecord, OutcomeRecord, PromotionRecord
 
 
 def journal_schema() -> dict[str, Any]:
-    """One schema that every line of a journal satisfies: a decision, an outcome or a promotion."""
+    """One schema that every line of a journal satisfies: a decision, an outcome, a promotion or a condition."""
     references, definitions = models_json_schema(
-        [(kind, "serialization") for kind in (DecisionRecord, OutcomeRecord, PromotionRecord)],
+        [(kind, "serialization") for kind in (DecisionRecord, OutcomeRecord, PromotionRecord, ConditionRecord)],
         ref_template="#/$defs/{model}",
     )
     return {

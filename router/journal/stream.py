@@ -30,7 +30,7 @@ CHUNK_BYTES: Final = 1024 * 1024
 MOST_BAD_LINES_KEPT: Final = 5
 
 _DECISION = b'{"record":"decision",'
-_KINDS = ("decision", "outcome", "promotion")
+_KINDS = ("decision", "outcome", "promotion", "condition")
 _TRACE, _AFTER_TRACE = b',"trace":[', b'],"target":"'
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _SNIFFED_BYTES = 6

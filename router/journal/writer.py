@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import stat
 import time
 from collections.abc import Callable
@@ -38,12 +39,20 @@ class JournalWriter:
         path: The file; created when missing, its directory is not.
         check_interval_s: How often, at most, it is looked at whether the file was rotated.
         clock: Monotonic seconds.
+        run: Told in each record, with its number; one that is missing was lost. A random one unless given.
     """
 
     def __init__(
-        self, path: Path, *, check_interval_s: float = 1.0, clock: Callable[[], float] = time.monotonic
+        self,
+        path: Path,
+        *,
+        check_interval_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+        run: str | None = None,
     ) -> None:
         self.path = path
+        self.run = run or secrets.token_hex(4)
+        self._seq = 0
         self.written = 0
         self.lost = 0
         self.healthy = True
@@ -67,9 +76,10 @@ class JournalWriter:
 
     def write(self, record: Record) -> bool:
         """Append one record. Returns whether it is in the file; never raises because it is not."""
+        self._seq += 1
         try:
             self._follow_rotation()
-            self._lines.msg(**record.model_dump(mode="json"))
+            self._lines.msg(**record.model_dump(mode="json") | {"run": self.run, "seq": self._seq})
         except OSError as error:
             self.lost += 1
             self._lost_since_healthy += 1

@@ -5,11 +5,12 @@ Every description completes the sentence "it must be …".
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Final, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from router.rules.document import Document, DocumentPath
 
@@ -35,6 +36,19 @@ TrueFalse = Annotated[bool, Field(description="true or false")]
 EnvironmentName = Annotated[
     str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable")
 ]
+
+
+_SIZE: Final = re.compile(r"([1-9][0-9]{0,5})(MB|GB)")
+_BYTES: Final = {"MB": 1_000_000, "GB": 1_000_000_000}
+
+
+def _size_bytes(value: object) -> int:
+    if not isinstance(value, str) or not (match := _SIZE.fullmatch(value)):
+        raise ValueError(f"{str(value)[:40]!r} is no size; write a whole number and its unit, like 500MB or 1GB")
+    return int(match[1]) * _BYTES[match[2]]
+
+
+Size = Annotated[int, BeforeValidator(_size_bytes), Field(description="a size like 500MB or 1GB")]
 
 
 class SettingsReader(Protocol):

@@ -1,13 +1,14 @@
-"""One decision and one outcome with every field filled in, all of it made up."""
+"""One decision, one outcome and one condition with every field filled in, all of it made up."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from router.journal.records import DecisionRecord, Ending, OutcomeRecord, TraceStep
+from router.journal.records import ConditionRecord, DecisionRecord, Ending, OutcomeRecord, TraceStep
 
 TESTDATA = Path(__file__).parent / "testdata"
+RUN = "5f0c21aa"
 
 DECISION = DecisionRecord(
     time=datetime(2025, 11, 23, 17, 4, 5, 678_901, tzinfo=timezone(timedelta(hours=8))),
@@ -52,6 +53,9 @@ DECISION = DecisionRecord(
     not_applied_why="",
     fallback="",
     full_caller=None,
+    protected=True,
+    run=RUN,
+    seq=1,
 )
 
 OUTCOME = OutcomeRecord(
@@ -72,6 +76,18 @@ OUTCOME = OutcomeRecord(
     fallback="",
     hangup_cause=16,
     duration_s=295.0,
+    run=RUN,
+    seq=1,
+)
+
+CONDITION = ConditionRecord(
+    time=datetime(2025, 11, 23, 17, 5, 0, 250_000, tzinfo=timezone(timedelta(hours=8))),
+    node="pbx1",
+    what="asterisk not linked",
+    state="began",
+    why="the connection was lost",
+    run=RUN,
+    seq=1,
 )
 
 

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 from router.errors import JournalError
 from router.journal.records import DecisionRecord, OutcomeRecord, Record, parse_record
 
-from .samples import DECISION, OUTCOME, TESTDATA
+from .samples import CONDITION, DECISION, OUTCOME, TESTDATA
 
 
-@pytest.mark.parametrize(("name", "record"), [("decision", DECISION), ("outcome", OUTCOME)])
+@pytest.mark.parametrize(("name", "record"), [("decision", DECISION), ("outcome", OUTCOME), ("condition", CONDITION)])
 def test_a_golden_line_is_read_as_the_record_it_was_written_from(name: str, record: Record) -> None:
     assert parse_record((TESTDATA / f"{name}.json").read_bytes()) == record
 
@@ -19,6 +19,11 @@ def test_a_golden_line_is_read_as_the_record_it_was_written_from(name: str, reco
 def test_a_decision_written_before_the_age_of_the_registry_was_recorded_is_read() -> None:
     line = (TESTDATA / "decision.json").read_text().replace('"registry_age_s":27941.25,', "")
     assert parse_record(line.encode()) == DECISION.model_copy(update={"registry_age_s": None})
+
+
+def test_a_decision_written_before_it_was_recorded_whether_its_band_was_protected_is_read() -> None:
+    line = (TESTDATA / "decision.json").read_text().replace(',"protected":true,"run":"5f0c21aa","seq":1', "")
+    assert parse_record(line.encode()) == DECISION.model_copy(update={"protected": None, "run": "", "seq": None})
 
 
 def test_times_are_utc_to_the_millisecond() -> None:

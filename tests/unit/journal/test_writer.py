@@ -15,11 +15,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from router.journal.reader import BadLine
-from router.journal.records import Record
+from router.journal.records import DecisionRecord, OutcomeRecord, Record
 from router.journal.writer import JournalWriter
 
 from .reading import records_in
-from .samples import DECISION, OUTCOME, TESTDATA, decision
+from .samples import CONDITION, DECISION, OUTCOME, RUN, TESTDATA, decision
 
 
 class Clock:
@@ -41,7 +41,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def journal(path: Path, clock: Clock) -> Iterator[JournalWriter]:
-    writer = JournalWriter(path, clock=clock)
+    writer = JournalWriter(path, clock=clock, run=RUN)
     yield writer
     writer.close()
 
@@ -49,10 +49,10 @@ def journal(path: Path, clock: Clock) -> Iterator[JournalWriter]:
 def uniqueids(path: Path) -> list[str]:
     read = records_in(path)
     assert not [line for line in read if isinstance(line, BadLine)]
-    return [line.uniqueid for line in read if not isinstance(line, BadLine)]
+    return [line.uniqueid for line in read if isinstance(line, DecisionRecord | OutcomeRecord)]
 
 
-@pytest.mark.parametrize(("name", "record"), [("decision", DECISION), ("outcome", OUTCOME)])
+@pytest.mark.parametrize(("name", "record"), [("decision", DECISION), ("outcome", OUTCOME), ("condition", CONDITION)])
 def test_a_record_is_written_as_its_golden_line(journal: JournalWriter, path: Path, name: str, record: Record) -> None:
     assert journal.write(record)
     assert path.read_bytes() == (TESTDATA / f"{name}.json").read_bytes()
@@ -99,7 +99,7 @@ def test_a_line_cut_off_by_a_crash_spoils_no_other(path: Path) -> None:
     writer.close()
     first, *others = records_in(path)
     assert isinstance(first, BadLine)
-    assert [line.uniqueid for line in others if not isinstance(line, BadLine)] == ["1.1", "1.2"]
+    assert [line.uniqueid for line in others if isinstance(line, DecisionRecord | OutcomeRecord)] == ["1.1", "1.2"]
     assert path.read_bytes().count(b"\n") == 3
 
 
@@ -294,4 +294,4 @@ def test_a_part_that_cannot_be_cut_back_is_ended_by_the_next_line(
     assert journal.write(decision("1.3"))
     first, *others = records_in(path)
     assert isinstance(first, BadLine)
-    assert [line.uniqueid for line in others if not isinstance(line, BadLine)] == ["1.2", "1.3"]
+    assert [line.uniqueid for line in others if isinstance(line, DecisionRecord | OutcomeRecord)] == ["1.2", "1.3"]
