@@ -333,11 +333,15 @@ def defaults_from(settings_file: Path) -> dict[str, Any]:
         "journal_file": str(base / settings.journal.file),
         "secret_file": str(base / settings.journal.secret_file),
     }
+    journal = {"journal_file": past["journal_file"]}
+    service_level = {"within_s": settings.service_level.within, "percent": settings.service_level.percent}
     return {
         "check": rules | tests,
         "explain": every | past | history,
         "diff": rules | past | history,
-        "report": {"speech": rules | {"journal_file": past["journal_file"]}},
+        "tail": every | past,
+        "report": rules | journal | service_level | {"speech": rules | journal},
+        "journal": {"verify": journal},
         "test": rules | {"files": list(tests.values())},
         "callers": dict.fromkeys(_CALLERS_COMMANDS, every | past)
         | {"secret": dict.fromkeys(("show", "add", "retire"), every)},

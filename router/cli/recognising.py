@@ -1,11 +1,13 @@
-"""Callers whom rules name, told in a journal, which has them as keyed hashes only."""
+"""Callers told in a journal, which has them as keyed hashes only: whom rules name, or whom somebody asks for."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
 
-from router.errors import ConfigurationError, Problem
+from router.ami.messages import for_log
+from router.callers.number import NoNumber, parse_caller
+from router.errors import ConfigurationError, Problem, RouterError
 from router.journal.hashing import caller_key, read_secret
 from router.rules.book import RuleBook
 from router.rules.conditions import CallerIs
@@ -36,3 +38,20 @@ def recogniser_for(book: RuleBook, named: str, secret_file: Path | None) -> Reco
         hint = Problem(named, 0, 0, f"{why}; the key is needed to tell them")
         raise ConfigurationError([*error.problems, hint]) from error
     return Recogniser(partial(caller_key, secret))
+
+
+def key_of(number: str, home_region: str, secret_file: Path | None) -> str:
+    """The key that a journal has for a number, which may be written in any way that a caller's may.
+
+    Raises:
+        RouterError: It is no number, or the journal's key is not to be had; says what to do.
+    """
+    caller = parse_caller(number, home_region)
+    if isinstance(caller, NoNumber):
+        raise RouterError(f"{for_log(number)} is no telephone number; write it like +8613900000001")
+    if secret_file is None:
+        raise RouterError(
+            "the journal has callers as keyed hashes only; name the file with the key by --secret-file, or the settings "
+            "file by --config"
+        )
+    return caller_key(read_secret(secret_file), caller.e164)
