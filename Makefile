@@ -7,7 +7,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/elder-router
 READY := $(VENV)/.ready
 LAB := $(BIN)/python -m lab
 
-.PHONY: help setup system prompts demo run test lint types fuzz bench bench-registry check lock schema readme speech-report clean
+.PHONY: help setup system test-system prompts demo run test lint types fuzz bench bench-registry check lock schema readme speech-report clean
 
 help:
 	@echo 'make demo    start a real call centre on this machine, place real calls, show where they went'
@@ -28,6 +28,9 @@ setup: prompts
 
 system:
 	@lab/setup.sh
+
+test-system:
+	@lab/setup.sh tests
 
 # The Python packages, exactly as locked; made anew when the lock changes.
 $(READY): requirements/dev.txt pyproject.toml | system
@@ -52,7 +55,7 @@ run: prompts
 
 # PYTHONASYNCIODEBUG finds what blocks the loop or is never awaited. Four at once: calls are waited for more than
 # worked on.
-test: prompts
+test: test-system prompts
 	@PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -n 4 --dist worksteal
 
 lint: $(READY)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Everything that a fresh Debian machine lacks to run the demo and the tests: programs, a real Asterisk, and the
-# prompts at every speed. Made once and reused; says what it does.
+# Everything that a fresh Debian machine lacks to run the demo: programs, a real Asterisk, and the prompts at every
+# speed; with the word `tests`, what the tests need beside it. Made once and reused; says what it does.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -41,6 +41,11 @@ need sipp sip-tester
 need espeak-ng espeak-ng
 need sox sox
 need openssl openssl
+# The tests look at pages in a browser, the Chinese ones too.
+if [ "${1:-}" = tests ]; then
+    need chromium chromium
+    [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || missing="$missing fonts-noto-cjk"
+fi
 need mount mount
 need unshare util-linux
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"

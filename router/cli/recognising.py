@@ -51,7 +51,7 @@ def key_of(number: str, home_region: str, secret_file: Path | None) -> str:
         raise RouterError(f"{for_log(number)} is no telephone number; write it like +8613900000001")
     if secret_file is None:
         raise RouterError(
-            "the journal has callers as keyed hashes only; name the file with the key by --secret-file, or the settings "
-            "file by --config"
+            "the journal has callers as keyed hashes only; name the file with the key by --secret-file, or the "
+            "settings file by --config"
         )
     return caller_key(read_secret(secret_file), caller.e164)
