@@ -205,7 +205,7 @@ def load_settings(path: Path) -> Settings:
     registry = reader.registry(file.callers, reader.base / file.state_folder)
     control_socket = reader.control_socket(file.control)
     reader.check_unique_names(file.asterisk)
-    wallboard = reader.wallboard(file.wallboard)
+    rotation, wallboard = reader.rotation(file.journal.rotate), reader.wallboard(file.wallboard)
     speech = speech_settings(file.speech, reader) if file.speech is not None else None
     if reader.problems:
         raise ConfigurationError(sorted(reader.problems))
@@ -219,7 +219,7 @@ def load_settings(path: Path) -> Settings:
         control_socket=control_socket,
         rules_history=reader.base / file.rules_history_folder,
         rules_tests=reader.base / file.rules_tests if file.rules_tests else None,
-        journal_rotation=reader.rotation(file.journal.rotate),
+        journal_rotation=rotation,
         metrics=reader.metrics(file.metrics),
         service_level=ServiceLevel(file.service_level.percent, file.service_level.within),
         wallboard=wallboard,
