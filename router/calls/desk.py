@@ -248,7 +248,13 @@ class CallDesk:
         call = self._in_hand(request, self.now())
         call.fallback, call.queue = reason, queue
         handled = Handled(self._caller(request), not_applied_why="the router was not asked", queue=queue)
-        self._write_decision(call, request, handled, self._rules())
+        if self._closed or len(self._routing) >= MOST_ROUTING:
+            self._write_decision(request, handled, self._rules(), fallback=reason)
+            return
+        task = self._routing[call.uniqueid] = self._tasks.create_task(
+            self._record_fallback(call, request, handled, reason)
+        )
+        task.add_done_callback(partial(self._routed, call.uniqueid))
 
     def see_queues(self, states: Mapping[str, QueueState]) -> None:
         """Take the state of Asterisk's queues, as it is now."""
@@ -353,8 +359,19 @@ class CallDesk:
             self.counts.not_applied += 1
             self._log.warning("decision not applied", call=request.uniqueid, reason=handled.not_applied_why)
         try:
-            self._write_decision(call, request, handled, book)
+            self._write_decision(request, handled, book, fallback=call.fallback)
         except Exception:  # noqa: BLE001 - the boundary of one call again: beyond it, the daemon would end
+            self._log.exception("decision not recorded", call=request.uniqueid)
+
+    async def _record_fallback(self, call: Call, request: Request, handled: Handled, reason: str) -> None:
+        """Record a call that went to people unasked, with its caller's age band: whoever counts asks for theirs."""
+        book = self._rules()
+        try:
+            lookup = await self._registry.lookup(handled.caller)
+            handled.looked_up(lookup, book.bands.names)
+            call.band, call.is_protected = handled.age_band, handled.age_band in book.protected
+            self._write_decision(request, handled, book, fallback=reason)
+        except Exception:  # noqa: BLE001 - the boundary of one call
             self._log.exception("decision not recorded", call=request.uniqueid)
 
     async def _decide_and_apply(
@@ -418,7 +435,7 @@ class CallDesk:
             return NoNumber(NoNumberReason.WITHHELD, "")
         return parse_caller(request.caller, self.settings.home_region)
 
-    def _write_decision(self, call: Call, request: Request, handled: Handled, book: RuleBook) -> None:
+    def _write_decision(self, request: Request, handled: Handled, book: RuleBook, *, fallback: str) -> None:
         settings = self.settings
         key = full = ""
         if isinstance(handled.caller, PhoneNumber):
@@ -428,7 +445,7 @@ class CallDesk:
             request,
             handled,
             node=settings.node,
-            fallback=call.fallback,
+            fallback=fallback,
             book=book,
             caller_masked=masked(handled.caller),
             caller_key=key,

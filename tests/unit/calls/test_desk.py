@@ -222,6 +222,7 @@ async def test_what_is_decided_too_late_is_not_sent(tmp_path: Path) -> None:
 
 async def test_a_fallback_before_any_request_was_seen_is_recorded_as_the_decision(tmp_path: Path) -> None:
     async with working_desk(tmp_path) as rig:
+        rig.registry.bands = {"+8613912345678": "elder"}
         rig.desk.on_event(user_event("RouteFallback", Reason="heartbeat", Slot="12"))
         assert (rig.desk.last_slot, rig.desk.counts.fell_back) == (12, 1)
         asks(rig)  # the same request, come late
@@ -230,8 +231,20 @@ async def test_a_fallback_before_any_request_was_seen_is_recorded_as_the_decisio
     decision, outcome = rig.decision(), rig.outcome()
     assert (decision.applied, decision.not_applied_why) == (False, "the router was not asked")
     assert (decision.fallback, decision.target, decision.queue) == ("heartbeat", "people", "agents")
-    assert (decision.band_source, decision.rule, decision.caller) == ("not_asked", "", "+86139****5678")
+    assert (decision.rule, decision.caller) == ("", "+86139****5678")
+    # Nothing was decided by it, but whoever counts older callers must not miss these.
+    assert (decision.band_source, decision.age_band, decision.protected) == ("registry", "elder", True)
     assert (outcome.fallback, outcome.queue) == ("heartbeat", "agents")
+
+
+async def test_fallbacks_beyond_what_can_be_looked_up_at_once_are_recorded_without_the_band(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.calls.desk.MOST_ROUTING", 0)
+    async with working_desk(tmp_path) as rig:
+        rig.registry.bands = {"+8613912345678": "elder"}
+        rig.desk.on_event(user_event("RouteFallback", Reason="heartbeat", Slot="12"))
+    assert (rig.decision().fallback, rig.decision().band_source) == ("heartbeat", "not_asked")
 
 
 async def test_a_fallback_after_the_decision_is_told_with_the_outcome(tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ async def test_after_asterisks_own_restart_the_count_begins_anew(tmp_path: Path)
     assert rig.asterisk.variables["ELDER_FALLBACKS_SEEN"] == "1"
     assert [record.uniqueid for record in rig.all_of(DecisionRecord)] == ["0.1", "1.1"]
     assert [(record.uniqueid, record.ended) for record in rig.all_of(OutcomeRecord)] == [
-        *(("1.1", Ending.UNSEEN), ("0.1", Ending.UNSEEN)),
+        *(("0.1", Ending.UNSEEN), ("1.1", Ending.UNSEEN)),
     ]
 
 
