@@ -17,6 +17,7 @@ from typing import Any
 from lab.asterisk_server import AsteriskServer
 from lab.phones import AgentPhone
 from lab.places import PROJECT, SOUNDS
+from lab.ports import free_port
 from lab.processes import Child, LabError, Server
 from lab.redis import RedisServer
 
@@ -36,15 +37,20 @@ class Router(Server):
         redis_url: str,
         asterisks: Sequence[AsteriskServer],
         speech: Mapping[str, str] | None = None,
+        *,
+        supervised: bool = False,
     ) -> None:
         super().__init__()
         self.speech = speech
+        self.supervised = supervised
         self.directory = directory
         self.rules = rules
         self.redis_url = redis_url
         self.asterisks = asterisks
         self.journal = directory / "journal.jsonl"
         self.log = directory / "router.log"
+        self.metrics_port = free_port()
+        self.wallboard_port = free_port()
         # A socket's path is short, and a test's own folder may be deep.
         self.control = Path(tempfile.gettempdir()) / f"elder-router-{secrets.token_hex(4)}.sock"
 
@@ -62,6 +68,8 @@ class Router(Server):
         lines = ["asterisk:", *links, "callers:", f"  redis: {self.redis_url}", f"rules: {self.rules}"]
         lines += ["journal:", f"  file: {self.journal}", f"  secret_file: {self.directory / 'callers.key'}"]
         lines += ["control:", f"  socket: {self.control}"]
+        if self.supervised:
+            lines += [f"metrics: {{port: {self.metrics_port}}}", f"wallboard: {{port: {self.wallboard_port}}}"]
         if self.speech is not None:
             usual = {
                 "prompts": str(PROJECT / "config" / "prompts"),
@@ -131,6 +139,7 @@ class Centre:
         one_phone: All agents answer on one phone, which takes any number of calls.
         router: Whether to start the router.
         speech: What the settings say of speech other than usual, each key's value as YAML; None leaves it out.
+        supervised: Whether the router serves its wallboard and metrics.
     """
 
     def __init__(
@@ -146,6 +155,7 @@ class Centre:
         one_phone: bool = False,
         router: bool = True,
         speech: Mapping[str, str] | None = MappingProxyType({}),
+        supervised: bool = False,
     ) -> None:
         self.directory = directory
         talk_ms = dict(agents or {"agent1": 2000, "agent2": 2000})
@@ -163,7 +173,9 @@ class Centre:
             extra_dialplan=extra_dialplan,
             extra_queues=extra_queues,
         )
-        self.router = Router(directory / "router", rules, self.redis.url, [self.asterisk], speech)
+        self.router = Router(
+            directory / "router", rules, self.redis.url, [self.asterisk], speech, supervised=supervised
+        )
         self._callers = callers
         self._with_router = router
         self._stack = AsyncExitStack()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lab.centre import Centre
+from lab.centre import ELDER_ROUTER, Centre
 from lab.places import PROJECT
 
 
@@ -22,6 +22,7 @@ async def main() -> int:
             Path(scratch),
             callers=PROJECT / "config" / "callers.sample.csv",
             agents={"agent1": 30_000, "agent2": 30_000},
+            supervised=True,
         )
         async with centre:
             port = centre.asterisk.sip_port
@@ -34,7 +35,10 @@ The call centre is up, on loopback only.
                   [bold]13900000001[/] is over 75, [bold]13900000005[/] over 60, [bold]13900000008[/] an adult.
                 Call any number, such as [bold]sip:95500@127.0.0.1:{port}[/].
                 Without a softphone:  sipp -sn uac -s 95500 -m 1 -d 5000 -i 127.0.0.1 127.0.0.1:{port}
-  The journal   tail -f {centre.router.journal}
+  The wallboard http://127.0.0.1:{centre.router.wallboard_port}/
+  The calls     {ELDER_ROUTER} --config {centre.router.directory}/elder-router.yaml tail
+  Metrics       http://127.0.0.1:{centre.router.metrics_port}/metrics
+  The journal   {centre.router.journal}
   The log       tail -f {centre.router.log}
   Asterisk      {centre.asterisk.directory}/log/messages.log, manager interface on port {centre.asterisk.ami_port}
   The rules     {centre.router.rules}; after a change:  kill -HUP {centre.router.child.pid}

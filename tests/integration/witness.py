@@ -56,7 +56,7 @@ class Witness:
     def _connect(self) -> None:
         self._manager.connect("127.0.0.1", self._asterisk.ami_port)
         self._manager.login(WITNESS_USER, self._asterisk.witness_secret)
-        for name in ("Newchannel", "QueueCallerJoin", "AgentConnect", "Hangup"):
+        for name in ("Newchannel", "QueueCallerJoin", "QueueCallerAbandon", "AgentConnect", "Hangup"):
             self._manager.register_event(name, self._note)
         self._manager.register_event("CoreShowChannel", self._list)
         self._manager.register_event("CoreShowChannelsComplete", self._end_list)
