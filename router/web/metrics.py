@@ -10,7 +10,8 @@
     elder_router_speech_answers_total{result}             what came of what was to be said during calls, since the
                                                           start: the fields of `SpeakerCounts`
 
-What the registry of callers adds is told in `registry`. `GET /health` is answered by `health`.
+Others are told where their subject is: `calls`, `asterisks`, `registry`, `journal`, `process`. All of them stand, with
+what they mean, in docs/monitoring.md. `GET /health` and what is below it is answered by `health`.
 
 One thread answers one request after the other: whoever asks too often or too slowly waits, and calls do not.
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 import errno
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +33,7 @@ from prometheus_client.registry import Collector
 
 from router.reloading.keeper import RulesStatus
 from router.speech.during_calls import SpeakerCounts
+from router.web.health import HealthAnswer
 from router.web.settings import MetricsSettings
 
 if TYPE_CHECKING:
@@ -41,9 +43,14 @@ REQUEST_WITHIN_S: Final = 2.0
 """Whoever takes longer to ask is hung up on: others wait behind them."""
 
 HEALTH_PATH: Final = "/health"
+LIVE_PATH: Final = "/health/live"
+READY_PATH: Final = "/health/ready"
 _NEVER_KEPT: Final = ("Cache-Control", "no-store")
 
 _NAME = "elder_router_rules"
+
+HealthPage = Callable[[], HealthAnswer]
+"""Makes an answer; called in another thread."""
 
 
 class RulesMetrics(Collector):
@@ -108,14 +115,20 @@ class MetricsServer:
     Args:
         settings: Where.
         collectors: What.
-        health: Makes the answer to `GET /health`; without it there is none.
+        health, live, ready: Make the answers to `GET /health`, `/health/live` and `/health/ready`; without one, there
+            is no such page.
 
     Raises:
         ConfigurationError: They cannot be served there.
     """
 
     def __init__(
-        self, settings: MetricsSettings, *collectors: Collector, health: Callable[[], bytes] | None = None
+        self,
+        settings: MetricsSettings,
+        *collectors: Collector,
+        health: HealthPage | None = None,
+        live: HealthPage | None = None,
+        ready: HealthPage | None = None,
     ) -> None:
         registry = CollectorRegistry(auto_describe=False)
         for collector in collectors:
@@ -129,7 +142,9 @@ class MetricsServer:
             else:
                 message = f"metrics cannot be served at {place}: {error.strerror}"
             raise settings.wrong(message) from error
-        self._server.set_app(_Pages(make_wsgi_app(registry, disable_compression=True), health))
+        pages = {HEALTH_PATH: health, LIVE_PATH: live, READY_PATH: ready}
+        known = {path: page for path, page in pages.items() if page is not None}
+        self._server.set_app(_Pages(make_wsgi_app(registry, disable_compression=True), known))
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
         self._thread.start()
 
@@ -141,28 +156,34 @@ class MetricsServer:
 
 
 class _Pages:
-    """Health at its own path, metrics at every other, as it always was.
+    """Health at its own paths, metrics at every other, as it always was.
 
     Args:
         metrics: Answers for those.
-        health: Makes the answer; None for no such page.
+        pages: Path → what makes its answer. Of what is below `/health` there is nothing else.
     """
 
-    def __init__(self, metrics: WSGIApplication, health: Callable[[], bytes] | None) -> None:
+    def __init__(self, metrics: WSGIApplication, pages: Mapping[str, HealthPage]) -> None:
         self._metrics = metrics
-        self._health = health
+        self._pages = pages
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        if self._health is None or environ["PATH_INFO"] != HEALTH_PATH:
+        path = environ["PATH_INFO"].rstrip("/")
+        page = self._pages.get(path)
+        if page is None:
+            if path.startswith(f"{HEALTH_PATH}/"):
+                # A probe whose path is misspelt must not take the metrics for a yes.
+                start_response("404 Not Found", [])
+                return [b""]
             return self._metrics(environ, start_response)
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             start_response("405 Method Not Allowed", [("Allow", "GET, HEAD")])
             return [b""]
-        text = self._health()
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(text))), _NEVER_KEPT]
-        start_response("200 OK", headers)
-        return [text if environ["REQUEST_METHOD"] == "GET" else b""]
+        answer = page()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(answer.text))), _NEVER_KEPT]
+        start_response("200 OK" if answer.is_so else "503 Service Unavailable", headers)
+        return [answer.text if environ["REQUEST_METHOD"] == "GET" else b""]
 
 
 class _Handler(WSGIRequestHandler):

@@ -16,6 +16,7 @@ from router.errors import ConfigurationError, Problem
 from router.reloading.keeper import RulesStatus
 from router.speech.during_calls import SpeakerCounts
 from router.web import metrics as metrics_module
+from router.web.health import HealthAnswer
 from router.web.metrics import MetricsServer, RulesMetrics, SpeechMetrics
 from router.web.settings import MetricsSettings
 
@@ -33,7 +34,7 @@ def served(
     status: Callable[[], RulesStatus],
     address: str = "127.0.0.1",
     counts: Callable[[], SpeakerCounts | None] = lambda: None,
-    health: Callable[[], bytes] | None = None,
+    health: Callable[[], HealthAnswer] | None = None,
 ) -> Iterator[int]:
     port = free_port()
     settings = MetricsSettings(address, port, "elder-router.yaml", 9, 12)

@@ -1,0 +1,151 @@
+"""How each Asterisk is, and what goes on there now, for Prometheus.
+
+    elder_router_link_up{asterisk}                   1 while its manager connection is up
+    elder_router_asterisk_taken_up{asterisk}         1 while it has been made ready for calls
+    elder_router_heartbeat_age_seconds{asterisk}     since it last took our heartbeat; the dialplan bears 3 s
+    elder_router_ready                               what `GET /health/ready` says: 1 for 200
+    elder_router_conditions{asterisk,what}           1 for each thing that is wrong now, see `journal.conditions`
+
+    elder_router_calls_in_hand{asterisk}             calls that were asked for and are not over
+    elder_router_callers_waiting{band}               callers who wait for a person
+    elder_router_longest_wait_seconds{band}          the wait of the one who has waited longest; 0 where nobody waits
+    elder_router_requests_turned_away_total{asterisk}  requests beyond what is taken in hand; they fell back
+    elder_router_events_refused_total{asterisk}      events that the dialplan cannot have sent
+
+All of it is asked in another thread than that in which calls are routed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from router.calls.call import Call
+from router.calls.desk import CallDesk
+from router.journal.conditions import (
+    ASTERISK_NOT_LINKED,
+    CALLS_NOT_ROUTED,
+    EVERY_CONDITION,
+    ROUTER_AWAY,
+    ActiveCondition,
+    AsteriskState,
+)
+from router.web.calls import MOST_SERIES, OTHER, UNKNOWN_BAND
+
+_OF_AN_ASTERISK: Final = frozenset({ASTERISK_NOT_LINKED, CALLS_NOT_ROUTED})
+
+
+class LinkMetrics(Collector):
+    """How it stands with each configured Asterisk.
+
+    Args:
+        states: Says it.
+        is_ready: Whether the router is, as a whole.
+    """
+
+    def __init__(self, states: Callable[[], Iterable[AsteriskState]], is_ready: Callable[[], bool]) -> None:
+        self._states = states
+        self._is_ready = is_ready
+
+    def collect(self) -> Iterator[Metric]:
+        """A sample of each for each Asterisk; no age of a heartbeat that was never taken."""
+        labels = ["asterisk"]
+        up = GaugeMetricFamily("elder_router_link_up", "1 while the manager connection is up.", labels=labels)
+        what = "1 while that Asterisk has been made ready for calls."
+        taken_up = GaugeMetricFamily("elder_router_asterisk_taken_up", what, labels=labels)
+        what = "Seconds since that Asterisk last took our heartbeat."
+        age = GaugeMetricFamily("elder_router_heartbeat_age_seconds", what, labels=labels)
+        for state in self._states():
+            up.add_metric([state.name], float(state.is_linked))
+            taken_up.add_metric([state.name], float(state.is_taken_up))
+            if state.heartbeat_age_s is not None:
+                age.add_metric([state.name], state.heartbeat_age_s)
+        yield from (up, taken_up, age)
+        what = "1 while a call that asks now would be answered, on every Asterisk."
+        yield GaugeMetricFamily("elder_router_ready", what, value=float(self._is_ready()))
+
+
+class ConditionMetrics(Collector):
+    """What is wrong now.
+
+    Args:
+        active: Says it.
+    """
+
+    def __init__(self, active: Callable[[], Iterable[ActiveCondition]]) -> None:
+        self._active = active
+
+    def collect(self) -> Iterator[Metric]:
+        """1 for what is wrong; 0 for what could be of the whole router, and is not."""
+        told = {("", what): 0.0 for what in EVERY_CONDITION if what not in {*_OF_AN_ASTERISK, ROUTER_AWAY}}
+        told |= {(condition.node, condition.what): 1.0 for condition in self._active()}
+        what = "1 for what is wrong with our systems now."
+        conditions = GaugeMetricFamily("elder_router_conditions", what, labels=["asterisk", "what"])
+        for key, value in told.items():
+            conditions.add_metric(key, value)
+        yield conditions
+
+
+class DeskMetrics(Collector):
+    """What goes on now.
+
+    Args:
+        desks: The desk of each Asterisk.
+        bands: Names of the age bands in force, told also where nobody waits.
+        now: Seconds of the clock by which calls are timed.
+    """
+
+    def __init__(
+        self,
+        desks: Callable[[], Iterable[CallDesk]],
+        bands: Callable[[], Iterable[str]],
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._desks = desks
+        self._bands = bands
+        self._now = now
+
+    def collect(self) -> Iterator[Metric]:
+        """Counted when it is asked for."""
+        labels = ["asterisk"]
+        in_hand = GaugeMetricFamily("elder_router_calls_in_hand", "Calls asked for and not over.", labels=labels)
+        what = "Requests beyond what is taken in hand; they fell back."
+        turned_away = CounterMetricFamily("elder_router_requests_turned_away", what, labels=labels)
+        what = "Events that the dialplan cannot have sent."
+        refused = CounterMetricFamily("elder_router_events_refused", what, labels=labels)
+        waiting: Counter[str] = Counter(dict.fromkeys((*self._bands(), UNKNOWN_BAND), 0))
+        longest = dict.fromkeys(waiting, 0.0)
+        now = self._now()
+        for desk in self._desks():
+            node = desk.settings.node
+            calls = list(desk.calls.values())  # in one go, for the other thread adds to it and takes away
+            in_hand.add_metric([node], len(calls))
+            turned_away.add_metric([node], desk.counts.turned_away)
+            refused.add_metric([node], desk.counts.refused_events)
+            for call in calls:
+                if (since := waiting_since(call)) is not None:
+                    band = call.band or UNKNOWN_BAND
+                    band = band if band in longest or len(longest) < MOST_SERIES else OTHER
+                    waiting[band] += 1
+                    longest[band] = max(longest.get(band, 0.0), now - since)
+        yield from (in_hand, turned_away, refused)
+        callers = GaugeMetricFamily("elder_router_callers_waiting", "Callers waiting for a person.", labels=["band"])
+        what = "The longest wait of callers waiting for a person."
+        waits = GaugeMetricFamily("elder_router_longest_wait_seconds", what, labels=["band"])
+        for band, count in waiting.items():
+            callers.add_metric([band], count)
+            waits.add_metric([band], longest[band])
+        yield from (callers, waits)
+
+
+def waiting_since(call: Call) -> float | None:
+    """When a caller began to wait who still waits for a person, by the calls' clock; None for any other."""
+    if call.joined_at is None or call.answered_at is not None or call.abandoned_at is not None:
+        return None
+    return call.joined_at
