@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 import os
-import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 import orjson
 
 from router.errors import JournalError
 from router.journal.records import DecisionRecord, parse_record
+from router.journal.rotation import COMPRESSED, each_once, rotated_files
 
 # A record takes about a kilobyte, and a trace of a hundred rules ten; what is longer is not ours.
 MAX_LINE_BYTES: Final = 1024 * 1024
 # About 60,000 calls: hours of a busy centre, read in half a second.
 TAIL_BYTES: Final = 64 * 1024 * 1024
-_ROTATED: Final = re.compile(r"\.[0-9]{1,4}(?:\.(?:gz|bz2|xz|zst))?")
+# Decompressing takes a second for so much, and a router that starts is waited for.
+MOST_UNPACKED_BYTES: Final = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,12 @@ class BadLine:
 
 
 def journal_files(path: Path) -> list[Path]:
-    """A journal and what was rotated away from it (`PATH.1`, `PATH.2.gz`), newest first."""
-    rotated = (file for file in path.parent.glob(f"{path.name}.*") if _ROTATED.fullmatch(file.name[len(path.name) :]))
-    by_age = sorted(rotated, key=lambda file: int(file.name[len(path.name) + 1 :].partition(".")[0]))
-    return [path, *by_age] if os.path.exists(path) else by_age  # noqa: PTH110 - of what may not be looked at: no
+    """A journal and what was rotated away from it, newest first; of a file that is being compressed the plain one.
+
+    `PATH.20261126T000000Z.gz` as by the router itself, `PATH.1` and `PATH-20261126.gz` as by logrotate.
+    """
+    is_there = os.path.exists(path)  # noqa: PTH110 - of what may not be looked at: no
+    return ([path] if is_there else []) + [each.path for each in each_once(rotated_files(path))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +68,17 @@ class Tail:
 def journal_tail(path: Path, max_bytes: int = TAIL_BYTES) -> Tail:
     """What the end of a journal tells of.
 
-    Looks at the last `max_bytes` of the journal and, where that leaves room, of the file that was rotated away
-    last (`PATH.1`). A file that is missing or unreadable holds nothing, and lines that are no records are passed
-    over: a router must be able to start.
+    Looks at the last `max_bytes` of the journal and, where that leaves room, of what was rotated away last, whoever
+    did it, also if it is compressed with gzip. A file that is missing or unreadable holds nothing, and lines that are
+    no records are passed over: a router must be able to start.
     """
     pending: dict[tuple[str, str], bytes] = {}
     told: set[tuple[str, str]] = set()
-    current_bytes = min(_size(path), max_bytes)
-    rotated = path.with_name(path.name + ".1")
-    for file, tail_bytes in ((rotated, max_bytes - current_bytes), (path, current_bytes)):
+    for file, start in reversed(list(_last_files(path, max_bytes))):
         try:
-            with file.open("rb") as stream:
-                _gather(stream, tail_bytes, pending, told)
-        except OSError:
+            with _opened(file) as stream:
+                _gather(stream, start, pending, told)
+        except (OSError, EOFError, zlib.error):
             continue
     found: dict[tuple[str, str], DecisionRecord] = {}
     for key, raw in pending.items():
@@ -88,11 +91,41 @@ def journal_tail(path: Path, max_bytes: int = TAIL_BYTES) -> Tail:
     return Tail(found, frozenset(told))
 
 
-def _gather(
-    stream: BinaryIO, tail_bytes: int, pending: dict[tuple[str, str], bytes], told: set[tuple[str, str]]
-) -> None:
+def _last_files(path: Path, max_bytes: int) -> Iterator[tuple[Path, int]]:
+    """The newest files of a journal, newest first, up to so many bytes, and where in each to begin."""
+    for file in journal_files(path):
+        if max_bytes <= 0:
+            return
+        size = _unpacked_size(file)
+        if size is None:
+            return  # what is older would be put before what is newer and was not seen
+        yield file, max(0, size - max_bytes)
+        max_bytes -= size
+
+
+def _unpacked_size(file: Path) -> int | None:
+    """How many bytes a file holds; None of one that cannot be read here and now."""
+    try:
+        if file.suffix not in COMPRESSED:
+            return file.stat().st_size
+        if file.suffix != ".gz":
+            return None
+        with file.open("rb") as stream:
+            # RFC 1952: the last four bytes tell the size before compression.
+            stream.seek(-4, os.SEEK_END)
+            size = int.from_bytes(stream.read(4), "little")
+            # More than a thousandfold is not to be had, so less than a thousandth is of more than 4 GiB.
+            return size if stream.tell() // 1000 <= size <= MOST_UNPACKED_BYTES else None
+    except OSError:
+        return None
+
+
+def _opened(file: Path) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(file, "rb")) if file.suffix == ".gz" else file.open("rb")
+
+
+def _gather(stream: BinaryIO, start: int, pending: dict[tuple[str, str], bytes], told: set[tuple[str, str]]) -> None:
     """Keep the lines of decisions and drop those whose outcome follows."""
-    start = max(0, stream.seek(0, 2) - tail_bytes)
     stream.seek(max(0, start - 1))
     if start > 0:
         # Up to the end of the line that the tail begins in; nothing, if it begins with a line.
@@ -121,10 +154,3 @@ def lines_of(stream: BinaryIO) -> Iterator[bytes]:
         while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
             rest = stream.readline(MAX_LINE_BYTES + 1)
         yield raw
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -4,12 +4,14 @@ A call is never held up or failed by its journal. A record that cannot be writte
 about in the daemon's log now and then, and forgotten; the next one tries again, so that writing resumes by
 itself when there is space. The file holds whole lines only: what a full disk cut off is taken back.
 
-One process writes one journal. It may be rotated by renaming (logrotate's `create` or `nocreate`) or by
-`copytruncate`.
+One process writes one journal. It begins a new file when its `RotationSettings` say so, between two records; what
+becomes of the old one is `keeping`'s. Somebody else may rotate it by renaming (logrotate's `create` or `nocreate`)
+or by `copytruncate`.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -17,6 +19,8 @@ import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
@@ -24,10 +28,14 @@ import orjson
 import structlog
 
 from router.journal.records import Record
+from router.journal.rotation import next_rotation, rotated_name
+from router.journal.settings import NOT_ROTATED, RotationSettings
 
 FILE_MODE: Final = 0o640
 # A disk that is full stays so for hours, at hundreds of records a second.
 COMPLAIN_EVERY_S: Final = 60.0
+# The first record of a file tells when it was begun. A trace of a hundred rules takes ten kilobytes.
+_FIRST_LINE_BYTES: Final = 1024 * 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -39,6 +47,9 @@ class JournalWriter:
         path: The file; created when missing, its directory is not.
         check_interval_s: How often, at most, it is looked at whether the file was rotated.
         clock: Monotonic seconds.
+        rotation: When to begin a new file.
+        zone: The time zone whose hours, days and weeks those are, asked each time, since rules change.
+        now: The time of day, aware.
         run: Told in each record, with its number; one that is missing was lost. A random one unless given.
     """
 
@@ -48,6 +59,9 @@ class JournalWriter:
         *,
         check_interval_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
+        rotation: RotationSettings = NOT_ROTATED,
+        zone: Callable[[], tzinfo] = lambda: UTC,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
         run: str | None = None,
     ) -> None:
         self.path = path
@@ -56,8 +70,15 @@ class JournalWriter:
         self.written = 0
         self.lost = 0
         self.healthy = True
+        self.rotations = 0
         self._check_interval_s = check_interval_s
         self._clock = clock
+        self._rotation = rotation
+        self._zone = zone
+        self._now = now
+        self._due: _Due | None = None
+        self._not_before_s = float("-inf")
+        self._rotation_complained_at_s = float("-inf")
         self._checked_at_s = clock()
         self._complained_at_s = float("-inf")
         self._lost_since_healthy = 0
@@ -79,6 +100,7 @@ class JournalWriter:
         self._seq += 1
         try:
             self._follow_rotation()
+            self.rotate_if_due()
             self._lines.msg(**record.model_dump(mode="json") | {"run": self.run, "seq": self._seq})
         except OSError as error:
             self.lost += 1
@@ -101,6 +123,67 @@ class JournalWriter:
         except OSError as error:
             self._complain("journal_rotation_not_followed", error)
 
+    def rotate_if_due(self) -> bool:
+        """Begin a new file if it is time to; for times without calls too. Returns whether it did; raises nothing.
+
+        Where that cannot be done, records go on into the file that there is, and it is tried again.
+        """
+        rotation = self._rotation
+        if (rotation.every is None and rotation.size_bytes is None) or not self._file.is_open:
+            return False
+        try:
+            size = self._file.size()
+            if size == 0 or not self._is_due(size) or self._clock() < self._not_before_s:
+                return False
+            self._not_before_s = self._clock() + self._check_interval_s
+            if self._file.was_rotated():
+                return False  # somebody else's turn; the next record follows
+            self._rotate()
+        except OSError as error:
+            if self._clock() - self._rotation_complained_at_s >= COMPLAIN_EVERY_S:
+                self._rotation_complained_at_s = self._clock()
+                _log.error("journal_not_rotated", path=str(self.path), why=str(error))
+            return False
+        self._rotation_complained_at_s = self._not_before_s = float("-inf")
+        return True
+
+    def _is_due(self, size: int) -> bool:
+        """Whether the file in hand, which holds records, is to be left."""
+        rotation = self._rotation
+        if rotation.size_bytes is not None and size >= rotation.size_bytes:
+            return True
+        if rotation.every is None:
+            return False
+        now, zone, inode = self._now(), self._zone(), self._file.inode()
+        if self._due is None or (self._due.zone, self._due.inode) != (zone, inode):
+            begun = min(now, self._file.begun() or now)
+            self._due = _Due(next_rotation(rotation.every, begun, zone), zone, inode)
+        return now >= self._due.at
+
+    def _rotate(self) -> None:
+        """Rename the file and begin a new one, or leave everything as it was.
+
+        Raises:
+            OSError: It is as it was.
+        """
+        if os.path.islink(self.path):  # noqa: PTH114
+            raise OSError(errno.ELOOP, "a symbolic link is not rotated: name the file that it leads to", str(self.path))
+        now = self._now()
+        rotated = rotated_name(self.path, now)
+        os.rename(self.path, rotated)  # noqa: PTH104 - one system call, between two records
+        try:
+            self._file.reopen()
+        except OSError:
+            with suppress(OSError):
+                os.rename(rotated, self.path)  # noqa: PTH104
+            raise
+        if self._rotation.every is not None:
+            # Not by its first record, which may tell of a moment before.
+            zone = self._zone()
+            self._due = _Due(next_rotation(self._rotation.every, now, zone), zone, self._file.inode())
+        self.rotations += 1
+        _log.info("journal_rotated", path=str(self.path), to=rotated.name)
+
     def close(self) -> None:
         """Close the file. A later `write` opens it again."""
         self._file.close()
@@ -119,6 +202,15 @@ class JournalWriter:
         if now_s - self._complained_at_s >= COMPLAIN_EVERY_S:
             self._complained_at_s = now_s
             _log.error(event, path=str(self.path), why=str(error), lost=self.lost)
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """When the file of an inode is to be left, by the clocks of a zone."""
+
+    at: datetime
+    zone: tzinfo
+    inode: int
 
 
 class _LineFile:
@@ -159,6 +251,27 @@ class _LineFile:
             return True
         mine = os.fstat(self._descriptor)
         return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
+
+    def size(self) -> int:
+        """How many bytes it holds."""
+        return os.fstat(self._descriptor).st_size
+
+    def inode(self) -> int:
+        """What tells it from other files."""
+        return os.fstat(self._descriptor).st_ino
+
+    def begun(self) -> datetime | None:
+        """When its first record was written, or, if that does not say, when it was last written to.
+
+        None where neither is a time that there is.
+        """
+        first, _, _ = os.pread(self._descriptor, _FIRST_LINE_BYTES, 0).partition(b"\n")
+        with suppress(ValueError, KeyError, TypeError):
+            if (begun := datetime.fromisoformat(orjson.loads(first)["time"])).tzinfo:
+                return begun
+        with suppress(ValueError, OverflowError):
+            return datetime.fromtimestamp(os.fstat(self._descriptor).st_mtime, UTC)
+        return None
 
     def reopen(self) -> None:
         """Open what the path leads to now.

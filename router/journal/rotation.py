@@ -1,0 +1,126 @@
+"""The files of a journal: what they are called, in which order they were written, when a new one is due.
+
+A router that rotates by itself calls what was the journal `journal.jsonl.20261126T000000Z`, by the moment of its
+rotation in UTC; `-1` and so on follow where that is taken. logrotate calls it `journal.jsonl.1`, or with `dateext`
+`journal.jsonl-20261126`. All of them are read, since a centre may go from one to the other. Renaming is the writer's,
+compressing and removing `keeping`'s.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Final, Literal
+
+COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst")
+# What is being written beside a file and then takes its place; no reader takes it for a journal.
+PART: Final = ".part"
+_MOMENT: Final = "%Y%m%dT%H%M%SZ"
+_SUFFIX: Final = r"(?P<compressed>\.(?:gz|bz2|xz|zst))?"
+_OWN: Final = re.compile(rf"\.(?P<moment>[0-9]{{8}}T[0-9]{{6}}Z)(?:-(?P<again>[0-9]{{1,6}}))?{_SUFFIX}")
+_NUMBERED: Final = re.compile(rf"\.(?P<number>[0-9]{{1,4}}){_SUFFIX}")
+_DATED: Final = re.compile(rf"-(?P<moment>[0-9]{{8}})(?:[-T]?(?P<clock>[0-9]{{2,6}}))?{_SUFFIX}")
+
+
+@dataclass(frozen=True, slots=True)
+class RotatedFile:
+    """A file that was rotated away from a journal.
+
+    Attributes:
+        path: Where it is.
+        moment_s: When it was rotated away, in epoch seconds, as near as its name or its last change tells.
+        again: Of several of the same second, how-manieth, from 0.
+        is_own: Whether the router itself rotated it.
+        compression: `.gz` and so on; empty for none.
+    """
+
+    path: Path
+    moment_s: float
+    again: int
+    is_own: bool
+    compression: str
+
+    @property
+    def plain_path(self) -> Path:
+        """Its name without what compression appended."""
+        return self.path.with_name(self.path.name.removesuffix(self.compression))
+
+
+def rotated_files(path: Path) -> list[RotatedFile]:
+    """All that was rotated away from a journal, newest first, files that stand twice (plain, compressed) twice.
+
+    What may not be looked at is not there. The plain one of two comes first.
+    """
+    named, numbered = [], []
+    for file in path.parent.glob(f"{path.name}[.-]*"):
+        rest = file.name[len(path.name) :]
+        if found := _OWN.fullmatch(rest):
+            moment_s = _epoch_s(found["moment"], _MOMENT)
+            again = int(found["again"] or 0)
+        elif found := _DATED.fullmatch(rest):
+            moment_s, again = _epoch_s(found["moment"], "%Y%m%d"), int(found["clock"] or 0)
+        elif found := _NUMBERED.fullmatch(rest):
+            numbered.append((int(found["number"]), file, found["compressed"] or ""))
+            continue
+        else:
+            continue
+        if moment_s is not None:
+            is_own = rest.startswith(".")
+            named.append(RotatedFile(file, moment_s, again, is_own, found["compressed"] or ""))
+    named.sort(key=lambda each: (-each.moment_s, -each.again, each.compression))
+    return list(heapq.merge(named, _by_number(numbered), key=lambda each: -each.moment_s))
+
+
+def rotated_name(path: Path, moment: datetime) -> Path:
+    """A free name for what is rotated away now, compressed files counted."""
+    name = f"{path.name}.{moment.astimezone(UTC).strftime(_MOMENT)}"
+    again = 0
+    while True:
+        free = path.with_name(f"{name}-{again}" if again else name)
+        if not any(os.path.lexists(f"{free}{suffix}") for suffix in ("", *COMPRESSED)):
+            return free
+        again += 1
+
+
+def next_rotation(every: Literal["hour", "day", "week"], begun: datetime, zone: tzinfo) -> datetime:
+    """When a file that was begun at `begun` has had its hour, day or week, by the clocks of `zone`."""
+    local = begun.astimezone(zone)
+    if every == "hour":
+        # In elapsed time, so that the hour that clocks go through twice is two.
+        into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        return begun.astimezone(UTC) - into + timedelta(hours=1)
+    days = 1 if every == "day" else 7 - local.weekday()
+    midnight = datetime.combine(local.date() + timedelta(days=days), datetime.min.time(), tzinfo=zone)
+    return midnight.astimezone(UTC)
+
+
+def _epoch_s(text: str, pattern: str) -> float | None:
+    try:
+        return datetime.strptime(text, pattern).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None  # 20269999: a name that somebody else gave
+
+
+def _by_number(numbered: Iterable[tuple[int, Path, str]]) -> Iterator[RotatedFile]:
+    """logrotate's, whose numbers tell their order and nothing else: when they were last written is when they went."""
+    moment_s = float("inf")
+    for _, path, compression in sorted(numbered, key=lambda each: (each[0], each[2])):
+        try:
+            moment_s = min(moment_s, path.stat().st_mtime)
+        except OSError:
+            moment_s = min(moment_s, 0.0)
+        yield RotatedFile(path, moment_s, 0, is_own=False, compression=compression)
+
+
+def each_once(files: Iterable[RotatedFile]) -> Iterator[RotatedFile]:
+    """Without what stands compressed beside the plain file: it is half done, or the plain one is about to go."""
+    seen: set[Path] = set()
+    for each in files:
+        if each.plain_path not in seen:
+            seen.add(each.plain_path)
+            yield each
