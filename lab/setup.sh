@@ -117,3 +117,21 @@ unpacked() {
 }
 unpacked trixie valkey-server
 unpacked sid redis-server valkey-server
+
+# Prometheus' promtool, with which the tests check the alert rules and the dashboard: unpacked and not installed, or a
+# Prometheus would be started here. See lab/promtool.py.
+PROMETHEUS="$CACHE/prometheus"
+fetch_prometheus() {
+    cd "$PROMETHEUS.part"
+    apt-get download prometheus || { apt-get update && apt-get download prometheus; }
+    dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
+    mv usr/bin/promtool promtool
+    rm -rf usr prometheus_*.deb
+}
+if [ "${1:-}" = tests ] && ! command -v promtool >/dev/null 2>&1 && [ ! -x "$PROMETHEUS/promtool" ]; then
+    rm -rf "$PROMETHEUS" "$PROMETHEUS.part"; mkdir "$PROMETHEUS.part"
+    quietly "fetching promtool to $PROMETHEUS (once; about 5 s and 48 MB)" \
+        "Debian's package prometheus could not be fetched; install promtool yourself, or is there no network?" \
+        fetch_prometheus
+    mv "$PROMETHEUS.part" "$PROMETHEUS"
+fi
