@@ -1,0 +1,1 @@
+"""Figures of a day or any span out of journals, counted by an engine: docs/figures.md says what each of them is."""

@@ -1,0 +1,282 @@
+"""Counts the figures of spans of time in journals, in one pass, with DuckDB: bounded memory, whatever their size.
+
+Why an engine, and why this one: docs/adr/0010. What is counted is `statements`', what is read `sources`'.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from itertools import starmap
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from router.errors import JournalError
+from router.journal.counting import statements
+from router.journal.counting.figures import NOTHING, Figures, Span, Tally, Trouble
+from router.journal.counting.sources import COMPRESSIONS, Source, Sources
+from router.journal.counting.troubles import Said, paired, within
+from router.journal.reader import BadLine
+from router.journal.settings import USUAL_SERVICE_LEVEL
+from router.journal.stream import MOST_BAD_LINES_KEPT, STDIN, Read, RecordStream
+
+_MEMORY: Final = "400MB"
+"""What the engine may keep in memory; beyond that it uses the disk. Its buffers for reading come on top."""
+_THREADS: Final = 2
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_GROUPS: Final = len(statements.GROUPS)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What came out.
+
+    Attributes:
+        figures: Of each span, in their order.
+        read: What was read, and what is to be told of it.
+        first: When the first call of all that was read was decided; None if there is none.
+        last: Likewise the last.
+        left_out: Files that were not read, as nothing of the spans can be in them.
+    """
+
+    figures: tuple[Figures, ...]
+    read: Read
+    first: datetime | None
+    last: datetime | None
+    left_out: tuple[Path, ...]
+
+
+def count(
+    files: Sequence[Path],
+    span: Span,
+    zone: ZoneInfo,
+    protected_now: Collection[str] = (),
+    within_s: float = USUAL_SERVICE_LEVEL.within_s,
+) -> Figures:
+    """The figures of one span. Args and raises as `count_spans`."""
+    return count_spans(files, [span], zone, protected_now, within_s).figures[0]
+
+
+def count_spans(
+    files: Sequence[Path],
+    spans: Sequence[Span],
+    zone: ZoneInfo,
+    protected_now: Collection[str] = (),
+    within_s: float = USUAL_SERVICE_LEVEL.within_s,
+    *,
+    stdin: BinaryIO | None = None,
+) -> Counted:
+    """The figures of several spans that do not overlap, in one pass over the journals.
+
+    Args:
+        files: The journals in any order, plain or compressed; `-` stands for `stdin`.
+        spans: At least one.
+        zone: Where hours and days are counted.
+        protected_now: The age bands that are protected now, for records that do not tell.
+        within_s: The threshold of the service level, in seconds.
+        stdin: Where `-` is read from; nothing by default.
+
+    Raises:
+        JournalError: A journal cannot be read or is damaged, or there is no room to count in.
+    """
+    source = stdin or io.BytesIO()
+    with tempfile.TemporaryDirectory(prefix="elder-report-") as name:
+        scratch = Path(name)
+        with Sources(files, spans, scratch, stdin=source) as sources:
+            try:
+                with _engine(scratch, sources) as engine:
+                    return _counted(engine, sources, spans, zone, protected_now, within_s)
+            except duckdb.Error as error:
+                raise JournalError(
+                    f"the journals cannot be counted: {_first_line(error)}; if there is no room in {scratch.parent}, "
+                    "TMPDIR=FOLDER chooses another place"
+                ) from error
+
+
+def _engine(scratch: Path, sources: Sources) -> duckdb.DuckDBPyConnection:
+    """An engine with all records read; it can open nothing but the journals, and loads nothing."""
+    try:
+        return _with_records(scratch / "first.duckdb", scratch, sources)
+    except duckdb.IOException:
+        # It gives up on compressed data that end too soon, as while they are being written, or are damaged.
+        if all(source.compression == "uncompressed" for source in sources.opened):
+            raise
+        sources.lay_down_compressed()
+        return _with_records(scratch / "second.duckdb", scratch, sources)
+
+
+def _with_records(database: Path, scratch: Path, sources: Sources) -> duckdb.DuckDBPyConnection:
+    engine = duckdb.connect(
+        database,
+        config={
+            "threads": _THREADS,
+            "memory_limit": _MEMORY,
+            "temp_directory": str(scratch / "spilt"),
+            "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+        },
+    )
+    try:
+        engine.execute("SET TimeZone = 'UTC'")
+        engine.execute("SET enable_progress_bar = false")
+        engine.execute("SET allowed_paths = $1", [[source.path for source in sources.opened]])
+        engine.execute("SET enable_external_access = false")
+        engine.execute("SET lock_configuration = true")
+        paths, selects = [], []
+        for compression in COMPRESSIONS:
+            if of_kind := [one.path for one in sources.opened if one.compression == compression]:
+                paths.append(of_kind)
+                selects.append(statements.source(compression))
+        if selects:
+            engine.execute(statements.RECORDS.format(sources=" UNION ALL ".join(selects)), paths)
+    except BaseException:
+        engine.close()
+        raise
+    return engine
+
+
+def _counted(
+    engine: duckdb.DuckDBPyConnection,
+    sources: Sources,
+    spans: Sequence[Span],
+    zone: ZoneInfo,
+    protected_now: Collection[str],
+    within_s: float,
+) -> Counted:
+    if not sources.opened:
+        return Counted(
+            tuple(Figures(one, within_s) for one in spans), sources.read, None, None, tuple(sources.left_out)
+        )
+    _tell_of_reading(engine, sources)
+    first, last = engine.execute(statements.DECIDED).fetchall()[0]
+    troubles = _troubles(engine)
+    calls = statements.CALLS.format(span=statements.span_of(spans), local_ms=statements.local_ms(spans, zone))
+    engine.execute(calls, [sorted(protected_now), sources.began_before])
+    found = [_Found() for _ in spans]
+    tallies = statements.TALLIES.format(within_ms=round(within_s * 1000))
+    for number, group, *row in engine.execute(tallies).fetchall():
+        found[number].take(group, row[:_GROUPS], _tally(row[_GROUPS:]))
+    for number, what, why, calls_of in engine.execute(statements.REASONS).fetchall():
+        found[number].reasons[what][why] = calls_of
+    figures = tuple(one.figures(span, within_s, within(troubles, span)) for one, span in zip(found, spans, strict=True))
+    return Counted(figures, sources.read, _moment(first), _moment(last), tuple(sources.left_out))
+
+
+class _Found:
+    """What the engine found of one span."""
+
+    def __init__(self) -> None:
+        self.overall = NOTHING
+        self.by: dict[str, dict[Any, Tally]] = {name: {} for name in statements.GROUPS}
+        self.reasons: dict[str, dict[str, int]] = {"fallback": {}, "unknown": {}}
+
+    def take(self, group: int, values: Sequence[Any], tally: Tally) -> None:
+        """Keep one row. `group` has a bit for each of `GROUPS`, the highest first, 0 where it is by that."""
+        for bit, (name, value) in enumerate(zip(reversed(statements.GROUPS), reversed(values), strict=True)):
+            if not group >> bit & 1:
+                if value is not None:  # of calls that were not offered there is no queue
+                    self.by[name][value] = tally
+                return
+        self.overall = tally
+
+    def figures(self, span: Span, within_s: float, troubles: tuple[Trouble, ...]) -> Figures:
+        return Figures(
+            span,
+            within_s,
+            overall=self.overall,
+            protected=self.by["is_protected"].get(True, NOTHING),
+            by_band=self.by["band"],
+            by_hour=dict(sorted(self.by["hour"].items())),
+            by_day={date(1970, 1, 1) + timedelta(days=day): tally for day, tally in sorted(self.by["day"].items())},
+            by_queue=self.by["queue"],
+            by_rule=self.by["rule"],
+            by_target=self.by["target"],
+            fallback=self.reasons["fallback"],
+            unknown=self.reasons["unknown"],
+            troubles=troubles,
+        )
+
+
+def _tally(row: Sequence[Any]) -> Tally:
+    *counts, median_ms, p95_ms, longest_ms = row
+    return Tally(*counts, *(None if ms is None else ms / 1000 for ms in (median_ms, p95_ms, longest_ms)))
+
+
+def _troubles(engine: duckdb.DuckDBPyConnection) -> list[Trouble]:
+    said = [
+        Said(run or "", node, what or "", state or "", why, _EPOCH + timedelta(milliseconds=at_ms))
+        for run, node, what, state, why, at_ms in engine.execute(statements.TROUBLES).fetchall()
+    ]
+    if not said:
+        return []
+    runs = engine.execute(statements.RUNS).fetchall()
+    newest = max((begin for _, begin, _ in runs), default=0)
+    ended = {run: None if begin == newest else _moment(last) for run, begin, last in runs}
+    return paired(said, ended)
+
+
+def _moment(ms: int | None) -> datetime | None:
+    return None if ms is None else _EPOCH + timedelta(milliseconds=ms)
+
+
+def _tell_of_reading(engine: duckdb.DuckDBPyConnection, sources: Sources) -> None:
+    """Count what was read; name the first lines that are no records, where there are any."""
+    read = sources.read
+    by_path = {source.path: source for source in sources.opened}
+    for path, bad, decisions, outcomes in engine.execute(statements.READ).fetchall():
+        read.decisions += decisions
+        read.outcomes += outcomes
+        if bad:
+            read.bad += _bad_lines(by_path[path], bad, read)
+
+
+def _bad_lines(source: Source, bad: int, read: Read) -> int:
+    """How many lines of a source are bad; the first are kept in `read`.
+
+    The engine counts them without saying which they are, so that the source is read again until enough are found;
+    one that is compressed to its end, which tells whether it is damaged. A last line that is being written counts for
+    the engine, and not here.
+
+    Raises:
+        JournalError: The compressed data are damaged.
+    """
+    wanted = min(bad, MOST_BAD_LINES_KEPT)
+    with Path(source.path).open("rb") as stream:
+        records = RecordStream([STDIN], stdin=stream, kinds=("decision", "outcome", "condition"))
+        try:
+            for fields in records:
+                if wrong := _wrong_with(fields):
+                    records.refuse(wrong)
+                if records.read.bad >= wanted and source.compression == "uncompressed":
+                    break
+        except JournalError as error:
+            raise JournalError(str(error).replace("standard input", str(source.file), 1)) from error
+    found = records.read
+    room = MOST_BAD_LINES_KEPT - len(read.bad_lines)
+    name = str(source.file) if source.file != STDIN else "standard input"
+    read.bad_lines += list(starmap(partial(BadLine, name), ((bad.line, bad.reason) for bad in found.bad_lines[:room])))
+    return bad if found.bad >= wanted else found.bad
+
+
+def _wrong_with(fields: dict[str, Any]) -> str:
+    for name in ("time", "node") if fields["record"] == "condition" else ("time", "node", "uniqueid"):
+        if not isinstance(fields.get(name), str):
+            return f"has no {name}"
+    try:
+        datetime.fromisoformat(fields["time"])
+    except ValueError:
+        return "has no time that can be read"
+    return ""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
