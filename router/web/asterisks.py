@@ -1,16 +1,16 @@
 """How each Asterisk is, and what goes on there now, for Prometheus.
 
-    elder_router_link_up{asterisk}                   1 while its manager connection is up
-    elder_router_asterisk_taken_up{asterisk}         1 while it has been made ready for calls
-    elder_router_heartbeat_age_seconds{asterisk}     since it last took our heartbeat; the dialplan bears 3 s
-    elder_router_ready                               what `GET /health/ready` says: 1 for 200
-    elder_router_conditions{asterisk,what}           1 for each thing that is wrong now, see `journal.conditions`
+    elder_router_link_up{asterisk}                     1 while its manager connection is up
+    elder_router_asterisk_taken_up{asterisk}           1 while it has been made ready for calls
+    elder_router_heartbeat_age_seconds{asterisk}       since it last took our heartbeat; the dialplan bears 3 s
+    elder_router_ready                                 what `GET /health/ready` says: 1 for 200
+    elder_router_conditions{asterisk,what}             1 for each thing that is wrong now, see `journal.conditions`
 
-    elder_router_calls_in_hand{asterisk}             calls that were asked for and are not over
-    elder_router_callers_waiting{band}               callers who wait for a person
-    elder_router_longest_wait_seconds{band}          the wait of the one who has waited longest; 0 where nobody waits
+    elder_router_calls_in_hand{asterisk}               calls that were asked for and are not over
+    elder_router_callers_waiting{band,protected}       callers who wait for a person
+    elder_router_longest_wait_seconds{band,protected}  of the one who has waited longest; 0 where nobody waits
     elder_router_requests_turned_away_total{asterisk}  requests beyond what is taken in hand; they fell back
-    elder_router_events_refused_total{asterisk}      events that the dialplan cannot have sent
+    elder_router_events_refused_total{asterisk}        events that the dialplan cannot have sent
 
 All of it is asked in another thread than that in which calls are routed.
 """
@@ -35,7 +35,8 @@ from router.journal.conditions import (
     ActiveCondition,
     AsteriskState,
 )
-from router.web.calls import MOST_SERIES, OTHER, UNKNOWN_BAND
+from router.rules.book import RuleBook
+from router.web.calls import UNKNOWN_BAND
 
 _OF_AN_ASTERISK: Final = frozenset({ASTERISK_NOT_LINKED, CALLS_NOT_ROUTED})
 
@@ -96,19 +97,19 @@ class DeskMetrics(Collector):
 
     Args:
         desks: The desk of each Asterisk.
-        bands: Names of the age bands in force, told also where nobody waits.
+        rules: Those in force: their age bands are told also where nobody waits.
         now: Seconds of the clock by which calls are timed.
     """
 
     def __init__(
         self,
         desks: Callable[[], Iterable[CallDesk]],
-        bands: Callable[[], Iterable[str]],
+        rules: Callable[[], RuleBook],
         *,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._desks = desks
-        self._bands = bands
+        self._rules = rules
         self._now = now
 
     def collect(self) -> Iterator[Metric]:
@@ -119,8 +120,7 @@ class DeskMetrics(Collector):
         turned_away = CounterMetricFamily("elder_router_requests_turned_away", what, labels=labels)
         what = "Events that the dialplan cannot have sent."
         refused = CounterMetricFamily("elder_router_events_refused", what, labels=labels)
-        waiting: Counter[str] = Counter(dict.fromkeys((*self._bands(), UNKNOWN_BAND), 0))
-        longest = dict.fromkeys(waiting, 0.0)
+        waits: list[tuple[str | None, bool, float]] = []
         now = self._now()
         for desk in self._desks():
             node = desk.settings.node
@@ -128,20 +128,32 @@ class DeskMetrics(Collector):
             in_hand.add_metric([node], len(calls))
             turned_away.add_metric([node], desk.counts.turned_away)
             refused.add_metric([node], desk.counts.refused_events)
-            for call in calls:
-                if (since := waiting_since(call)) is not None:
-                    band = call.band or UNKNOWN_BAND
-                    band = band if band in longest or len(longest) < MOST_SERIES else OTHER
-                    waiting[band] += 1
-                    longest[band] = max(longest.get(band, 0.0), now - since)
+            waits += [
+                (call.band, call.is_protected, now - since)
+                for call in calls
+                if (since := waiting_since(call)) is not None
+            ]
         yield from (in_hand, turned_away, refused)
-        callers = GaugeMetricFamily("elder_router_callers_waiting", "Callers waiting for a person.", labels=["band"])
+        yield from self._waiting(waits)
+
+    def _waiting(self, waits: Iterable[tuple[str | None, bool, float]]) -> Iterator[Metric]:
+        rules = self._rules()
+        bands = (*rules.bands.names, None)
+        count: Counter[tuple[str | None, bool]] = Counter({(band, band in rules.protected): 0 for band in bands})
+        longest = dict.fromkeys(count, 0.0)
+        for band, is_protected, wait_s in waits:
+            group = (band, is_protected)
+            count[group] += 1
+            longest[group] = max(longest.get(group, 0.0), wait_s)
+        labels = ["band", "protected"]
+        callers = GaugeMetricFamily("elder_router_callers_waiting", "Callers waiting for a person.", labels=labels)
         what = "The longest wait of callers waiting for a person."
-        waits = GaugeMetricFamily("elder_router_longest_wait_seconds", what, labels=["band"])
-        for band, count in waiting.items():
-            callers.add_metric([band], count)
-            waits.add_metric([band], longest[band])
-        yield from (callers, waits)
+        waited = GaugeMetricFamily("elder_router_longest_wait_seconds", what, labels=labels)
+        for group, waiting in count.items():
+            labels = [group[0] or UNKNOWN_BAND, "yes" if group[1] else "no"]
+            callers.add_metric(labels, waiting)
+            waited.add_metric(labels, longest[group])
+        yield from (callers, waited)
 
 
 def waiting_since(call: Call) -> float | None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as text_of_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from lab.ports import free_port
@@ -34,11 +35,11 @@ def served(
     status: Callable[[], RulesStatus],
     address: str = "127.0.0.1",
     counts: Callable[[], SpeakerCounts | None] = lambda: None,
-    health: Callable[[], HealthAnswer] | None = None,
+    **pages: Callable[[], HealthAnswer],
 ) -> Iterator[int]:
     port = free_port()
     settings = MetricsSettings(address, port, "elder-router.yaml", 9, 12)
-    server = MetricsServer(settings, RulesMetrics(status), SpeechMetrics(counts), health=health)
+    server = MetricsServer(settings, RulesMetrics(status), SpeechMetrics(counts), **pages)
     try:
         yield port
     finally:
@@ -105,6 +106,20 @@ def test_what_came_of_what_was_to_be_said_is_told() -> None:
         f"{name}{{result=resting}}": 0,
         f"{name}{{result=unwritten}}": 0,
     }
+
+
+def test_whoever_asks_for_openmetrics_is_given_it() -> None:
+    with served(lambda: FINE) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        assert get(port).startswith("# HELP"), "and whoever does not, the older text"
+    assert (answer.getheader("Content-Type") or "").startswith("application/openmetrics-text")
+    families = {family.name for family in text_of_openmetrics(text)}  # type: ignore[no-untyped-call]
+    assert families >= {"elder_router_rules_reloads", "elder_router_rules_info"}
+    assert text.endswith("# EOF\n")
 
 
 def test_every_metric_says_what_it_is() -> None:
