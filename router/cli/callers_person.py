@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from router.callers.past import choice_in_words
 from router.callers.person import Forgotten, Held, Kind, forget, held
 from router.cli.caller_records import CallerRecords, records_of_caller
 from router.cli.options import UNREAD_FILE, RegistryPlace, could_not_run, registry_options, secret_file_option
-from router.cli.tracing import json_text, printable
+from router.cli.tracing import counted, json_text, printable, reading_bar
 from router.errors import RouterError
+from router.journal.erasing import Erasing
+from router.journal.forgetting import ErasedJournals, erase_caller, files_of
 from router.journal.hashing import caller_key, read_secret
 from router.journal.reader import journal_files
 from router.rules.durations import roughly_in_words
@@ -98,18 +101,48 @@ def export_caller(
 
 @click.command("forget", short_help="Remove all that is held of a caller.")
 @click.argument("number")
+@click.option(
+    "--journal",
+    "journals",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path, readable=False),
+    help="Journals to take the caller out of, and what was rotated away from them; may be given again. [default: as "
+    "the settings file says]",
+)
+@click.option("--no-journal", is_flag=True, help="Leave the journal as it is.")
+@click.option("--journal-file", hidden=True, type=UNREAD_FILE, help="What the settings file says.")
+@secret_file_option
 @registry_options
-def forget_caller(number: str, place: RegistryPlace) -> None:
-    """Remove all that the registry holds of NUMBER: band, choice, calls, under every secret. Then look again.
+def forget_caller(
+    number: str,
+    *,
+    journals: tuple[Path, ...],
+    no_journal: bool,
+    journal_file: Path | None,
+    secret_file: Path | None,
+    place: RegistryPlace,
+) -> None:
+    """Remove all that is held of NUMBER, in the registry and in the journal. Then look again.
 
-    The next load brings the number back if the feed still has it, so have it taken out there too. The journal is left
-    as it is. NUMBER may be -, as for `get`.
+    From the registry go the band, the choice and the calls, under every secret. The next load brings the number back if
+    the feed still has it, so have it taken out there too.
+
+    In the journal, in what was rotated away from it and compressed too, the records of the number's calls stay and can
+    no longer be told to be anybody's: masked number and keyed hash are taken out. The router may run meanwhile.
+    Journals of other routers, and copies, are not reached. NUMBER may be -, as for `get`.
 
     Exits 0 when it is gone; 1 when nothing was held; 2 when it could not be done; 3 when there is more to do, which it
-    says: callers are being loaded, another system holds the number too, or something came back meanwhile.
+    says: callers are being loaded, another system holds the number too, a file could not be changed, or something came
+    back meanwhile.
     """
     phone = place.number(number)
+    named = () if no_journal else journals or ((journal_file,) if journal_file else ())
+    there = files_of(named)
+    _refuse_missing(journals)
     try:
+        # Before anything is removed: whoever reads an error here has the number to hand, and both to do.
+        key = caller_key(_journal_secret(secret_file), phone.e164) if there else ""
         done = place.run(lambda registry: forget(registry, phone))
     except (RouterError, OSError) as error:
         raise could_not_run(error) from error
@@ -119,7 +152,44 @@ def forget_caller(number: str, place: RegistryPlace) -> None:
         click.echo("nothing is left of it in the registry now; a feed that still has the number brings it back")
     for sentence in _more_to_do(phone, done):
         click.echo(printable(sentence), err=True)
-    raise SystemExit(_MORE_TO_DO if not done.is_complete else _DONE if done.removed else _NOTHING_HELD)
+    erased = ErasedJournals()
+    if there:
+        with reading_bar("looking through the journal") as update:
+            update(total=sum(_size(file) for file in there))
+            erased = erase_caller(named, Erasing(phone, key), on_read=lambda count: update(completed=count))
+        click.echo(printable(_erased(erased)))
+        for sentence in erased.left:
+            click.echo(printable(sentence), err=True)
+    elif named:
+        click.echo(printable(f"the journal: there is no {named[0]} on this machine"))
+    if not done.is_complete or erased.left:
+        raise SystemExit(_MORE_TO_DO)
+    raise SystemExit(_DONE if done.removed or erased.lines else _NOTHING_HELD)
+
+
+def _refuse_missing(journals: Sequence[Path]) -> None:
+    """A journal that somebody names is there, or the name is wrong."""
+    for file in journals:
+        if not files_of((file,)):
+            raise click.BadParameter(f"there is no {printable(str(file))}", param_hint="--journal")
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def _erased(erased: ErasedJournals) -> str:
+    """What was done in journals, and what it does not reach."""
+    files = counted(erased.looked_in, "file")
+    if erased.lines:
+        what = f"taken out of {counted(erased.lines, 'record')} in {counted(len(erased.changed), 'file')} of {files}"
+        again = "" if erased.left else "; looked again, and nothing is left"
+    else:
+        what, again = f"nothing of it in {files}", ""
+    return f"the journal: {what}{again}; other routers' journals, and copies, are not reached: do the same there"
 
 
 def _in_words(found: Held) -> str:
@@ -168,12 +238,21 @@ def _without_number(key: str, phone: PhoneNumber) -> str:
 def _records(phone: PhoneNumber, files: tuple[Path, ...], secret_file: Path | None) -> CallerRecords:
     if not files:
         return CallerRecords()
+    return records_of_caller(caller_key(_journal_secret(secret_file), phone.e164), files)
+
+
+def _journal_secret(secret_file: Path | None) -> bytes:
+    """The secret that the journal's keys are made with.
+
+    Raises:
+        ConfigurationError: It cannot be read.
+    """
     if secret_file is None:
         raise click.UsageError(
             "the journal knows callers by its own key: name that with --secret-file, or the settings file with "
             "--config, or leave the journal out with --no-journal"
         )
-    return records_of_caller(caller_key(read_secret(secret_file), phone.e164), files)
+    return read_secret(secret_file)
 
 
 def _as_plain(

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from router.callers.number import Caller, NoNumber, NoNumberReason, PhoneNumber
+from router.journal.erasing import ERASED
 from router.journal.hashing import rollout_place
 from router.rules.model import Facts, QueueState
 from router.rules.recorded import Recogniser, RecordedCaller
@@ -49,6 +50,7 @@ def _caller(fields: Mapping[str, Any], recogniser: Recogniser) -> Caller | Recor
     if full := fields.get("full_caller"):
         return PhoneNumber(full)
     shown = fields["caller"]
-    if key := fields["caller_key"]:
+    if (key := fields["caller_key"]) or shown == ERASED:
+        # One who was forgotten had a number, and is nobody whom a rule names.
         return RecordedCaller(shown, key, recogniser)
     return NoNumber(_REASON_OF_MASK[shown], "")

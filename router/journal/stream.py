@@ -84,6 +84,8 @@ class JournalBlocks:
     Attributes:
         file: The name of the journal that is being read.
         line: How many of its lines came before the block in hand.
+        unfinished: Of the journal read last, how many bytes at its end are no whole line: it is being written, or was
+            cut off.
         read: What has been read so far; whoever takes the lines counts them there.
         bytes_total: The size of all of them; None where that is not known beforehand.
 
@@ -104,6 +106,7 @@ class JournalBlocks:
         self._on_read = on_read
         self.file = ""
         self.line = 0
+        self.unfinished = 0
         self.read = Read()
         sizes = [_size(file) for file in self._files]
         _refuse_twice(self._files)
@@ -111,13 +114,13 @@ class JournalBlocks:
 
     def __iter__(self) -> Iterator[list[bytes]]:
         for file in self._files:
-            self.file, self.line = str(file), 0
+            self.file, self.line, self.unfinished = str(file), 0, 0
             if file == STDIN:
                 self.file = "standard input"
                 yield from self._blocks(_Counting(self._stdin))
                 continue
             try:
-                with file.open("rb") as stream:
+                with _opened(file) as stream:
                     yield from self._blocks(_Counting(stream))
             except OSError as error:
                 raise JournalError(f"{file}: cannot be read: {error.strerror or error}") from error
@@ -136,6 +139,8 @@ class JournalBlocks:
             self._on_read(self.read.bytes_read)
         if _is_json(rest):  # else it is being written, or was when the file was taken away
             yield [rest]
+        else:
+            self.unfinished = len(rest)
 
     def _chunks(self, stream: _Counting) -> Iterator[bytes]:
         """What the stream holds, decompressed. One that ends too soon is read as far as it goes."""
@@ -242,6 +247,18 @@ class DecisionStream(RecordStream):
         self, files: Sequence[Path], *, stdin: BinaryIO, on_read: Callable[[int], object] = lambda _: None
     ) -> None:
         super().__init__(files, stdin=stdin, kinds=("decision",), on_read=on_read)
+
+
+def _opened(file: Path) -> BinaryIO:
+    """A journal; one that was compressed since it was listed, by its new name."""
+    try:
+        return file.open("rb")
+    except FileNotFoundError:
+        try:
+            return file.with_name(f"{file.name}.gz").open("rb")
+        except FileNotFoundError:
+            pass
+        raise
 
 
 def _reader(stream: _Counting, file: str) -> Callable[[int], bytes]:

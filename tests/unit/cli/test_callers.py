@@ -161,6 +161,7 @@ def test_who_is_forgotten_is_gone_and_it_is_told_where_it_was_looked(place: Plac
         "looked again: the band set by hand (1), the choice (1), the earlier calls (1), what an earlier version stored "
         "in clear (3), the band from the feed (1)",
         "nothing is left of it in the registry now; a feed that still has the number brings it back",
+        f"the journal: there is no {place.folder / 'journal.jsonl'} on this machine",
     ]
     assert "not in the registry" in place.run("get", "13900000001", code=1).stdout
     assert "adult (set by hand; the feed says elder), chose" in place.run("get", "13900000002").stdout
