@@ -1,0 +1,327 @@
+"""`elder-router tail`: the journal as it is written, a line a call.
+
+Lines come from `router.journal.follow`, calls from `joining`, what they look like from `tail_lines`; here they are read
+and handed on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+
+from router.callers.number import is_home_region
+from router.cli.options import CouldNotRunError, could_not_run, rules_option_for, secret_file_option
+from router.cli.recognising import key_of
+from router.cli.tail_filters import Wanted, doubts, filter_options, since_given
+from router.cli.tail_lines import CallLines
+from router.cli.tail_past import Apart, Past
+from router.cli.tail_screen import Screen, Styles, ended_by_signals, size_of, terminal_for_drawing
+from router.cli.tail_views import JsonView, PlainView, ScreenView, View
+from router.cli.tracing import counted, printable
+from router.errors import ConfigurationError, JournalError, RouterError
+from router.journal.follow import Following
+from router.journal.joining import JoinedCalls, Told
+from router.journal.reader import journal_files
+from router.journal.records import ConditionRecord
+from router.rules.book import RuleBook, load_rules
+
+POLL_S: Final = 0.05
+_USUAL_LINES: Final = 10
+_LONGEST_NUMBER: Final = 1000
+_INTERRUPTED: Final = 130
+_NOBODY_READS: Final = (errno.EPIPE, errno.EIO)  # the other end of the pipe was closed, or the terminal
+
+
+class Tailing:
+    """Reads one journal, and shows what is asked for: of what lies there a line a call, then what happens.
+
+    Args:
+        following: The journal's lines.
+        joined: Makes calls of them.
+        wanted: Which of them are shown.
+        view: Where.
+        most_lines: So many of what lies there already, the last ones; None: all.
+    """
+
+    def __init__(
+        self, following: Following, joined: JoinedCalls, wanted: Wanted, view: View, *, most_lines: int | None
+    ) -> None:
+        self._following = following
+        self._joined = joined
+        self._wanted = wanted
+        self._view = view
+        self._past: Past | None = Past()
+        self._last: deque[Told | Apart] | None = None if most_lines is None else deque(maxlen=most_lines)
+        self._has_told_of_bad = False
+
+    def step(self) -> bool:
+        """Read and show the next lines; False if there are none for now.
+
+        Raises:
+            JournalError: The journal cannot be read.
+        """
+        lines = self._following.read()
+        for line in lines:
+            news = self._joined.take(line)
+            if news is None:
+                continue
+            item = news if isinstance(news, Told) else (news, line)
+            if self._past is None:
+                self._show(item)
+            else:
+                self._come(self._past.take(item))
+        if not lines and self._past is not None:
+            self._come(self._past.rest())
+            self._past = None
+            for item in self._last or ():
+                self._show(item)
+            self._last = None
+        self._complain()
+        return bool(lines)
+
+    def run(self) -> None:
+        """Go on until nobody looks any more.
+
+        Raises:
+            JournalError: The journal cannot be read.
+        """
+        while True:
+            if not self.step():
+                if not self._view.rest():
+                    return
+                time.sleep(POLL_S)
+
+    def run_to_the_end(self) -> None:
+        """Show what lies there.
+
+        Raises:
+            JournalError: The journal cannot be read, or there is none.
+        """
+        while self.step():
+            pass
+
+    def _come(self, items: Iterable[Told | Apart]) -> None:
+        """Show what lies there, or keep the last of it until its end is seen."""
+        for item in items:
+            if self._last is None:
+                self._show(item)
+            elif self._is_shown(item):
+                self._last.append(item)
+
+    def _is_shown(self, item: Told | Apart) -> bool:
+        if isinstance(item, Told):
+            return self._wanted.shows(item.call)
+        record = item[0]
+        if not self._wanted.concerns(record.node):
+            return False
+        return isinstance(record, ConditionRecord) or not self._wanted.is_selective
+
+    def _show(self, item: Told | Apart) -> None:
+        if not self._is_shown(item):
+            return
+        if isinstance(item, Told):
+            self._view.call(item)
+        else:
+            self._view.apart(*item)
+
+    def _complain(self) -> None:
+        for complaint in self._following.complaints():
+            self._view.complain(complaint)
+        if self._joined.bad and not self._has_told_of_bad:
+            self._has_told_of_bad = True
+            self._view.complain(f"a line of the journal is no record and is passed over: {self._joined.first_bad}")
+
+
+def _home_region(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not is_home_region(value):
+        raise click.BadParameter("give a two-letter code in capitals, such as CN or GB")
+    return value
+
+
+@click.command("tail")
+@click.option(
+    "--journal",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="The journal. [default: the one that the settings file says]",
+)
+@filter_options
+@click.option("--caller", metavar="NUMBER", help="Calls of this number, given in full; - reads it from standard input.")
+@click.option(
+    "--since", metavar="TIME", help='Calls from then on: 30m, 09:00, "2026-11-25 09:00", in the rules\' zone.'
+)
+@click.option(
+    "-n",
+    "--lines",
+    "most_lines",
+    type=click.IntRange(0, 1_000_000),
+    help="So many of what lies there already. [default: a screenful, in a pipe 10; with --since, all]",
+)
+@click.option("--no-follow", is_flag=True, help="End after what lies there already.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print an object a line: a call when it is decided, and whole when ended."
+)
+@rules_option_for("The rules in force: for the time zone, and which bands are protected. Not needed.")
+@secret_file_option
+@click.option(
+    "--home-region",
+    envvar="ELDER_HOME_REGION",
+    default="CN",
+    show_default=True,
+    callback=_home_region,
+    help="The region of a --caller that comes without a country code.",
+)
+@click.option(
+    "--journal-file", hidden=True, type=click.Path(path_type=Path, readable=False), help="What the settings file says."
+)
+def tail(
+    *,
+    journal: Path | None,
+    wanted: Wanted,
+    caller: str | None,
+    since: str | None,
+    most_lines: int | None,
+    no_follow: bool,
+    as_json: bool,
+    rules_path: Path,
+    secret_file: Path | None,
+    home_region: str,
+    journal_file: Path | None,
+) -> None:
+    """Show calls as they are decided and as they end, a line each.
+
+    On a terminal a call's line changes when its outcome is known; in a pipe a second line comes. A * marks callers of a
+    protected age band, a ! what is wrong. Options that ask for calls must all hold; one that is repeated means any of
+    its values. What begins to be wrong with our own systems is shown whatever is asked for.
+
+    Goes on until Ctrl-C, across restarts of the router and rotations of its journal. Exits 2 when the journal cannot be
+    read or an option is wrong.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # of a terminal that knows ASCII only
+    path = journal or journal_file
+    if path is None:
+        raise click.UsageError("where is the journal? name it with --journal, or the settings file with --config")
+    book = _rules(rules_path)
+    lines = CallLines(book)
+    moment = since_given(since, lines.zone, datetime.now(UTC)) if since is not None else None
+    if caller is not None:
+        wanted = replace(wanted, caller_key=_key(caller, home_region, secret_file))
+    for doubt in doubts(wanted, book) if book else ():
+        click.echo(printable(doubt), err=True)
+    if no_follow and not journal_files(path):
+        raise CouldNotRunError(f"{path}: there is no journal; it begins with the first call")
+    try:
+        _show(path, wanted, lines, _How(moment, most_lines, as_json=as_json, is_followed=not no_follow))
+    except KeyboardInterrupt:
+        raise SystemExit(_INTERRUPTED) from None
+    except JournalError as error:
+        raise CouldNotRunError(str(error)) from error
+    except OSError as error:
+        if error.errno not in _NOBODY_READS:
+            raise
+        # Nothing is wrong, and nothing is to be said of it; not by Python either, which still has something to write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    since: datetime | None
+    most_lines: int | None
+    as_json: bool
+    is_followed: bool
+
+
+def _show(path: Path, wanted: Wanted, lines: CallLines, how: _How) -> None:
+    joined = JoinedCalls(wanted.takes, since=how.since, keep_lines=how.as_json)
+    following = Following(path, since=how.since)
+    console = Console()
+    on_screen = console.is_terminal and not console.is_dumb_terminal and how.is_followed and not how.as_json
+    most_lines = how.most_lines
+    if most_lines is None and how.since is None:
+        most_lines = max(1, size_of(sys.stdout.fileno()).lines - 2) if on_screen else _USUAL_LINES
+    with ExitStack() as stack:
+        stack.enter_context(ended_by_signals())
+        stack.callback(following.close)
+        if on_screen:
+            view: View = _screen_view(stack, console, lines, _Status(path, wanted, lines, following, joined))
+        else:
+            view = JsonView(sys.stdout) if how.as_json else PlainView(lines, sys.stdout)
+        stack.callback(view.close)
+        tailing = Tailing(following, joined, wanted, view, most_lines=most_lines)
+        if not how.is_followed:
+            tailing.run_to_the_end()
+            return
+        if not on_screen and not journal_files(path):
+            view.complain(f"{path}: there is no journal yet; waiting for it")
+        tailing.run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """The last line of the screen."""
+
+    path: Path
+    wanted: Wanted
+    lines: CallLines
+    following: Following
+    joined: JoinedCalls
+
+    def __call__(self) -> str:
+        now = self.lines.local(datetime.now(UTC))
+        what = self.path.name if self.following.is_there else f"waiting for {self.path}"
+        parts = [f"{now:%H:%M:%S %Z}", what, f"{self.joined.under_way:,} under way"]
+        if asked := self.wanted.in_words():
+            parts.append(asked)
+        if self.joined.bad:
+            parts.append(f"! {counted(self.joined.bad, 'line')} unreadable")
+        if self.joined.given_up:
+            parts.append(f"! {self.joined.given_up:,} without an end")
+        return printable(" " + "  ".join([*parts, "* protected", "Ctrl-C ends"]) + " ")
+
+
+def _screen_view(stack: ExitStack, console: Console, lines: CallLines, status: _Status) -> ScreenView:
+    def write(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    descriptor = sys.stdout.fileno()
+    screen = Screen(write, lambda: size_of(descriptor), Styles(console))
+    stack.enter_context(terminal_for_drawing(descriptor, screen.begin_anew))
+    return ScreenView(lines, screen, status)
+
+
+def _rules(path: Path) -> RuleBook | None:
+    """The rules in force, if they are to be had."""
+    if not os.path.exists(path):  # noqa: PTH110 - of what may not be looked at: no
+        return None
+    try:
+        return load_rules(path)
+    except ConfigurationError as error:
+        click.echo(printable(f"the rules are wrong; times are in UTC: {error.problems[0]}"), err=True)
+        return None
+
+
+def _key(caller: str, home_region: str, secret_file: Path | None) -> str:
+    if caller == "-":
+        # There it stands neither in the list of processes nor in the history of the shell.
+        if sys.stdin.isatty():
+            click.echo("number: ", nl=False, err=True)
+        caller = sys.stdin.readline(_LONGEST_NUMBER).strip()
+    try:
+        return key_of(caller, home_region, secret_file)
+    except RouterError as error:
+        raise could_not_run(error) from error

@@ -1,0 +1,182 @@
+"""The ways in which `elder-router tail` shows calls: lines in a pipe, JSON, or rows of a terminal that change."""
+
+from __future__ import annotations
+
+import json
+import select
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol, TextIO
+
+import click
+import orjson
+
+from router.cli.tail_lines import CallLines, Cell
+from router.cli.tail_screen import Screen
+from router.cli.tracing import printable
+from router.journal.joining import Happened, JoinedCall, Told
+from router.journal.records import ConditionRecord, PromotionRecord
+
+
+class View(Protocol):
+    """Where what is to be shown goes."""
+
+    def call(self, told: Told) -> None:
+        """A call, for the first time or because something is new."""
+
+    def apart(self, record: ConditionRecord | PromotionRecord, line: bytes) -> None:
+        """What is no part of a call."""
+
+    def complain(self, text: str) -> None:
+        """Something about the journal that the reader should know."""
+
+    def rest(self) -> bool:
+        """There is nothing more to show for now. False if nobody looks any more."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+@dataclass(slots=True)
+class PlainView:
+    """A line when a call is decided, and one when it has ended."""
+
+    lines: CallLines
+    out: TextIO
+
+    def call(self, told: Told) -> None:
+        """See `View`. Where a call that came back is sent to stands in the line that ends it, or in `explain`."""
+        if told.happened is not Happened.SENT_ON:
+            self.out.write(self.lines.call_in_full(told.call) + "\n")
+
+    def apart(self, record: ConditionRecord | PromotionRecord, line: bytes) -> None:  # noqa: ARG002 - for JSON
+        """See `View`."""
+        self.out.write(_cell_of(self.lines, record, with_date=True).text + "\n")
+
+    def complain(self, text: str) -> None:
+        """See `View`."""
+        self.out.flush()
+        click.echo(printable(text), err=True)
+
+    def rest(self) -> bool:
+        """See `View`."""
+        self.out.flush()
+        return _is_read(self.out)
+
+    def close(self) -> None:
+        """See `View`."""
+        self.out.flush()
+
+
+@dataclass(slots=True)
+class JsonView:
+    """An object a line; docs/tail.md has what stands in them."""
+
+    out: TextIO
+
+    def call(self, told: Told) -> None:
+        """See `View`."""
+        if told.happened is Happened.ENDED:
+            self._print(b'{"event":"ended","decision":' + told.call.line + b',"outcome":' + told.line + b"}")
+        else:
+            self._print(b'{"event":"decided","decision":' + told.line + b"}")
+
+    def apart(self, record: ConditionRecord | PromotionRecord, line: bytes) -> None:
+        """See `View`."""
+        self._print(f'{{"event":"{record.record}","{record.record}":'.encode() + line + b"}")
+
+    def complain(self, text: str) -> None:
+        """See `View`."""
+        self.out.flush()
+        click.echo(printable(text), err=True)
+
+    def rest(self) -> bool:
+        """See `View`."""
+        self.out.flush()
+        return _is_read(self.out)
+
+    def close(self) -> None:
+        """See `View`."""
+        self.out.flush()
+
+    def _print(self, line: bytes) -> None:
+        text = line.decode("utf-8", errors="replace")
+        if not text.isprintable():
+            # Controls that a terminal would obey, should this be read on one.
+            text = json.dumps(orjson.loads(line))
+        self.out.write(text + "\n")
+
+
+@dataclass(slots=True)
+class ScreenView:
+    """A row a call, which changes when something is new as long as it is on the screen.
+
+    Args:
+        status: What stands in the last line, made anew for each frame.
+    """
+
+    lines: CallLines
+    screen: Screen
+    status: Callable[[], str]
+    clock: Callable[[], float] = time.monotonic
+    _day: str = field(default="", init=False)
+
+    def call(self, told: Told) -> None:
+        """See `View`."""
+        call = told.call
+        key = (call.node, call.uniqueid)
+        if told.happened is Happened.DECIDED or not self.screen.change(key):
+            self._begin_day(call)
+            self.screen.add(partial(self.lines.call, call), key)
+        self._draw_if_due()
+
+    def apart(self, record: ConditionRecord | PromotionRecord, line: bytes) -> None:  # noqa: ARG002 - for JSON
+        """See `View`."""
+        cell = _cell_of(self.lines, record, with_date=False)
+        self.screen.add(lambda _: [cell])
+        self._draw_if_due()
+
+    def complain(self, text: str) -> None:
+        """See `View`."""
+        cell = Cell(printable(text), "yellow")
+        self.screen.add(lambda _: [cell])
+
+    def rest(self) -> bool:
+        """See `View`."""
+        self._draw_if_due()
+        return True
+
+    def close(self) -> None:
+        """See `View`."""
+        self.screen.draw(self.lines.titles, self.status(), self.clock())
+        self.screen.close()
+
+    def _draw_if_due(self) -> None:
+        now_s = self.clock()
+        if self.screen.is_due(now_s):
+            self.screen.draw(self.lines.titles, self.status(), now_s)
+
+    def _begin_day(self, call: JoinedCall) -> None:
+        """Rows have the time only; the day stands in one of its own where it changes."""
+        day = f"{self.lines.local(call.decided_at):%Y-%m-%d %A}"
+        if day > self._day:
+            self._day = day
+            self.screen.add(lambda _: [Cell(day, "bold")])
+
+
+def _cell_of(lines: CallLines, record: ConditionRecord | PromotionRecord, *, with_date: bool) -> Cell:
+    if isinstance(record, ConditionRecord):
+        return lines.condition(record, with_date=with_date)
+    return lines.promotion(record, with_date=with_date)
+
+
+def _is_read(out: TextIO) -> bool:
+    """Whether somebody is at the other end of a pipe still, who would otherwise be noticed at the next line only."""
+    try:
+        poll = select.poll()
+        poll.register(out.fileno(), 0)
+    except (OSError, ValueError):
+        return True
+    return not any(what & (select.POLLERR | select.POLLHUP) for _, what in poll.poll(0))
