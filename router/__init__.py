@@ -14,6 +14,8 @@ Data flows one way. A package imports only from those above it in this list, whi
     web/        what monitoring, and an Asterisk elsewhere, fetch over HTTP; reads only
     settings_callers.py what its section of the registry says
     settings.py the daemon's own settings file
+    node.py     one Asterisk: its link, its desk, its heartbeat
+    supervision.py what looks on: metrics, health, the wallboard, what is wrong
     daemon.py   wires it all
     cli/        the command line; the only place that prints or exits
 """

@@ -260,6 +260,11 @@ class CallDesk:
         """Take the state of Asterisk's queues, as it is now."""
         self._queues, self._queues_at = states, self.now()
 
+    @property
+    def queues(self) -> Mapping[str, QueueState]:
+        """The queues as they were some seconds ago at most; none while that is not known."""
+        return self._queues if self.now() - self._queues_at < QUEUES_STALE_S else NO_QUEUES
+
     def follow(self, request: Request) -> None:
         """Follow a call to its end that this run did not decide."""
         self._in_hand(request, self.now())
@@ -385,7 +390,7 @@ class CallDesk:
         handled.lookup_ms = _ms(looked_up_at - asked_at)
         handled.looked_up(lookup, book.bands.names)
         call.band, call.is_protected = handled.age_band, handled.age_band in book.protected
-        facts = handled.facts = self._facts(call, request, handled, lookup, book, looked_up_at)
+        facts = handled.facts = self._facts(call, request, handled, lookup, book)
         decision = handled.decision = book.decide(facts)
         spoken = decision.language or request.language
         handled.language = channel_language(spoken, decision.speech, frozenset(book.speech))
@@ -414,7 +419,7 @@ class CallDesk:
         call.speech = decision.speech.name
 
     def _facts(
-        self, call: Call, request: Request, handled: Handled, lookup: BandLookup, book: RuleBook, now: float
+        self, call: Call, request: Request, handled: Handled, lookup: BandLookup, book: RuleBook
     ) -> Facts:
         caller = handled.caller
         at = datetime.now(ZoneInfo(book.timezone))
@@ -424,7 +429,7 @@ class CallDesk:
             language=request.language,
             age_band=handled.age_band,
             at=at.replace(microsecond=at.microsecond // 1000 * 1000),  # as exact as the record tells it
-            queues=self._queues if now - self._queues_at < QUEUES_STALE_S else NO_QUEUES,
+            queues=self.queues,
             earlier_calls_s=lookup.earlier_calls_s,
             choice=_chosen(call, lookup),
             rollout=rollout_place(self.settings.caller_key(caller)) if isinstance(caller, PhoneNumber) else None,

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from lab.ports import free_port
 from lab.redis import RedisServer
 from lab.registry import load
-from router import daemon as daemon_module
+from router import node as node_module
 from router.ami.settings import LinkSettings
 from router.callers import watching
 from router.callers.number import PhoneNumber
@@ -41,8 +41,8 @@ CALL = "1763888645.42"
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daemon_module, "HEARTBEAT_S", 0.01)
-    monkeypatch.setattr(daemon_module, "_TAKE_UP_AGAIN_S", 0.01)
+    monkeypatch.setattr(node_module, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(node_module, "_TAKE_UP_AGAIN_S", 0.01)
 
 
 def settings_for(directory: Path, port: int, *, full_numbers: bool = False) -> Settings:
@@ -254,7 +254,7 @@ def listing_queues(asterisk: FakeAsterisk, waiting: list[int]) -> None:
 async def test_the_queues_are_known_to_the_first_call_and_looked_at_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: int
 ) -> None:
-    monkeypatch.setattr(daemon_module, "QUEUES_EVERY_S", 60.0 if looks == 1 else 0.02)
+    monkeypatch.setattr(node_module, "QUEUES_EVERY_S", 60.0 if looks == 1 else 0.02)
     async with an_asterisk() as asterisk:
         listing_queues(asterisk, [3, 4, 7])
         async with running(settings_for(tmp_path, asterisk.port)):
@@ -426,7 +426,7 @@ async def test_full_numbers_are_warned_of(tmp_path: Path) -> None:
 async def test_now_and_then_the_state_is_asked_for_although_the_link_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daemon_module, "RECONCILE_S", 0.0)
+    monkeypatch.setattr(node_module, "RECONCILE_S", 0.0)
     async with an_asterisk() as asterisk, running(settings_for(tmp_path, asterisk.port)):
         await until(asterisk, lambda: len(asterisk.named("Status")) >= 3)
 

@@ -20,7 +20,7 @@ from router.calls.verdict import (
     spoken_variables,
     variables,
 )
-from router.daemon import HEARTBEAT_S
+from router.node import HEARTBEAT_S
 from router.rules.model import ContextTarget, Decision, Overflow, QueueTarget, SpeechProfile, Target
 from router.speech.profile import BASE_SENTENCE_PAUSE_S
 
