@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from router.cli.tracing import reading_bar
@@ -17,13 +17,15 @@ from router.journal.stream import JournalBlocks
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What journals hold of what was sought; `minutes` are those of the first call, one a decision.
+    """What journals hold of what was sought, and `minutes` for each call, one a decision.
+
+    Of a caller's calls, the nearest come first, and only the first has minutes.
 
     `complaints` are for people. Where `is_all` is false, some journal was not read to its end.
     """
 
     calls: tuple[CallFound, ...]
-    minutes: tuple[Minute, ...]
+    minutes: tuple[tuple[Minute, ...], ...]
     complaints: tuple[str, ...]
     is_all: bool
 
@@ -41,12 +43,24 @@ def look_for(sought: Sought, journals: Sequence[Path]) -> Found:
     start = len(journals) if moment is None else begin_with(journals, moment)
     found = search.through(journals[start:])
     if found.calls or sought.at is not None:
-        return found
+        return _whole(found, journals) if sought.at is not None else found
     # Its name does not tell its time, or tells it wrongly. A call over midnight is in two of them.
     for index in reversed(range(start)):
         if search.is_named_in(journals[index]):
             return search.through(journals[max(0, index - 1) :])
     return search.found()
+
+
+def _whole(found: Found, journals: Sequence[Path]) -> Found:
+    """With all of the nearest call: of one that was transferred, the beginning may lie before the time looked at."""
+    if not found.calls or found.calls[0].decisions[0][1].ask == 1:
+        return found
+    nearest = found.calls[0]
+    again = look_for(Sought(uniqueid=nearest.uniqueid), journals)
+    for call, minutes in zip(again.calls, again.minutes, strict=True):
+        if call.node == nearest.node:
+            return replace(found, calls=(call, *found.calls[1:]), minutes=(minutes, *found.minutes[1:]))
+    return found
 
 
 class _Search:
@@ -85,7 +99,7 @@ class _Search:
                 which = "1 line that names it" if damaged == 1 else f"{damaged:,} lines that name it"
                 complaints.append(f"{file}: {which} cannot be read as a record")
         calls = tuple(self._seeker.calls())
-        minutes = tuple(self._seeker.minutes(calls[0])) if calls else ()
+        minutes = tuple(tuple(self._seeker.minutes(call)) for call in calls)
         return Found(calls, minutes, tuple(complaints), not any(self._unread.values()))
 
     def _blocks(self, file: Path) -> Iterator[list[bytes]]:

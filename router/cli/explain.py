@@ -1,7 +1,7 @@
 """`elder-router explain`: what is decided for one call, and why, rule by rule.
 
-Asks `RuleBook.decide`, as the daemon does, and shows the trace it returns; nothing is matched here. A call of the past
-is `past_call`'s.
+Asks `RuleBook.decide`, as the daemon does, and shows the trace it returns; nothing is matched here. A call of the past,
+and what became of it, is `past_call`'s.
 """
 
 from __future__ import annotations
@@ -41,8 +41,14 @@ from router.rules.schema import UNKNOWN_BAND
 def explain(*, past: PastCall | None, supposed: Supposed, rules_path: Path, as_json: bool) -> None:
     """Show where a call goes, and why: every rule in its order, and the first condition of it that did not hold.
 
-    Of a call that has not happened, the options say what it is like. Of one that has, `--call` finds what the journal
-    holds, and the rules of that time, as long as they are kept, are asked once more.
+    Of a supposed call, the options say what it is like. Of one of the past, the whole story is told, as after a
+    complaint: how the caller was recognised, what was decided and why, what they pressed, how long they waited, who
+    answered, and what was wrong with our systems in that minute. The rules of that time, as long as they are kept, are
+    asked once more.
+
+    A call of the past is one named by `--call`; or the caller's nearest to a time, by `--caller NUMBER --at TIME` and
+    nothing else about the call, where that time lies in the past and there is a journal. NUMBER may be -, for a line of
+    standard input. The answer says which of the two it is about.
 
     Exits 0 with a decision; 1 when the journal has no such call, or when the rules decide it differently today; 2 when
     the rules, a file or an option are wrong.
@@ -64,6 +70,7 @@ def explain(*, past: PastCall | None, supposed: Supposed, rules_path: Path, as_j
 
 def _as_plain(facts: Facts, source: str, decision: Decision) -> dict[str, object]:
     return {
+        "kind": "supposed",
         "facts": {
             "caller": shown_caller(facts.caller),
             "called": facts.called,
@@ -89,6 +96,7 @@ def _as_plain(facts: Facts, source: str, decision: Decision) -> dict[str, object
 
 def _print(console: Console, book: RuleBook, facts: Facts, source: str, decision: Decision) -> None:
     call = facts_grid()
+    call.add_row("call", "supposed: nobody called")
     call.add_row("caller", shown_text(shown_caller(facts.caller)))
     call.add_row("age band", shown_text(f"{facts.age_band or UNKNOWN_BAND} ({source.replace('_', ' ', 1)})"))
     call.add_row("called", shown_text(facts.called or "not given"))

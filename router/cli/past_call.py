@@ -1,9 +1,10 @@
-"""A call of the past, out of the journal: what was decided and why, and the rules of that time asked once more."""
+"""A call of the past: which one the options mean, and its story out of the journal, on the screen or as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -13,236 +14,262 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from router.callers.past import choice_in_words
-from router.calls.verdict import channel_language
-from router.cli.options import CouldNotRunError, history_in, history_option
-from router.cli.past_records import records_of
-from router.cli.recognising import recogniser_for
-from router.cli.tracing import (
-    decision_as_plain,
-    facts_grid,
-    json_text,
-    printable,
-    show_table,
-    shown_text,
-    speech_in_words,
-    steps_table,
-    target_in_words,
-)
-from router.errors import ConfigurationError, HistoryError
+from router.callers.number import masked
+from router.cli.asking_again import RulesOfThen, again_as_plain
+from router.cli.call_search import Found, look_for
+from router.cli.options import CouldNotRunError, could_not_run, history_option, moment_given
+from router.cli.recognising import key_of
+from router.cli.story import Story, print_story, zone_of
+from router.cli.story_words import ending_in_words
+from router.cli.supposing import Supposed
+from router.cli.tracing import json_text, printable, show_table, shown_text
+from router.errors import RouterError
+from router.journal.minute import Minute
 from router.journal.reader import journal_files
-from router.journal.records import DecisionRecord, OutcomeRecord
-from router.journal.replay import facts_of
+from router.journal.seeking import CallFound, Sought
 from router.journal.stream import STDIN
-from router.rules.book import RuleBook, load_rules
-from router.rules.conditions import NOT_KNOWN, queue_in_words
-from router.rules.durations import in_words, roughly_in_words
-from router.rules.model import Decision, QueueState, QueueTarget
-from router.rules.recorded import Recogniser
-from router.rules.schema import STANDARD_SPEECH, UNKNOWN_BAND
+from router.rules.durations import in_words, parse_duration_s
 
 _FOUND, _NOT_FOUND_OR_DIFFERENT = 0, 1
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """The rules of a decision asked once more. `decision` is None where they could not be, and `why` says it.
-
-    `differing` names what they decide otherwise now; `same_words` tells whether every rule gives its answer in the
-    words recorded, which a later program may have others for.
-    """
-
-    book: RuleBook | None
-    decision: Decision | None
-    differing: tuple[str, ...] = ()
-    same_words: bool = True
-    why: str = ""
+_MOST_WITHIN_S = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class PastCall:
-    """A call by its uniqueid, and where to look for what is known of it; `journals` are named oldest first."""
+    """A call, or a caller's calls near a moment, and where to look for them; `journals` are named oldest first.
 
-    uniqueid: str
+    `named` is what is sought in words, and `hint` what to do where it is not found.
+    """
+
+    sought: Sought
+    named: str
+    hint: str
     journals: tuple[Path, ...]
-    history: Path | None
-    rules_file: Path | None
-    secret_file: Path | None
+    rules: RulesOfThen
 
     def show(self, console: Console, *, as_json: bool) -> int:
-        """Print every decision about the call, and its outcome; returns the exit status.
+        """Print the story of the call, and of others shortly that may be meant; returns the exit status.
 
         Raises:
             CouldNotRunError: The call is not found, and not every journal could be read.
         """
-        found = records_of(self.uniqueid, self.journals)
-        if not found.decisions:
-            where = ", ".join("standard input" if path == STDIN else str(path) for path in self.journals)
-            what = f"no decision about the call {self.uniqueid} is in {where}"
-            if not found.is_all:
-                raise CouldNotRunError("\n".join([*found.complaints, f"{what}, as far as that could be read"]))
-            for line in (*found.complaints, what):
-                click.echo(printable(line), err=True)
-            return _NOT_FOUND_OR_DIFFERENT
+        found = look_for(self.sought, self.journals)
+        if not found.calls:
+            return self._not_found(found)
         for line in found.complaints:
             click.echo(printable(line), err=True)
-        again = self.again(found.decisions)
+        told = found.calls[:1] if self.sought.at is not None else found.calls
+        otherwise = self.rules.zone()
+        stories = []
+        for call, minutes in zip(told, found.minutes, strict=False):
+            again = self.rules.again(call.decisions)
+            stories.append(Story(call, minutes, again, zone_of(again, otherwise)))
         if as_json:
-            stories = [
-                {"record": fields, "again": _again_as_plain(entry)}
-                for (fields, _), entry in zip(found.decisions, again, strict=True)
-            ]
-            outcomes = [outcome.model_dump(mode="json") for outcome in found.outcomes]
-            click.echo(json_text({"decisions": stories, "outcomes": outcomes}))
+            click.echo(json_text(_as_plain(stories[0], found.calls[1:])))
         else:
-            for (_, record), entry in zip(found.decisions, again, strict=True):
-                _print_decision(console, record, entry)
-            for outcome in found.outcomes:
-                console.print(shown_text(_outcome_in_words(outcome)))
-        return _NOT_FOUND_OR_DIFFERENT if any(entry.differing for entry in again) else _FOUND
+            if self.sought.at is not None and len(found.calls) > 1:
+                self._list(console, found, stories[0].zone)
+            for story in stories:
+                print_story(console, story)
+        differs = any(again.differing for story in stories for again in story.again)
+        return _NOT_FOUND_OR_DIFFERENT if differs else _FOUND
 
-    def again(self, decisions: Sequence[tuple[Mapping[str, Any], DecisionRecord]]) -> list[Again]:
-        """Ask the rules of each decision once more, with what they were asked then."""
-        books: dict[str, tuple[RuleBook, Recogniser] | str] = {}
-        answers = []
-        for fields, record in decisions:
-            version = record.rules_version
-            if not record.rule:
-                answers.append(Again(None, None, why="the rules were not asked: the call went to people by itself"))
-                continue
-            if version not in books:
-                try:
-                    book = self._book(version)
-                    books[version] = book, recogniser_for(book, f"version {version}", self.secret_file)
-                except (ConfigurationError, HistoryError) as error:
-                    books[version] = str(error)
-            match books[version]:
-                case str(why):
-                    answers.append(Again(None, None, why=why))
-                case (book, recogniser):
-                    answers.append(_asked_again(book, recogniser, fields, record))
-        return answers
+    def _not_found(self, found: Found) -> int:
+        where = ", ".join("standard input" if path == STDIN else str(path) for path in self.journals)
+        what = f"no decision about {self.named} is in {where}"
+        if not found.is_all:
+            raise CouldNotRunError("\n".join([*found.complaints, f"{what}, as far as that could be read"]))
+        for line in (*found.complaints, what, *filter(None, [self.hint])):
+            click.echo(printable(line), err=True)
+        return _NOT_FOUND_OR_DIFFERENT
 
-    def _book(self, version: str) -> RuleBook:
-        """The rules of a version: those on disk, or those kept."""
-        if self.rules_file is not None:
-            try:
-                if (book := load_rules(self.rules_file)).version == version:
-                    return book
-            except ConfigurationError:
-                pass  # what lies on disk is wrong, or nothing does: that was not in force
-        if self.history is None:
-            raise HistoryError("where earlier rules are kept is not known; name the settings file with --config")
-        entry = history_in(self.history).find(version)
-        return load_rules(entry.folder / entry.rules_name)
+    def _list(self, console: Console, found: Found, zone: ZoneInfo | None) -> None:
+        """All that may be meant, in the order of their time."""
+        console.print(shown_text(f"{len(found.calls)} calls are near that time; the nearest is told:"))
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for call in sorted(found.calls, key=_moment):
+            record = call.decisions[0][1]
+            ended = ending_in_words(call.outcomes[0])[0] if call.outcomes else "no outcome"
+            mark = ">" if call is found.calls[0] else ""
+            at = f"{_moment(call).astimezone(zone):%Y-%m-%d %H:%M:%S}"
+            table.add_row(*map(shown_text, (mark, at, call.uniqueid, record.target, ended)))
+        show_table(console, table)
+        console.print(shown_text("for another one of them: explain --call UNIQUEID", "dim"))
+        console.print()
 
 
-def _asked_again(book: RuleBook, recogniser: Recogniser, fields: Mapping[str, Any], record: DecisionRecord) -> Again:
-    try:
-        facts = facts_of(fields, recogniser, record.rules_version)
-    except (KeyError, TypeError, ValueError) as error:
-        return Again(book, None, why=f"the record does not tell what the rules were asked with: {error!r}")
-    decision = book.decide(facts)
-    worded = [step.model_dump() for step in record.trace] == [asdict(step) for step in decision.trace]
-    return Again(book, decision, tuple(_differing(book, decision, fields, record)), same_words=worded)
+def _moment(call: CallFound) -> datetime:
+    return call.moment or datetime.now(UTC)
 
 
-def _differing(book: RuleBook, decision: Decision, fields: Mapping[str, Any], record: DecisionRecord) -> Iterator[str]:
-    """What is decided otherwise than the record has it; what was not yet recorded then is not compared."""
-    target = decision.target
-    now: dict[str, object] = {
-        "rule": decision.rule,
-        "target": target.name,
-        "head_start_s": decision.head_start_s,
-        "speech": decision.speech.name,
-        "speech_from": decision.speech_from,
-        "agent_label": decision.agent_label,
-        "note": decision.note,
+def _as_plain(story: Story, others: tuple[CallFound, ...]) -> dict[str, object]:
+    told = zip(story.call.decisions, story.again, story.minutes, strict=True)
+    return {
+        "kind": "past",
+        "decisions": [
+            {"record": fields, "again": again_as_plain(again), "around": _minute_as_plain(minute)}
+            for (fields, _), again, minute in told
+        ],
+        **_rest_as_plain(story.call),
+        "others": [
+            {"decisions": [{"record": fields} for fields, _ in call.decisions], **_rest_as_plain(call)}
+            for call in others
+        ],
     }
-    if isinstance(target, QueueTarget):
-        now |= {
-            "queue": target.queue,
-            "overflow_s": target.overflow.after_s if target.overflow else None,
-            "overflow_queue": target.overflow.queue if target.overflow else "",
-        }
-    else:
-        now["context"] = target.context
-    yield from (_NAMES.get(name, name) for name, value in now.items() if name in fields and fields[name] != value)
-    if record.applied:
-        spoken = channel_language(decision.language or record.language, decision.speech, frozenset(book.speech))
-        if spoken.removesuffix(f"_{decision.speech.name}") != record.channel_language.removesuffix(f"_{record.speech}"):
-            yield "language"
-    if [(step.rule, step.matched, step.failed) for step in record.trace] != [
-        (step.rule, step.matched, step.failed) for step in decision.trace
-    ]:
-        yield "the rules' answers"
 
 
-_NAMES = {
-    "head_start_s": "head start",
-    "speech_from": "whose speech it is",
-    "agent_label": "agent label",
-    "overflow_s": "overflow",
-    "overflow_queue": "overflow queue",
-}
+def _rest_as_plain(call: CallFound) -> dict[str, object]:
+    return {
+        "outcomes": [outcome.model_dump(mode="json") for outcome in call.outcomes],
+        "promotions": [promotion.model_dump(mode="json") for promotion in call.promotions],
+    }
+
+
+def _minute_as_plain(minute: Minute) -> dict[str, Any]:
+    def plain(value: object) -> object:
+        match value:
+            case datetime():
+                return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            case dict():
+                return {name: plain(each) for name, each in value.items()}
+            case list() | tuple():
+                return [plain(each) for each in value]
+            case _:
+                return value
+
+    return {"is_well": minute.is_well} | {name: plain(value) for name, value in asdict(minute).items()}
 
 
 def past_call_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that name a call of the past, gathered into one argument `past`; None without one."""
+    """Give a command the options that name a call of the past, gathered into one argument `past`; None without one.
+
+    With `--caller` and `--at` alone, a time that lies in the past and a journal, a call of the past is meant; else a
+    supposed one.
+    """
 
     @click.argument("more_journals", metavar="", nargs=-1, type=_JOURNAL)
     @click.option("--call", "uniqueid", metavar="UNIQUEID", help="A call of the past, by Asterisk's name for it.")
+    @click.option(
+        "--within",
+        metavar="TIME",
+        default="15m",
+        show_default=True,
+        help="With --caller and --at alone: how far from that time the call may have been.",
+    )
     @click.option(
         "--journal",
         "journals",
         metavar="FILE...",
         multiple=True,
         type=_JOURNAL,
-        help="With --call: journals, in the order of their time; - is standard input. Plain or compressed (gzip, "
-        "bzip2, xz). [default: as the settings file says, and what was rotated away from there]",
+        help="Of a call of the past: journals, in the order of their time; - is standard input. Plain or compressed "
+        "(gzip, bzip2, xz). [default: as the settings file says, and what was rotated away from there]",
     )
-    @history_option("With --call: ")
+    @history_option("Of a call of the past: ")
     @click.option("--journal-file", hidden=True, type=_JOURNAL, help="What the settings file says.")
     @wraps(command)
     def with_past(
         *,
         uniqueid: str | None,
+        within: str,
         journals: tuple[Path, ...],
         more_journals: tuple[Path, ...],
         journal_file: Path | None,
         history_folder: Path | None,
         **others: Any,  # noqa: ANN401 - the command's own
     ) -> None:
-        context = click.get_current_context()
         if more_journals and not journals:
             raise click.UsageError(f"what is {printable(str(more_journals[0]))}? journals are named with --journal")
-        past = None
-        if uniqueid is None:
-            if given := _given(context, _ONLY_WITH_CALL.__contains__):
-                raise click.UsageError(f"{given} is about a call of the past; name the call with --call UNIQUEID")
+        every = (*journals, *more_journals)
+        if not every and journal_file:
+            every = tuple(reversed(journal_files(journal_file))) or (journal_file,)
+        every = tuple(dict.fromkeys(every))
+        supposed: Supposed = others["supposed"]
+        rules = RulesOfThen(others["rules_path"], history_folder, supposed.secret_file)
+        context = click.get_current_context()
+        if uniqueid is not None:
+            past: PastCall | None = _by_name(context, uniqueid, every, rules)
         else:
-            if given := _given(context, lambda name: name not in _ONLY_WITH_CALL | _WITH_CALL_TOO):
-                what = "what that call was like is in the journal"
-                raise click.UsageError(f"{given} cannot be given with --call: {what}; leave out the one or the other")
-            if not uniqueid:
-                raise click.BadParameter("give the call's uniqueid, as the journal has it", param_hint="--call")
-            every = (*journals, *more_journals)
-            if not every and journal_file:
-                every = tuple(reversed(journal_files(journal_file))) or (journal_file,)
-            if not every:
-                raise click.UsageError("where is the journal? name the settings file with --config, or --journal FILE")
-            rules_file, secret_file = others["rules_path"], others["supposed"].secret_file
-            past = PastCall(uniqueid, tuple(dict.fromkeys(every)), history_folder, rules_file, secret_file)
+            past = _by_caller(context, supposed, within, every, rules)
         command(past=past, **others)
 
     return with_past
 
 
 _JOURNAL = click.Path(path_type=Path, readable=False)
-_ONLY_WITH_CALL = frozenset({"uniqueid", "journals", "more_journals", "history_folder", "journal_file"})
-_WITH_CALL_TOO = frozenset({"rules_path", "secret_file", "as_json"})
+_ONLY_PAST = frozenset({"within", "journals", "more_journals", "history_folder", "journal_file"})
+_EITHER = frozenset({"rules_path", "secret_file", "as_json"})
+_CALLER_THEN = frozenset({"caller", "at", "home_region"})
+
+
+def _by_name(context: click.Context, uniqueid: str, journals: tuple[Path, ...], rules: RulesOfThen) -> PastCall:
+    """The call of a uniqueid."""
+    allowed = (_ONLY_PAST - {"within"}) | _EITHER | {"uniqueid"}
+    if given := _given(context, lambda name: name not in allowed):
+        what = "what that call was like is in the journal"
+        raise click.UsageError(f"{given} cannot be given with --call: {what}; leave out the one or the other")
+    if not uniqueid:
+        raise click.BadParameter("give the call's uniqueid, as the journal has it", param_hint="--call")
+    return PastCall(Sought(uniqueid=uniqueid), f"the call {uniqueid}", "", _needed(journals), rules)
+
+
+def _by_caller(
+    context: click.Context, supposed: Supposed, within: str, journals: tuple[Path, ...], rules: RulesOfThen
+) -> PastCall | None:
+    """A caller's calls near a time; None where a supposed call is meant."""
+    about_past = _given(context, _ONLY_PAST.__contains__)
+    described = _given(context, lambda name: name not in _ONLY_PAST | _EITHER | _CALLER_THEN)
+    if not supposed.caller or supposed.at is None:
+        if about_past:
+            name = "name the call with --call UNIQUEID, or with --caller NUMBER and --at TIME"
+            raise click.UsageError(f"{about_past} is about a call of the past; {name}")
+        return None
+    if about_past and described:
+        what = "and that describes a supposed one; leave out the one or the other"
+        raise click.UsageError(f"{about_past} is about a call of the past, {described} is given too, {what}")
+    if described or not (journals or about_past):
+        return None
+    zone = rules.zone()
+    at = moment_given("--at", supposed.at, zone or ZoneInfo("UTC"))
+    if at > datetime.now(UTC):
+        if about_past:
+            raise click.BadParameter(f"that lies in the future, and {about_past} is about the past", param_hint="--at")
+        return None
+    if zone is None:
+        click.echo("the rules cannot be read: --at is taken for UTC", err=True)
+    if STDIN in journals and supposed.caller == str(STDIN):
+        raise click.UsageError("both the number and the journal are - : give only one of them on standard input")
+    _needed(journals)
+    within_s = _within_s(within)
+    number = supposed.place.number(supposed.caller)
+    try:
+        key = key_of(number.e164, supposed.place.home_region, rules.secret_file)
+    except RouterError as error:
+        raise could_not_run(error) from error
+    return PastCall(
+        Sought(caller_key=key, at=at, within=timedelta(seconds=within_s)),
+        f"a call of {masked(number)} within {in_words(within_s)} of {at:%A %Y-%m-%d %H:%M %Z}",
+        "look further with --within 2h; or, to ask where a supposed call of that time would go, give its --band too",
+        journals,
+        rules,
+    )
+
+
+def _within_s(text: str) -> float:
+    try:
+        within_s = parse_duration_s(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--within") from error
+    if not 0 < within_s <= _MOST_WITHIN_S:
+        raise click.BadParameter("write a time of up to 7d, like 15m or 2h", param_hint="--within")
+    return within_s
+
+
+def _needed(journals: tuple[Path, ...]) -> tuple[Path, ...]:
+    if not journals:
+        raise click.UsageError("where is the journal? name the settings file with --config, or --journal FILE")
+    return journals
 
 
 def _given(context: click.Context, wanted: Callable[[str], bool]) -> str:
@@ -252,94 +279,3 @@ def _given(context: click.Context, wanted: Callable[[str], bool]) -> str:
         if wanted(name) and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             return parameter.opts[0]
     return ""
-
-
-def _print_decision(console: Console, record: DecisionRecord, again: Again) -> None:
-    zone = ZoneInfo(again.book.timezone) if again.book else None
-    asked_at = (record.at or record.time).astimezone(zone)
-    call = facts_grid()
-    request = f", request {record.ask}" * (record.ask > 1)
-    call.add_row("call", shown_text(f"{record.uniqueid} on {record.node}{request}"))
-    call.add_row("at", shown_text(f"{asked_at:%A %Y-%m-%d %H:%M:%S %Z}"))
-    call.add_row("caller", shown_text(record.caller))
-    source = record.band_source.replace("_", " ") + (f": {record.band_detail}" if record.band_detail else "")
-    if record.registry_age_s is not None:
-        source += f"; the registry was {roughly_in_words(record.registry_age_s)} old"
-    call.add_row("age band", shown_text(f"{record.age_band or UNKNOWN_BAND} ({source})"))
-    call.add_row("called", shown_text(record.called))
-    call.add_row("language", shown_text(record.language))
-    for name, value in _facts_in_words(record):
-        call.add_row(shown_text(name), shown_text(value))
-    show_table(console, call)
-    console.print()
-    behind = again.book.rules[len(record.trace) :] if again.book else ()
-    show_table(console, steps_table(record.trace, (rule.name for rule in behind)))
-    console.print()
-    show_table(console, _result(record, again.book))
-    console.print(_again_in_words(record, again))
-
-
-def _result(record: DecisionRecord, book: RuleBook | None) -> Table:
-    result = facts_grid()
-    result.add_row("rule", shown_text(record.rule or "none"))
-    overflow = (record.overflow_s, record.overflow_queue) if record.overflow_s is not None else None
-    target = target_in_words(record.target, queue=record.queue, context=record.context, overflow=overflow)
-    result.add_row("target", shown_text(target))
-    result.add_row("head start", f"{record.head_start_s} s")
-    speech = speech_in_words(record.speech or STANDARD_SPEECH, record.speech_from, record.rule, book)
-    result.add_row("speech", shown_text(speech))
-    result.add_row("agent label", shown_text(record.agent_label or "none"))
-    if record.note:
-        result.add_row("note", shown_text(record.note))
-    result.add_row("rules version", shown_text(record.rules_version or "none"))
-    took = sum(ms for ms in (record.lookup_ms, record.decide_ms, record.apply_ms) if ms is not None)
-    applied = f"yes, after {took:.1f} ms" if record.applied else f"no: {record.not_applied_why}"
-    result.add_row("applied", shown_text(applied))
-    if record.fallback:
-        result.add_row("fallback", shown_text(f"{record.fallback}: the dialplan sent the call to people by itself"))
-    return result
-
-
-def _again_in_words(record: DecisionRecord, again: Again) -> Text:
-    if again.decision is None:
-        return shown_text(f"not asked again: {again.why}", "dim")
-    asked = f"asked again, the rules of version {record.rules_version} decide"
-    if not again.differing:
-        apart = "" if again.same_words else ", in other words"
-        return shown_text(f"{asked} the same{apart}", "green")
-    target = again.decision.target
-    where = f"queue {target.queue}" if isinstance(target, QueueTarget) else f"context {target.context}"
-    decided = f'{target.name} ({where}) by the rule "{again.decision.rule}"'
-    return shown_text(f"{asked} differently: {decided}; not as recorded: {', '.join(again.differing)}", "bold red")
-
-
-def _again_as_plain(again: Again) -> dict[str, object]:
-    return {
-        "same": not again.differing,
-        "differing": list(again.differing),
-        "same_words": again.same_words,
-        "why_not": again.why,
-        "decision": decision_as_plain(again.decision) if again.decision else None,
-    }
-
-
-def _facts_in_words(record: DecisionRecord) -> Iterator[tuple[str, str]]:
-    if record.calendars:
-        yield "calendars open", ", ".join(record.calendars)
-    if record.choice is not None:
-        yield "choice remembered", choice_in_words(record.choice)
-    if record.earlier_calls_s is not None:
-        yield "earlier calls", ", ".join(f"{in_words(round(ago))} ago" for ago in record.earlier_calls_s) or "none"
-    for name, state in record.queues.items():
-        yield f"queue {name}", queue_in_words(QueueState(*state))
-    if not record.queues:
-        yield "queues", NOT_KNOWN
-
-
-def _outcome_in_words(outcome: OutcomeRecord) -> str:
-    said = outcome.ended.value.replace("_", " ")
-    by = f" by {outcome.answered_by}" if outcome.answered_by else ""
-    wait = f" after {outcome.wait_s:.0f} s" if outcome.wait_s is not None else ""
-    keys = f"; keys: {', '.join(outcome.keys)}" if outcome.keys else ""
-    choice = f"; chose {choice_in_words(outcome.choice)}" if outcome.choice else ""
-    return f"outcome: {said}{by}{wait}{keys}{choice}"

@@ -27,6 +27,7 @@ from router.rules.schema import UNKNOWN_BAND
 from router.rules.wording import did_you_mean, listed
 
 _QUEUE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*):((?:[a-z_]+=[^,=]+)(?:,[a-z_]+=[^,=]+)*)")
+_STANDARD_INPUT = "-"
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,6}")
 _PERCENT = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,2})?)%?")
 
@@ -54,7 +55,9 @@ class Supposed:
             click.BadParameter: An option does not say what it should.
         """
         zone = ZoneInfo(book.timezone)
-        caller = parse_caller(self.caller, self.place.home_region)
+        caller: Caller
+        from_input = self.caller == _STANDARD_INPUT
+        caller = self.place.number(_STANDARD_INPUT) if from_input else parse_caller(self.caller, self.place.home_region)
         if self.band is not None:
             # Who is not looked up has chosen nothing and never called; of a call without a number nothing is known.
             nothing, never = (None, None) if isinstance(caller, NoNumber) else ("", ())

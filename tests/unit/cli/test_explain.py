@@ -64,6 +64,7 @@ def test_every_rule_is_shown_with_its_answer_and_then_the_result(rules: Path) ->
     result = run(rules, "--caller", "13912345678", "--band", "senior", "--at", "2026-11-23 09:00")
     assert result.exit_code == 0
     assert lines(result) == [
+        "call supposed: nobody called",
         "caller +86139****5678",
         "age band senior (given)",
         "called 95519",

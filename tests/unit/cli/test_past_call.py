@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from router.callers.number import PhoneNumber, masked
 from router.calls.decisions import Handled, decision_record
 from router.calls.events import Request
+from router.cli.asking_again import RulesOfThen
 from router.cli.explain import explain
-from router.cli.past_call import PastCall
 from router.journal.hashing import caller_key, load_or_create_secret, rollout_place
 from router.journal.records import DecisionRecord, Ending, OutcomeRecord
 from router.reloading.history import RulesHistory
@@ -116,7 +116,7 @@ OUTCOME = OutcomeRecord(
 
 def test_a_past_call_tells_how_old_the_registry_was(place: Place) -> None:
     place.write(place.decided().model_copy(update={"registry_age_s": 27_941.25}))
-    assert "adult (registry; the registry was 7h 45m old)" in place.explain("1795401015.7").stdout
+    assert "adult: found in the registry; the registry was 7h 45m old" in place.explain("1795401015.7").stdout
 
 
 def test_a_past_call_is_told_rule_by_rule_and_its_rules_are_asked_again(place: Place) -> None:
@@ -126,15 +126,13 @@ def test_a_past_call_is_told_rule_by_rule_and_its_rules_are_asked_again(place: P
     told = [" ".join(line.split()) for line in result.stdout.splitlines() if line.strip()]
     version = place.book.version
     assert told == [
-        "call 1795401015.7 on pbx1",
-        "at Monday 2026-11-23 10:30:15 CST",
+        "call 1795401015.7 on pbx1, Monday 2026-11-23 10:30:15 CST",
         "caller +86139****0001",
-        "age band adult (registry)",
-        "called 95519",
-        "language en",
-        "calendars open open",
-        "choice remembered none",
-        "earlier calls 2m ago",
+        "ended answered by agent1 after 4s",
+        "recognised adult: found in the registry",
+        "called 95519, in en",
+        "calendars open: open",
+        "before 2m ago",
         "queue agents 4 waiting, longest 61s, 0 free",
         "rule answer",
         "1 busy queue is people: 4 waiting, longest 61s, 0 free, not people: waiting over 10",
@@ -144,13 +142,15 @@ def test_a_past_call_is_told_rule_by_rule_and_its_rules_are_asked_again(place: P
         "5 rest not asked",
         "rule north",
         "target people: queue agents",
-        "head start 60 s",
-        "speech standard",
-        "agent label none",
-        f"rules version {version}",
+        "head start 1m: ranked as if they had waited that long already",
+        "prompts standard: the usual speed, 5s for a key",
         "applied yes, after 1.5 ms",
+        "keys asked for a person",
+        "waited 4s in agents",
+        "over 10:30:15",
+        "our systems nothing known to be wrong",
+        "looked at 10:29:15 to 10:31:15: 2 calls, slowest decision 1.5 ms",
         f"asked again, the rules of version {version} decide the same",
-        "outcome: answered by agent1 after 4 s; keys: person",
     ]
     assert CALLER.e164 not in result.output
 
@@ -159,10 +159,11 @@ def test_the_callers_own_choice_of_speech_is_told_and_what_they_chose_in_the_cal
     outcome = OUTCOME.model_copy(update={"choice": "normal:standard+person"})
     place.write(place.decided(choice="slower:unhurried"), outcome)
     told = [" ".join(line.split()) for line in place.explain("1795401015.7").stdout.splitlines()]
-    assert "choice remembered slower (unhurried)" in told
-    assert "speech unhurried (the caller's own choice; the rule says standard)" in told
+    assert "remembered slower (unhurried)" in told
+    spoken = "0.85 of the usual speed, 5s for a key"
+    assert f"prompts unhurried (the caller's own choice; the rule says standard): {spoken}" in told
     assert f"asked again, the rules of version {place.book.version} decide the same" in told
-    assert told[-1].endswith("keys: person; chose normal (standard), person")
+    assert "chose normal (standard), person, for next time too where that is remembered" in told
 
 
 def test_a_record_from_before_choices_of_speech_is_read_as_the_rules_own(place: Place) -> None:
@@ -170,7 +171,7 @@ def test_a_record_from_before_choices_of_speech_is_read_as_the_rules_own(place: 
     del fields["speech_from"]
     place.journal.write_text(json.dumps(fields) + "\n")
     result = place.explain("1795401015.7")
-    assert (result.exit_code, "speech         standard\n" in result.stdout) == (0, True)
+    assert (result.exit_code, "prompts       standard: the usual" in result.stdout) == (0, True)
 
 
 def test_the_rules_of_that_time_are_found_in_the_history_when_others_lie_on_disk(place: Place) -> None:
@@ -298,7 +299,8 @@ def test_a_call_without_a_name_is_refused(place: Place) -> None:
 def test_where_to_look_for_a_past_call_needs_the_call(place: Place, option: str) -> None:
     result = CliRunner().invoke(explain, ["--rules", str(place.rules), "--band", "adult", option, str(place.history)])
     assert result.exit_code == 2
-    said = f"Error: {option} is about a call of the past; name the call with --call UNIQUEID"
+    said = f"Error: {option} is about a call of the past; name the call with --call UNIQUEID, or with "
+    said += "--caller NUMBER and --at TIME"
     assert result.stderr.splitlines()[-1] == said
 
 
@@ -320,7 +322,7 @@ def test_without_the_key_rules_that_name_callers_are_not_asked_again(place: Plac
     place.write(place.decided())
     result = place.explain("1795401015.7", key=False)
     assert result.exit_code == 0
-    assert "2  north  matched" in result.stdout
+    assert "2  north    matched" in result.stdout
     assert "not asked again: " in result.stdout
     version = place.book.version
     assert result.stdout.splitlines()[-1] == (
@@ -443,9 +445,9 @@ def test_a_thousand_recorded_calls_explained_again_are_decided_the_same(place: P
 
 def _explained_again(place: Place, told: list[dict[str, Any]]) -> list[tuple[str, str, list[str]]]:
     """What `explain --call` asks again, for many calls without a process each."""
-    past = PastCall("", (), place.history, place.rules, place.secret_file)
+    rules = RulesOfThen(place.rules, place.history, place.secret_file)
     found = []
-    for again in past.again([(fields, DecisionRecord.model_validate(fields, strict=False)) for fields in told]):
+    for again in rules.again([(fields, DecisionRecord.model_validate(fields, strict=False)) for fields in told]):
         assert (again.differing, again.same_words) == ((), True)
         assert again.decision is not None
         decision = again.decision
