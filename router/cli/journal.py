@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from router.cli.options import CouldNotRunError, moment_given
-from router.cli.tracing import counted, json_text, printable, reading_bar
+from router.cli.tracing import json_text, printable, reading_bar
 from router.journal.reader import journal_files
 from router.journal.stream import STDIN
 from router.journal.verifying import MOST_TOLD_OF_A_KIND, Kind, Verified, moment_text, verify
@@ -103,7 +103,7 @@ def _print(found: Verified) -> None:
         click.echo(printable(note))
     click.echo(printable(_read_in_words(found)))
     if found.under_way:
-        click.echo(f"{counted(found.under_way, 'call')} may be under way: decided lately, and not ended yet")
+        click.echo(f"{_many(found.under_way, 'call')} may be under way: decided lately, and not ended yet")
     if found.is_whole:
         click.echo("whole: nothing is missing, twice or unreadable, and each call has its outcome")
     else:
@@ -112,9 +112,14 @@ def _print(found: Verified) -> None:
 
 def _read_in_words(found: Verified) -> str:
     """`3 files, 40 lines: 20 decisions, 20 outcomes; 2026-11-23T09:00:00Z to 2026-11-25T08:59:59Z`."""
-    kinds = ", ".join(counted(found.records[kind], kind) for kind in sorted(found.records)) or "no records"
+    kinds = ", ".join(_many(found.records[kind], kind) for kind in sorted(found.records)) or "no records"
     span = f"; {moment_text(found.first)} to {moment_text(found.last)}" if found.first else ""
-    return f"{counted(len(found.files), 'file')}, {found.lines:,} lines: {kinds}{span}"
+    return f"{_many(len(found.files), 'file')}, {_many(found.lines, 'line')}: {kinds}{span}"
+
+
+def _many(number: int, noun: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _as_plain(found: Verified) -> dict[str, object]:

@@ -9,6 +9,7 @@ descriptor of it may still be written to.
 from __future__ import annotations
 
 import asyncio
+import glob
 import gzip
 import os
 import shutil
@@ -221,7 +222,7 @@ def put_in_place(target: BinaryIO, part: Path, place: Path, like: Path) -> None:
 
 def _remove_halves(path: Path) -> None:
     """What was being compressed or changed when a router or a command was killed; its original is there still."""
-    for part in path.parent.glob(f"{path.name}[.-]*{PART}"):
+    for part in path.parent.glob(f"{glob.escape(path.name)}[.-]*{PART}"):
         part.unlink(missing_ok=True)
         _log.info("journal_half_removed", file=str(part))
 

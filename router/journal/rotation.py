@@ -8,6 +8,7 @@ compressing and removing `keeping`'s.
 
 from __future__ import annotations
 
+import glob
 import heapq
 import os
 import re
@@ -57,7 +58,7 @@ def rotated_files(path: Path) -> list[RotatedFile]:
     What may not be looked at is not there. The plain one of two comes first.
     """
     named, numbered = [], []
-    for file in path.parent.glob(f"{path.name}[.-]*"):
+    for file in path.parent.glob(f"{glob.escape(path.name)}[.-]*"):
         rest = file.name[len(path.name) :]
         if found := _OWN.fullmatch(rest):
             moment_s = _epoch_s(found["moment"], _MOMENT)
