@@ -133,7 +133,9 @@ def _opened(journal: Path, stack: ExitStack) -> list[BinaryIO]:
     for _ in range(_ATTEMPTS):
         with ExitStack() as attempt:
             try:
-                streams = [attempt.enter_context(file.open("rb")) for file in reversed(journal_files(journal))]
+                streams: list[BinaryIO] = [
+                    attempt.enter_context(file.open("rb")) for file in reversed(journal_files(journal))
+                ]
                 inodes = [_inode(os.fstat(stream.fileno())) for stream in streams]
                 if inodes == [_inode(file.stat()) for file in reversed(journal_files(journal))]:
                     stack.enter_context(attempt.pop_all())

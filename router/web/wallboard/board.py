@@ -209,13 +209,12 @@ class Board:
         if self._state == "counting":
             return told
         by_band = tally.by_band()
-        bands = [*rules.bands.names, *(band for band in by_band if band and band not in rules.bands.names), None]
         return told | {
             "all": _counts_told(tally.of_all()),
             "protected": _counts_told(tally.of_protected()),
             "bands": [
                 {"band": band, "protected": band in rules.protected, **_counts_told(by_band.get(band, Counts()))}
-                for band in bands
+                for band in _oldest_first(rules, by_band)
             ],
             "fallback": tally.fallback,
             "unknown": tally.unknown,
@@ -265,9 +264,6 @@ def _decision_told(record: DecisionRecord) -> Picture:
 
 
 def _waiting_told(waiting: Mapping[tuple[str | None, bool], _Waiting], rules: RuleBook) -> Picture:
-    names = rules.bands.names
-    others = {band for band, _ in waiting if band is not None and band not in names}
-    bands = [*names, *sorted(others), None]
     return {
         "protected": asdict(_together(one for (_, is_protected), one in waiting.items() if is_protected)),
         "all": asdict(_together(waiting.values())),
@@ -277,9 +273,15 @@ def _waiting_told(waiting: Mapping[tuple[str | None, bool], _Waiting], rules: Ru
                 "protected": band in rules.protected,
                 **asdict(_together(one for (of, _), one in waiting.items() if of == band)),
             }
-            for band in bands
+            for band in _oldest_first(rules, [band for band, _ in waiting])
         ],
     }
+
+
+def _oldest_first(rules: RuleBook, met: Iterable[str | None]) -> list[str | None]:
+    """The age bands of the rules, then others that were met, which the rules no longer have; None, unknown, is last."""
+    names = rules.bands.names[::-1]
+    return [*names, *sorted({band for band in met if band is not None and band not in names}), None]
 
 
 def _together(parts: Iterable[_Waiting]) -> _Waiting:
