@@ -177,16 +177,21 @@ class _Found:
     def __init__(self) -> None:
         self.overall = NOTHING
         self.by: dict[str, dict[Any, Tally]] = {name: {} for name in statements.GROUPS}
+        self.protected_by_hour: dict[int, Tally] = {}
         self.reasons: dict[str, dict[str, int]] = {"fallback": {}, "unknown": {}}
 
     def take(self, group: int, values: Sequence[Any], tally: Tally) -> None:
         """Keep one row. `group` has a bit for each of `GROUPS`, the highest first, 0 where it is by that."""
-        for bit, (name, value) in enumerate(zip(reversed(statements.GROUPS), reversed(values), strict=True)):
-            if not group >> bit & 1:
+        by = [nth for nth in range(_GROUPS) if not group >> (_GROUPS - 1 - nth) & 1]
+        match [(statements.GROUPS[nth], values[nth]) for nth in by]:
+            case []:
+                self.overall = tally
+            case [(name, value)]:
                 if value is not None:  # of calls that were not offered there is no queue
                     self.by[name][value] = tally
-                return
-        self.overall = tally
+            case [(_, is_protected), (_, hour)]:
+                if is_protected:
+                    self.protected_by_hour[hour] = tally
 
     def figures(self, span: Span, within_s: float, troubles: tuple[Trouble, ...]) -> Figures:
         return Figures(
@@ -196,6 +201,7 @@ class _Found:
             protected=self.by["is_protected"].get(True, NOTHING),
             by_band=self.by["band"],
             by_hour=dict(sorted(self.by["hour"].items())),
+            protected_by_hour=dict(sorted(self.protected_by_hour.items())),
             by_day={date(1970, 1, 1) + timedelta(days=day): tally for day, tally in sorted(self.by["day"].items())},
             by_queue=self.by["queue"],
             by_rule=self.by["rule"],

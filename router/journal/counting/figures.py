@@ -124,6 +124,7 @@ class Figures:
         within_s: The threshold of the service level.
         by_band: By age band, "" being unknown.
         by_hour: By the hour of the day in the zone asked for, 0 to 23; hours without calls are missing.
+        protected_by_hour: The same of protected callers.
         by_day: By day in that zone.
         by_queue: Offered calls only, by the queue in which they were answered or abandoned.
         by_rule: By the first decision's rule; "" where none was asked.
@@ -139,6 +140,7 @@ class Figures:
     protected: Tally = NOTHING
     by_band: Mapping[str, Tally] = field(default_factory=dict)
     by_hour: Mapping[int, Tally] = field(default_factory=dict)
+    protected_by_hour: Mapping[int, Tally] = field(default_factory=dict)
     by_day: Mapping[date, Tally] = field(default_factory=dict)
     by_queue: Mapping[str, Tally] = field(default_factory=dict)
     by_rule: Mapping[str, Tally] = field(default_factory=dict)

@@ -129,9 +129,11 @@ _MEASURES: Final = f"""
 
 TALLIES: Final = f"""
 SELECT span, grouping({", ".join(GROUPS)}), {", ".join(GROUPS)}, {_MEASURES}
-FROM calls GROUP BY GROUPING SETS ((span), {", ".join(f"(span, {name})" for name in GROUPS)})
+FROM calls GROUP BY GROUPING SETS ((span), {", ".join(f"(span, {name})" for name in GROUPS)},
+  (span, is_protected, hour))
 """  # noqa: S608 - of constants alone
-"""One row a group: the span, which of `GROUPS` it is of as bits, their values, and what a `Tally` has, in its order."""
+"""One row a group: the span, which of `GROUPS` it is of as bits (the first the highest, 0 where it is by that), their
+values, and what a `Tally` has, in its order. Beside all and each of the groups, protected or not by the hour."""
 
 REASONS: Final = """
 SELECT span, 'fallback', fallback, count(*) FROM calls WHERE fallback IS NOT NULL GROUP BY ALL
