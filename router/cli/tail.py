@@ -23,7 +23,7 @@ import click
 from rich.console import Console
 
 from router.callers.number import is_home_region
-from router.cli.options import CouldNotRunError, could_not_run, rules_option_for, secret_file_option
+from router.cli.options import UNREAD_FILE, CouldNotRunError, could_not_run, rules_option_for
 from router.cli.recognising import key_of
 from router.cli.tail_filters import Wanted, doubts, filter_options, since_given
 from router.cli.tail_lines import CallLines
@@ -175,7 +175,11 @@ def _home_region(_context: click.Context, _parameter: click.Parameter, value: st
     "--json", "as_json", is_flag=True, help="Print an object a line: a call when it is decided, and whole when ended."
 )
 @rules_option_for("The rules in force: for the time zone, and which bands are protected. Not needed.")
-@secret_file_option
+@click.option(
+    "--secret-file",
+    type=UNREAD_FILE,
+    help="The key of the journal's hashes, for --caller. [default: as the settings file says]",
+)
 @click.option(
     "--home-region",
     envvar="ELDER_HOME_REGION",

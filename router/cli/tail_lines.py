@@ -46,6 +46,7 @@ class _Column:
     wide: int
 
 
+_ONWARD: Final = " > "
 # Which go first where there is no room for all of them.
 _GIVEN_UP: Final = ("call", "speech", "ms", "to", "caller", "rule")
 # Which have what room is left, in turn.
@@ -72,6 +73,8 @@ class CallLines:
         band = max(map(cell_len, bands)) + 1
         rule = _widest([rule.name for rule in book.rules] if book else [], 24)
         speech = _widest(book.speech if book else [], 9)
+        target = _widest(book.targets if book else [], 12)
+        queue = _widest(book.queues if book else [], 12)
         self._columns = {
             column.title: column
             for column in (
@@ -79,7 +82,7 @@ class CallLines:
                 _Column("caller", 14, 14),
                 _Column("band", band, band),
                 _Column("rule", min(rule, 12), rule),
-                _Column("to", 10, max(10, _widest(book.targets if book else [], 12))),
+                _Column("to", 10, target + len(_ONWARD) + queue),
                 _Column("speech", speech, speech),
                 _Column("ms", 6, 6),
                 _Column("call", 12, 22),
@@ -236,7 +239,7 @@ def _where_to(call: JoinedCall) -> str:
     planned = call.target or call.queue
     ended_in = call.outcome.queue if call.outcome else ""
     if ended_in and ended_in not in {call.queue, planned}:
-        return f"{planned} > {ended_in}" if planned else ended_in
+        return f"{planned}{_ONWARD}{ended_in}" if planned else ended_in
     return planned
 
 

@@ -14,13 +14,15 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 
 from router.errors import JournalError
 from router.journal.reader import MAX_LINE_BYTES, journal_files
+from router.journal.rotation import COMPRESSED
 from router.journal.stream import STDIN, JournalBlocks
 
 # A line that fills it is too long to be a record.
@@ -28,7 +30,6 @@ CHUNK_BYTES: Final = MAX_LINE_BYTES + 1
 LOOK_BACK_BYTES: Final = 16 * 1024 * 1024
 """About 16,000 calls: the screenful before, and whoever has been waiting for some minutes."""
 
-_COMPRESSED: Final = frozenset({".gz", ".bz2", ".xz", ".zst"})
 # Where a decision tells of its caller, which may be rewritten when that one is to be forgotten.
 _CALLER: Final = b',"caller":'
 _HEAD_BYTES: Final = 512
@@ -39,7 +40,8 @@ _NEAR_ENOUGH_BYTES: Final = 512 * 1024
 # Files are renamed in the very moment in which they are looked at; not for ever.
 _TRIES: Final = 20
 
-_FileId = tuple[int, int]
+_FileId: TypeAlias = tuple[int, int]
+_Listed: TypeAlias = tuple[Path, os.stat_result]
 
 
 class _GoneError(Exception):
@@ -86,7 +88,9 @@ class Following:
         self._since = since
         self._look_back_bytes = look_back_bytes
         self._source: _Source | None = None
-        self._all_is_new = False
+        # Where nothing was there to read, or no longer is: what has been written to since, in ns, is read from its
+        # beginning. None before the first look.
+        self._new_after_ns: int | None = None
         self._warnings: list[str] = []
 
     @property
@@ -139,18 +143,30 @@ class Following:
     def _begin(self) -> _Source | None:
         """The file that holds the first line wanted, at that line or before it."""
         for _ in range(_TRIES):
-            files = [(file, there) for file, there in _listed(self._path) if there.st_size]
-            if not files:
-                self._all_is_new = True
-                return None
             try:
-                return self._oldest_wanted(files)
+                files = _listed(self._path)
+                for file, there in files:
+                    if not stat.S_ISREG(there.st_mode):
+                        raise JournalError(f"{file}: is no file; name the journal itself")
+                files = [each for each in files if each[1].st_size and self._is_new(*each)]
+                while files:
+                    source = self._oldest_wanted(files)
+                    if source.head or source.blocks is not None:
+                        return source
+                    source.close()  # not even its first line is whole
+                    files = [each for each in files if each[0] != source.path]
             except _GoneError:
                 continue
+            if self._new_after_ns is None:
+                self._new_after_ns = 0
+            return None
         return None
 
-    def _oldest_wanted(self, files: list[tuple[Path, os.stat_result]]) -> _Source:
-        if self._all_is_new:
+    def _is_new(self, file: Path, there: os.stat_result) -> bool:
+        return self._new_after_ns is None or file == self._path or there.st_mtime_ns > self._new_after_ns
+
+    def _oldest_wanted(self, files: list[_Listed]) -> _Source:
+        if self._new_after_ns is not None:
             return self._open(*files[-1])
         if self._since is not None:
             since_ns = int(self._since.timestamp() * 1e9)
@@ -178,8 +194,6 @@ class Following:
         Raises:
             _GoneError: Its name leads elsewhere by now.
         """
-        if not stat.S_ISREG(listed.st_mode):
-            raise JournalError(f"{path}: is no file; name the journal itself")
         try:
             stream = path.open("rb", buffering=0)
         except FileNotFoundError as error:
@@ -245,22 +259,19 @@ class Following:
                 for file, there in files:
                     if there.st_size and _id(there) != source.file_id:
                         copy = self._open(file, there)
-                        if source.head and copy.head.startswith(source.head):
+                        if copy.head == source.head:
                             _skip(copy, source)
                             source.close()
                             self._source = copy
                             return
                         copy.close()
-                newer = [each for each in files if each[1].st_size and each[1].st_mtime_ns > source.changed_ns]
-                if not newer:
-                    # Nothing has been written since. It is waited for at the beginning of the same file.
-                    source.offset, source.too_long, source.head = 0, b"", b""
-                    return
-                following = self._open(*newer[-1])
+                newer = [each for each in files if each[1].st_mtime_ns > source.changed_ns and self._head(*each)]
+                following = self._open(*newer[-1]) if newer else None
             except _GoneError:
                 continue
             source.close()
             self._source = following
+            self._new_after_ns = source.changed_ns
             return
 
     def _successor(self, source: _Source) -> _Source | None:
@@ -278,17 +289,18 @@ class Following:
                 continue
         return None
 
-    def _newer_than(self, source: _Source) -> list[tuple[Path, os.stat_result]]:
+    def _newer_than(self, source: _Source) -> list[_Listed]:
         """Files with something in them that were begun after this one, newest first."""
         files = _listed(self._path)
-        newer: list[tuple[Path, os.stat_result]] = []
+        newer: list[_Listed] = []
         for file, there in files:
             if _id(there) == source.file_id:
                 return newer
-            if there.st_size and not (source.head and self._head(file, there) == source.head):
-                newer.append((file, there))
-            elif there.st_size:
+            if not there.st_size or not (head := self._head(file, there)):
+                continue  # nothing has been written to it yet
+            if head == source.head:
                 return newer
+            newer.append((file, there))
         # It is nowhere any more. What was written to since it was cannot be older.
         return [(file, there) for file, there in newer if there.st_mtime_ns > source.changed_ns]
 
@@ -298,23 +310,28 @@ class Following:
         return source.head
 
 
-def _listed(path: Path) -> list[tuple[Path, os.stat_result]]:
-    """A journal's files that can be looked at, newest first; of one that is just being compressed the plain one."""
-    files = journal_files(path)
-    plain = {file.name for file in files if not _is_compressed(file)}
-    found = []
-    for file in files:
-        if _is_compressed(file) and file.stem in plain:
-            continue
-        try:
-            found.append((file, file.stat()))
-        except FileNotFoundError:
-            continue
+def _listed(path: Path) -> list[_Listed]:
+    """A journal's files that are there, newest first.
+
+    A file that is renamed while names are read may be missed, or be there twice: they are read until they are the
+    same twice.
+    """
+    before: list[tuple[Path, _FileId]] = []
+    found: list[_Listed] = []
+    for _ in range(_TRIES):
+        found = []
+        for file in journal_files(path):
+            with suppress(FileNotFoundError):
+                found.append((file, file.stat()))
+        now = [(file, _id(there)) for file, there in found]
+        if now == before:
+            break
+        before = now
     return found
 
 
 def _is_compressed(path: Path) -> bool:
-    return path.suffix in _COMPRESSED
+    return path.suffix in COMPRESSED
 
 
 def _id(there: os.stat_result) -> _FileId:
@@ -341,19 +358,18 @@ def _head_of(stream: BinaryIO, listed: os.stat_result) -> bytes:
             lines = next(iter(JournalBlocks((STDIN,), stdin=another)), [])
         except JournalError:
             return b""  # damaged, which is told of when it is read
-    return _cut(lines[0][:_HEAD_BYTES]) if lines else b""
+    return _cut((lines[0] + b"\n")[:_HEAD_BYTES]) if lines else b""
 
 
 def _cut(begin: bytes) -> bytes:
-    return begin.partition(b"\n")[0].partition(_CALLER)[0]
+    """How a first line begins; empty while too little of it is there to know it again."""
+    line, end, _ = begin.partition(b"\n")
+    known, caller, _ = line.partition(_CALLER)
+    return (known or end) if end or caller or len(begin) == _HEAD_BYTES else b""
 
 
 def _begins_as_before(source: _Source) -> bool:
-    head = _cut(os.pread(source.stream.fileno(), _HEAD_BYTES, 0))
-    if not head.startswith(source.head):
-        return False
-    source.head = head  # a first line that was half written is whole by now
-    return True
+    return _cut(os.pread(source.stream.fileno(), _HEAD_BYTES, 0)) == source.head
 
 
 def _cut_off(source: _Source) -> bytes:
