@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from router.callers.past import choice_in_words
 from router.cli.asking_again import Again, again_in_words
@@ -39,7 +40,7 @@ from router.rules.schema import STANDARD_SPEECH, UNKNOWN_BAND
 
 TROUBLE = "bold red"
 
-_NAMES_WIDTH = 12  # one column for all parts, unless a queue has a long name
+_NAMES_WIDTH = 11  # one column for all parts
 _MOST_NOT_ASKED = 5  # rules behind the one that decided; more say nothing and fill the screen
 
 _Row = tuple[str, str, bool]
@@ -81,7 +82,8 @@ def print_story(console: Console, story: Story) -> None:
     console.print()
     _print_rows(console, _systems(story))
     for (_, record), again in zip(call.decisions, story.again, strict=True):
-        console.print(again_in_words(record, again))
+        request = f"request {record.ask}: " if len(call.decisions) > 1 else ""
+        console.print(Text.assemble(request, again_in_words(record, again)))
 
 
 def _print_rows(console: Console, rows: Iterator[_Row]) -> None:
@@ -114,15 +116,17 @@ def _before(record: DecisionRecord, zone: tzinfo | None, *, is_again: bool) -> I
     protected = ", protected" if record.protected else ""
     how, is_trouble = recognised_in_words(record)
     yield "recognised", f"{record.age_band or UNKNOWN_BAND}{protected}: {how}", is_trouble
-    yield "called", f"{record.called}, in {record.language or NOT_KNOWN}", False
+    yield "called", f"{record.called}, language {record.language or NOT_KNOWN}", False
     if record.calendars:
         yield "calendars", f"open: {', '.join(record.calendars)}", False
     if record.choice:
         yield "remembered", choice_in_words(record.choice), False
     if record.earlier_calls_s:
         yield "before", ", ".join(f"{in_words(round(ago))} ago" for ago in record.earlier_calls_s), False
+    title = "queues"
     for name, state in record.queues.items():
-        yield f"queue {name}", queue_in_words(QueueState(*state)), False
+        yield title, f"{name}: {queue_in_words(QueueState(*state))}", False
+        title = ""
 
 
 def _decided(record: DecisionRecord, again: Again) -> Iterator[_Row]:
@@ -203,10 +207,10 @@ def _lasted(outcome: OutcomeRecord) -> str:
         return ""
     lasted = f", {roughly_in_words(outcome.duration_s)} after the caller asked"
     unheld = outcome.duration_s - (outcome.wait_s or 0.0) - (outcome.talk_s or 0.0)
-    # What is neither waiting nor talking: prompts and the assistant before, whoever else talked after a transfer.
-    return (
-        f"{lasted} ({roughly_in_words(unheld)} of it neither)" if outcome.wait_s is not None and unheld >= 1 else lasted
-    )
+    if outcome.wait_s is None or unheld < 1:
+        return lasted
+    # Prompts and the assistant before, or whoever else talked after a transfer.
+    return f"{lasted} ({roughly_in_words(unheld)} of it neither waiting nor talking)"
 
 
 def _day_and_clock(moment: datetime, call: CallFound, zone: tzinfo | None) -> str:

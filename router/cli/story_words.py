@@ -14,7 +14,7 @@ from router.rules.durations import in_words, roughly_in_words
 from router.rules.model import SpeechProfile
 from router.rules.wording import listed
 
-FORGOTTEN: Final = "forgotten: this caller was taken out of the journal at their wish"
+FORGOTTEN: Final = "forgotten: this caller was taken out of the journal"
 
 _KEYS: Final = {
     "person": "asked for a person",

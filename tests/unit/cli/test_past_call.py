@@ -130,10 +130,10 @@ def test_a_past_call_is_told_rule_by_rule_and_its_rules_are_asked_again(place: P
         "caller +86139****0001",
         "ended answered by agent1 after 4s",
         "recognised adult: found in the registry",
-        "called 95519, in en",
+        "called 95519, language en",
         "calendars open: open",
         "before 2m ago",
-        "queue agents 4 waiting, longest 61s, 0 free",
+        "queues agents: 4 waiting, longest 61s, 0 free",
         "rule answer",
         "1 busy queue is people: 4 waiting, longest 61s, 0 free, not people: waiting over 10",
         "2 north matched",
@@ -171,7 +171,7 @@ def test_a_record_from_before_choices_of_speech_is_read_as_the_rules_own(place: 
     del fields["speech_from"]
     place.journal.write_text(json.dumps(fields) + "\n")
     result = place.explain("1795401015.7")
-    assert (result.exit_code, "prompts       standard: the usual" in result.stdout) == (0, True)
+    assert (result.exit_code, "prompts      standard: the usual" in result.stdout) == (0, True)
 
 
 def test_the_rules_of_that_time_are_found_in_the_history_when_others_lie_on_disk(place: Place) -> None:
