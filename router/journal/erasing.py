@@ -8,7 +8,8 @@ shorter value is followed by some. What goes:
 - `caller` becomes "erased", and what a rule's trace saw of the number loses its digits;
 - `full_caller`, and `earlier_calls_s`, which tells to the millisecond when the same person called before, become null;
 - the caller's place in a roll-out, which is made from the key, loses its digits in the trace;
-- the number itself, should it stand anywhere, as in somebody's own words, loses its digits.
+- the number itself, should it stand anywhere, as in somebody's own words, loses its digits, with its country code or
+  as people write it at home.
 
 What stays is what the call was: its times, age band, rule, queue and how it ended.
 """
@@ -16,10 +17,11 @@ What stays is what the call was: its times, age band, rule, queue and how it end
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
+import phonenumbers
 
 from router.callers.number import PhoneNumber, masked
 
@@ -32,6 +34,8 @@ _FULL_CALLER: Final = re.compile(rb'"full_caller"\s*:\s*(' + _TEXT + rb")")
 _EARLIER_CALLS: Final = re.compile(rb'"earlier_calls_s"\s*:\s*(\[[^\]]{2,}\])')
 _PLACE: Final = re.compile(rb'"saw"\s*:\s*("place [0-9.]+")')
 _DIGIT: Final = re.compile(rb"[0-9]")
+# Asterisk names calls by seconds since 1970, which have ten digits: what is not longer is only a number after a 0.
+_EPOCH_DIGITS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +50,27 @@ class Erasing:
     number: PhoneNumber
     key: str
 
-    @property
-    def needles(self) -> tuple[bytes, bytes]:
-        """One of these stands in every line that is to be changed."""
-        return self.key.encode(), self.number.e164.removeprefix("+").encode()
+    _national: bytes = field(init=False, repr=False)
+    _number: re.Pattern[bytes] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        digits = self.number.e164.removeprefix("+")
+        national = digits.removeprefix(_country_code(self.number))
+        at_home = f"0{national}" if len(national) <= _EPOCH_DIGITS else f"0?{national}"
+        pattern = f"(?<![0-9])(?:(?:00)?{digits}|{at_home})(?![0-9])"
+        object.__setattr__(self, "_national", national.encode())
+        object.__setattr__(self, "_number", re.compile(pattern.encode()))
 
     def is_in(self, content: bytes) -> bool:
         """Whether any line of these may have to be changed; quick."""
-        return any(needle in content for needle in self.needles)
+        return self.key.encode() in content or self._national in content
 
     def line(self, line: bytes) -> bytes:
         """A line without the caller, of the same length; the same line if it has nothing of them."""
         if not self.is_in(line):
             return line
-        without = self._without_number(self._without_key(line) if f'"{self.key}"'.encode() in line else line)
+        without = self._without_key(line) if f'"{self.key}"'.encode() in line else line
+        without = self._without_number(without).replace(self.key.encode(), b"*" * len(self.key))
         return without if _is_json(without) else self._crudely(line)
 
     def _without_key(self, line: bytes) -> bytes:
@@ -73,8 +84,7 @@ class Erasing:
         return line.replace(shown, _starred(shown))
 
     def _without_number(self, line: bytes) -> bytes:
-        digits = self.needles[1]
-        return re.sub(rb"(?<![0-9])" + digits + rb"(?![0-9])", _starred(digits), line)
+        return self._number.sub(lambda found: _starred(found[0]), line)
 
     def _crudely(self, line: bytes) -> bytes:
         """The same of a line that is no record: one that a crash cut off."""
@@ -82,6 +92,13 @@ class Erasing:
         if self.key.encode() in line:
             line = line.replace(self.key.encode(), b"*" * len(self.key)).replace(shown, _starred(shown))
         return self._without_number(line)
+
+
+def _country_code(number: PhoneNumber) -> str:
+    try:
+        return str(phonenumbers.parse(number.e164).country_code)
+    except phonenumbers.NumberParseException:
+        return ""
 
 
 def _replaced(pattern: re.Pattern[bytes], value: bytes, line: bytes) -> bytes:

@@ -84,17 +84,20 @@ def erase_caller(
     read = 0
     for _ in range(MOST_ROUNDS):
         is_over = True
-        problems.clear()
         for file in files_of(journals):
             try:
                 with folder_locked(file.parent, wait_s=lock_wait_s):
                     before = _identity(file)
                     if clean.get(file) == before:
                         continue
+                    problems.pop(file, None)
                     problem, lines = _erase(file, erasing, is_living=file in living)
             except FileNotFoundError:
                 is_over = False  # compressed or rotated meanwhile: it is there under another name
                 continue
+            except TimeoutError as error:
+                done.left.append(f"{file.parent}: {error.strerror}")  # who waited once need not for each file
+                return done
             except (OSError, zlib.error, lzma.LZMAError) as error:
                 problems[file] = _in_words(file, error)
                 continue
@@ -112,8 +115,9 @@ def erase_caller(
             break
     else:
         done.left.append("records of this caller keep coming, or files keep changing: forget the number again")
-    done.looked_in = len(clean) + len(problems.keys() - clean.keys())
-    done.left += problems.values()
+    there = files_of(journals)
+    done.looked_in = sum(file in clean for file in there)
+    done.left += [problems[file] for file in there if file in problems]
     return done
 
 
