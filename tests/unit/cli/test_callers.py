@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -280,6 +281,70 @@ def test_a_journal_that_cannot_be_read_or_whose_key_is_missing_is_told(place: Pl
     alone = CliRunner().invoke(main.commands["callers"], [*words, "--redis", place.url])
     assert alone.exit_code == 2
     assert "name that with --secret-file" in " ".join(alone.stderr.split())
+
+
+def write_calls(place: Place, name: str, packed: bool = False) -> Path:
+    """A journal with a call of 13900000001 and one of somebody else."""
+    key = caller_key(load_or_create_secret(place.folder / "callers.key"), "+8613900000001")
+    theirs = as_written(DECISION) | {"caller_key": key, "caller": "+86139****0001", "uniqueid": "1.10"}
+    others = as_written(DECISION) | {"caller_key": "0" * 16, "uniqueid": "1.1"}
+    write_journal(place, name, theirs, others)
+    file = place.folder / name
+    if packed:
+        file.write_bytes(gzip.compress(file.read_bytes()))
+    return file
+
+
+def callers_in(file: Path) -> list[tuple[str, str]]:
+    content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    records = [json.loads(line) for line in content.splitlines()]
+    return [(record["caller"], record["caller_key"]) for record in records]
+
+
+def test_forgetting_reaches_the_journal_and_what_was_rotated_away_from_it(place: Place) -> None:
+    place.load({})
+    files = [write_calls(place, "journal.jsonl"), write_calls(place, "journal.jsonl.1")]
+    files.append(write_calls(place, "journal.jsonl.20251120T160000Z.gz", packed=True))
+    told = place.run("forget", "13900000001")
+    assert told.stdout.splitlines()[-1] == (
+        "the journal: taken out of 3 records in 3 files of 3 files; looked again, and nothing is left; other routers' "
+        "journals, and copies, are not reached: do the same there"
+    )
+    for file in files:
+        assert callers_in(file) == [("erased", ""), ("+86139****0001", "0" * 16)]
+    again = place.run("forget", "13900000001", code=1).stdout
+    assert "the journal: nothing of it in 3 files; other routers'" in again
+    assert exported(place, code=1)["journal"]["records"] == []
+
+
+def test_what_of_the_journal_cannot_be_reached_is_more_to_do(place: Place) -> None:
+    place.load({})
+    write_calls(place, "journal.jsonl")
+    (place.folder / "journal.jsonl.1.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    told = place.run("forget", "13900000001", code=3)
+    assert "journal.jsonl.1.zst: is compressed with zstd, which is not changed here: unpack it" in told.stderr
+    assert "taken out of 1 record in 1 file" in told.stdout
+    assert "nothing is left" not in told.stdout.splitlines()[-1]
+
+
+def test_journals_may_be_named_or_left_out(place: Place) -> None:
+    place.load({})
+    usual, other = write_calls(place, "journal.jsonl"), write_calls(place, "other.jsonl")
+    place.run("forget", "13900000001", "--no-journal", code=1)
+    assert callers_in(usual)[0][0] == callers_in(other)[0][0] == "+86139****0001"
+    place.run("forget", "13900000001", "--journal", str(other))
+    assert callers_in(usual)[0][0] == "+86139****0001"
+    assert callers_in(other)[0][0] == "erased"
+    told = place.run("forget", "13900000001", "--journal", str(place.folder / "none"), code=2)
+    assert "there is no " in told.stderr
+
+
+def test_without_the_journals_key_nothing_is_removed_at_all(place: Place) -> None:
+    place.load({"+8613900000001": "elder"})
+    write_calls(place, "journal.jsonl")
+    (place.folder / "callers.key").unlink()
+    assert str(place.folder / "callers.key") in place.run("forget", "13900000001", code=2).stderr
+    assert "elder" in place.run("get", "13900000001").stdout
 
 
 @pytest.mark.parametrize("number", ["10086", "anonymous", "alice"])
