@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from router.cli.reports.measures import said, said_share, said_wait
+from router.cli.reports.measures import said, said_share
 from router.cli.reports.shown import Row, Shown
 from router.journal.counting.figures import NOTHING
 
 WIDTH: Final = 720
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 8.0, 10.0, 22.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 8.0, 10.0, 26.0
 _GAP: Final = 0.28  # of a column
 _MOST_TICKS: Final = 4
 _LABELS_FIT: Final = 12
@@ -149,7 +149,7 @@ def by_hour_waits(shown: Shown, median: str, p95: str) -> Chart:
     ):
         titles = [f"{row.name} {name}: {said(value)}" for row, value in zip(rows, values, strict=True)]
         lines.append(plane.line(kind, values, titles))
-    return plane.chart([row.name[:2] for row in rows], [(v, said_wait(v)) for v in grid], lines=tuple(lines))
+    return plane.chart([row.name[:2] for row in rows], [(v, f"{v:,.0f} s") for v in grid], lines=tuple(lines))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from router.cli.reports.shown import Shown
-from router.cli.tracing import counted
+from router.cli.reports.words import Words
 
-_LOST_SHARE = 0.001
+# At the edges of a day calls are under way; more than these without an outcome are told of.
+_UNDER_WAY_SHARE: Final = 0.001
 
 
-def notes(shown: Shown) -> Iterator[str]:
-    """A phrase each, in English: for whoever runs the report."""
-    tally, read = shown.now.overall, shown.counted.read
+def notes(shown: Shown, words: Words) -> Iterator[str]:
+    """A phrase each; what is to be told of the reading of journals is in English."""
+    says, tally = words.says, shown.now.overall
     if shown.asked.kind == "today":
-        yield "the day is not over; the day before is counted until the same time"
-    elif tally.calls and tally.under_way > max(1, tally.calls * _LOST_SHARE):
-        yield (
-            f"{counted(tally.under_way, 'call')} of {tally.calls:,} {'has' if tally.under_way == 1 else 'have'} no "
-            "outcome: under way, or lost; `elder-router journal verify` tells which"
-        )
+        yield says["note_today"]
+    elif tally.under_way > max(1, tally.calls * _UNDER_WAY_SHARE):
+        yield says["note_under_way"].format(count=f"{tally.under_way:,}", calls=f"{tally.calls:,}")
     if tally.unseen:
-        yield (
-            f"of {tally.unseen:,} {'call' if tally.unseen == 1 else 'calls'} nobody saw the end, as the router was "
-            "away; they are in no share"
-        )
+        yield says["note_unseen"].format(count=f"{tally.unseen:,}")
     if shown.book is None:
-        yield "the rules are not to be had, so that hours are in UTC; name them with --rules"
+        yield says["note_no_rules"]
     if left_out := len(shown.counted.left_out):
-        yield f"{counted(left_out, 'journal')} of other times {'was' if left_out == 1 else 'were'} not read"
-    yield from read.complaints()
+        yield says["note_left_out"].format(count=left_out)
+    yield from shown.counted.read.complaints()

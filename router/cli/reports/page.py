@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from babel.dates import format_datetime
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from router.cli.reports import charts
@@ -23,6 +22,7 @@ from router.journal.counting.figures import NOTHING, Tally
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _CARDS: Final = ("without_assistant", "answered_within_15s", "service_level", "wait_median_s", "wait_95th_s")
 _MOST_ROWS: Final = 100
+_ENOUGH: Final = 30  # offered calls in an hour, for it to be called the worst
 _MOST_TROUBLES: Final = 50
 
 
@@ -61,7 +61,7 @@ def as_page(shown: Shown, words: Words) -> str:
         band_bars=charts.by_band(bands, [printable(name_of("band", row.name, words)) for row in bands]),
         band_legend=[words.figure(name, shown.now.within_s) for name in ("without_assistant", "answered_within_15s")],
         texts=_texts(shown, words),
-        notes=[printable(note) for note in notes(shown)],
+        notes=[printable(note) for note in notes(shown, words)],
         made=printable(_made(shown, words)),
         width=charts.WIDTH,
     )
@@ -155,11 +155,12 @@ def _texts(shown: Shown, words: Words) -> dict[str, str]:
     busiest = max(hours, key=lambda row: row.now.calls)
     texts = {"calls": words.says["busiest"].format(hour=busiest.name, calls=f"{busiest.now.calls:,}")}
     by_hour = shown.now.protected_by_hour
-    told = [(share.value, hour, share) for hour, tally in by_hour.items() if (share := tally.answered_within_15s).of]
-    if told:
-        _, hour, share = min(told, key=lambda one: (one[0] or 0.0, one[1]))
+    enough = {hour: tally for hour, tally in by_hour.items() if tally.offered >= _ENOUGH}
+    shares = [(tally.answered_within_15s, hour) for hour, tally in (enough or by_hour).items() if tally.offered]
+    if shares:
+        share, hour = min(shares, key=lambda one: (one[0].value or 0.0, one[1]))
         texts["share"] = words.says["worst"].format(hour=f"{hour:02}:00", share=said_share(share))
-    waits = [(tally.wait_95th_s, hour) for hour, tally in by_hour.items() if tally.wait_95th_s is not None]
+    waits = [(tally.wait_95th_s, hour) for hour, tally in (enough or by_hour).items() if tally.wait_95th_s is not None]
     if waits:
         wait_s, hour = max(waits, key=lambda one: (one[0], -one[1]))
         texts["waits"] = words.says["longest_waits"].format(hour=f"{hour:02}:00", wait=said(wait_s))
@@ -169,5 +170,5 @@ def _texts(shown: Shown, words: Words) -> dict[str, str]:
 def _made(shown: Shown, words: Words) -> str:
     files = shown.journals
     journals = str(files[0]) if len(files) == 1 else words.says["journals"].format(count=len(files))
-    at = format_datetime(shown.made.astimezone(shown.zone), "medium", locale=words.locale)
-    return words.says["made"].format(moment=at, journals=journals, zone=shown.zone.key)
+    at = shown.made.astimezone(shown.zone)
+    return words.says["made"].format(moment=f"{at:%Y-%m-%d %H:%M}", journals=journals, zone=shown.zone.key)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from router.cli.reports.measures import MEASURES, change
 from router.cli.reports.notes import notes
 from router.cli.reports.shown import SECTIONS, Shown
+from router.cli.reports.words import words_in
 from router.journal.counting.figures import Figures, Share, Span, Tally
 
 HEAD: Final = ("period", "section", "name", "figure", "value", "unit")
@@ -35,7 +36,7 @@ def as_plain(shown: Shown) -> dict[str, Any]:
             for whom in ("protected", "overall")
             if shown.is_compared
         },
-        "notes": list(notes(shown)),
+        "notes": list(notes(shown, words_in("en"))),
     }
 
 

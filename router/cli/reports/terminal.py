@@ -43,7 +43,7 @@ def print_report(console: Console, shown: Shown, words: Words) -> None:
             _print_reasons(console, words, what, reasons)
     console.print()
     _print_troubles(console, shown, words)
-    if told := list(notes(shown)):
+    if told := list(notes(shown, words)):
         console.print()
         console.print(f"{words.says['to_know']}:")
         grid = Table.grid(padding=(0, 1))

@@ -117,6 +117,13 @@ _EN: Final = Words(
         "longest_waits": "The 95th percentile of waits was highest from {hour} ({wait}).",
         "made": "Made {moment} from {journals}, in the time zone {zone}",
         "journals": "{count} journals",
+        "note_today": "the day is not over; the day before is counted until the same time",
+        "note_under_way": (
+            "without an outcome: {count} of {calls} calls, under way or lost; `elder-router journal verify` tells which"
+        ),
+        "note_unseen": "end not seen, as the router was away: {count}; such calls are in no share",
+        "note_no_rules": "the rules are not to be had, so that hours are in UTC; name them with --rules",
+        "note_left_out": "not read, as nothing of these spans is in them: {count} journals",
         "what_is": "What the figures are",
         "definitions": (
             "Offered: callers who wanted, or were sent to, a person. Within 15 s and service level are shares of the "
@@ -228,6 +235,11 @@ _ZH: Final = Words(
         "longest_waits": "等待时间第 95 百分位最高的时段从 {hour} 开始（{wait}）。",
         "made": "{moment} 根据 {journals} 生成，时区 {zone}",
         "journals": "{count} 个日志文件",
+        "note_today": "当日尚未结束；前一日统计至同一时刻",
+        "note_under_way": "{calls} 通来电中 {count} 通没有结果：进行中或已丢失；`elder-router journal verify` 可查明",
+        "note_unseen": "路由器离线期间未见结束的来电：{count} 通，不计入任何比率",
+        "note_no_rules": "读不到规则，时间按 UTC；请用 --rules 指明",
+        "note_left_out": "未读取的日志文件（不含此时段）：{count} 个",
         "what_is": "指标说明",
         "definitions": (
             "转人工：要求或被转接人工的来电。15 秒内接听率与服务水平以全部转人工来电（含放弃）为分母。"
