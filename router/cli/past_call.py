@@ -218,7 +218,7 @@ def _by_caller(
     context: click.Context, supposed: Supposed, within: str, journals: tuple[Path, ...], rules: RulesOfThen
 ) -> PastCall | None:
     """A caller's calls near a time; None where a supposed call is meant."""
-    about_past = _given(context, _ONLY_PAST.__contains__)
+    about_past = _given(context, (_ONLY_PAST - {"journal_file"}).__contains__)  # that one is the settings'
     described = _given(context, lambda name: name not in _ONLY_PAST | _EITHER | _CALLER_THEN)
     if not supposed.caller or supposed.at is None:
         if about_past:

@@ -39,7 +39,8 @@ def first_record(file: Path) -> First | None:
     if file == STDIN or not file.is_file():
         return None
     try:
-        lines = next(iter(JournalBlocks((file,), stdin=io.BytesIO())), [])
+        # Of a plain file, the first block may be no more than what its kind is told by.
+        lines = next((lines for lines in JournalBlocks((file,), stdin=io.BytesIO()) if lines), [])
     except JournalError:
         return None
     for raw in lines[:100]:

@@ -110,6 +110,8 @@ class Seeker:
 
     def take(self, lines: list[bytes]) -> None:
         """Take the next lines, whole ones."""
+        if not lines:
+            return
         begins = self._begin_of(lines)
         self._now = begins or self._now
         self._keep(_Block(begins, lines))
