@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
@@ -21,6 +22,7 @@ from router.rules.schema import UNKNOWN_BAND
 from router.rules.wording import did_you_mean, listed
 
 UNDER_WAY: Final = "under_way"
+_LONGEST_AGO: Final = timedelta(days=3650)
 FALLBACK: Final = "fallback"
 OUTCOMES: Final = (*(str(ending) for ending in Ending), FALLBACK, UNDER_WAY)
 
@@ -133,10 +135,11 @@ def since_given(text: str, zone: ZoneInfo, now: datetime) -> datetime:
     Raises:
         click.BadParameter: It is none of these.
     """
-    try:
-        return now - timedelta(seconds=parse_duration_s(text))
-    except ValueError:
-        pass
+    with suppress(ValueError):
+        ago = timedelta(seconds=parse_duration_s(text))
+        if ago > _LONGEST_AGO:
+            raise click.BadParameter("write at most 3650d", param_hint="--since")
+        return now - ago
     if ":" in text and len(text) <= len("00:00:00"):
         text = f"{now.astimezone(zone):%Y-%m-%d} {text}"
     try:

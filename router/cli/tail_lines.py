@@ -48,7 +48,7 @@ class _Column:
 
 _ONWARD: Final = " > "
 # Which go first where there is no room for all of them.
-_GIVEN_UP: Final = ("call", "speech", "ms", "to", "caller", "rule")
+_GIVEN_UP: Final = ("call", "speech", "ms", "rule", "to", "caller")
 # Which have what room is left, in turn.
 _GROWING: Final = ("rule", "outcome", "to", "call", "speech")
 
@@ -81,8 +81,8 @@ class CallLines:
                 _Column("time", 8, 8),
                 _Column("caller", 14, 14),
                 _Column("band", band, band),
-                _Column("rule", min(rule, 12), rule),
-                _Column("to", 10, target + len(_ONWARD) + queue),
+                _Column("rule", min(rule, 16), rule),
+                _Column("to", min(target, 12), target + len(_ONWARD) + queue),
                 _Column("speech", speech, speech),
                 _Column("ms", 6, 6),
                 _Column("call", 12, 22),
@@ -102,7 +102,14 @@ class CallLines:
         """A call's line on a terminal so many cells wide."""
         cells: list[Cell] = []
         texts = self._texts(call, f"{self.local(call.decided_at):%H:%M:%S}")
-        for title, room in self._widths(width).items():
+        widths = self._widths(width)
+        if is_trouble(call) and "rule" not in widths:
+            said = f"{texts['rule'].text}; {texts['outcome'].text}"
+            texts["outcome"] = Cell(said, TROUBLE)
+        onward = texts["to"].text.rpartition(_ONWARD)[2]
+        if "to" in widths and cell_len(texts["to"].text) > widths["to"] and onward != texts["to"].text:
+            texts["to"] = Cell(f"{_ONWARD.lstrip()}{onward}")
+        for title, room in widths.items():
             text, style = texts[title]
             cells.append(Cell(_fitted(text, room, right=title == "ms"), style))
             cells.append(Cell(" " * _gap(width)))

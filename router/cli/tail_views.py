@@ -7,6 +7,7 @@ import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol, TextIO
 
@@ -121,7 +122,11 @@ class ScreenView:
     screen: Screen
     status: Callable[[], str]
     clock: Callable[[], float] = time.monotonic
-    _day: str = field(default="", init=False)
+    _day: str = field(init=False)
+    _has_rows: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._day = self._day_of(datetime.now(UTC))
 
     def call(self, told: Told) -> None:
         """See `View`."""
@@ -159,11 +164,15 @@ class ScreenView:
             self.screen.draw(self.lines.titles, self.status(), now_s)
 
     def _begin_day(self, call: JoinedCall) -> None:
-        """Rows have the time only; the day stands in one of its own where it changes."""
-        day = f"{self.lines.local(call.decided_at):%Y-%m-%d %A}"
-        if day > self._day:
+        """Rows have the time only; the day stands in one of its own where it is another."""
+        day = self._day_of(call.decided_at)
+        if day > self._day or (day != self._day and not self._has_rows):
             self._day = day
             self.screen.add(lambda _: [Cell(day, "bold")])
+        self._has_rows = True
+
+    def _day_of(self, time: datetime) -> str:
+        return f"{self.lines.local(time):%Y-%m-%d}"
 
 
 def _cell_of(lines: CallLines, record: ConditionRecord | PromotionRecord, *, with_date: bool) -> Cell:
