@@ -8,10 +8,8 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
-from itertools import starmap
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 from zoneinfo import ZoneInfo
@@ -21,9 +19,8 @@ import duckdb
 from router.errors import JournalError
 from router.journal.counting import statements
 from router.journal.counting.figures import NOTHING, Figures, Span, Tally, Trouble
-from router.journal.counting.sources import COMPRESSIONS, Source, Sources
+from router.journal.counting.sources import COMPRESSIONS, Source, Sources, name_of
 from router.journal.counting.troubles import Said, paired, within
-from router.journal.reader import BadLine
 from router.journal.settings import USUAL_SERVICE_LEVEL
 from router.journal.stream import MOST_BAD_LINES_KEPT, STDIN, Read, RecordStream
 
@@ -108,8 +105,10 @@ def _engine(scratch: Path, sources: Sources) -> duckdb.DuckDBPyConnection:
         # It gives up on compressed data that end too soon, as while they are being written, or are damaged.
         if all(source.compression == "uncompressed" for source in sources.opened):
             raise
-        sources.lay_down_compressed()
-        return _with_records(scratch / "second.duckdb", scratch, sources)
+        sources.lay_down(["gzip"])
+    except duckdb.InvalidInputException:
+        sources.lay_down(COMPRESSIONS)  # and on a line of many megabytes, which no record is
+    return _with_records(scratch / "second.duckdb", scratch, sources)
 
 
 def _with_records(database: Path, scratch: Path, sources: Sources) -> duckdb.DuckDBPyConnection:
@@ -265,11 +264,10 @@ def _bad_lines(source: Source, bad: int, read: Read) -> int:
                 if records.read.bad >= wanted and source.compression == "uncompressed":
                     break
         except JournalError as error:
-            raise JournalError(str(error).replace("standard input", str(source.file), 1)) from error
+            raise JournalError(str(error).replace("standard input", name_of(source.file), 1)) from error
     found = records.read
     room = MOST_BAD_LINES_KEPT - len(read.bad_lines)
-    name = str(source.file) if source.file != STDIN else "standard input"
-    read.bad_lines += list(starmap(partial(BadLine, name), ((bad.line, bad.reason) for bad in found.bad_lines[:room])))
+    read.bad_lines += [replace(bad_line, file=name_of(source.file)) for bad_line in found.bad_lines[:room]]
     return bad if found.bad >= wanted else found.bad
 
 

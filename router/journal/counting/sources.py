@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,8 +22,8 @@ import orjson
 
 from router.errors import JournalError
 from router.journal.counting.figures import Span
-from router.journal.reader import MAX_LINE_BYTES
-from router.journal.stream import STDIN, JournalBlocks, Read
+from router.journal.reader import MAX_LINE_BYTES, BadLine
+from router.journal.stream import MOST_BAD_LINES_KEPT, STDIN, JournalBlocks, Read
 
 Compression: TypeAlias = Literal["uncompressed", "gzip"]
 COMPRESSIONS: Final[tuple[Compression, ...]] = ("uncompressed", "gzip")
@@ -88,10 +88,10 @@ class Sources:
     ) -> None:
         self._open.close()
 
-    def lay_down_compressed(self) -> None:
-        """Read all that is compressed without the engine, which has given up on one of them."""
+    def lay_down(self, kinds: Collection[Compression]) -> None:
+        """Read journals of some kinds without the engine, which has given up on one of them."""
         self.opened = [
-            self._laid(source.file, self._again(source)) if source.compression == "gzip" else source
+            self._laid(source.file, self._again(source)) if source.compression in kinds else source
             for source in self.opened
         ]
 
@@ -128,15 +128,18 @@ class Sources:
         return first is not None and first > self._end + LONGEST_CALL
 
     def _laid(self, file: Path, stream: BinaryIO) -> Source:
-        """Read a stream to its end and lay down what it holds."""
+        """Read a stream to its end and lay down what it holds; what is too long for a record is an empty line there."""
         plain = self._scratch / f"laid-down-{self._laid_down}.jsonl"
         self._laid_down += 1
         blocks = JournalBlocks([STDIN], stdin=stream)
         try:
             with plain.open("wb") as into:
                 for lines in blocks:
-                    if len(into_one := b"\n".join(lines)) > 0:
-                        into.write(into_one + b"\n")
+                    for nth, line in enumerate(lines):
+                        if len(line) > MAX_LINE_BYTES:
+                            lines[nth] = b""
+                            self._refuse(file, blocks.line + nth + 1, f"is longer than {MAX_LINE_BYTES} bytes")
+                    into.write(b"\n".join([*lines, b""]))
         except OSError as error:
             raise JournalError(
                 f"{file}: cannot be laid down in {self._scratch}: {error.strerror or error}; "
@@ -147,9 +150,19 @@ class Sources:
         self.read.warnings += [_named(warning, file) for warning in blocks.read.warnings]
         return Source(file, str(plain), "uncompressed")
 
+    def _refuse(self, file: Path, line: int, reason: str) -> None:
+        self.read.bad += 1
+        if len(self.read.bad_lines) < MOST_BAD_LINES_KEPT:
+            self.read.bad_lines.append(BadLine(name_of(file), line, reason))
+
+
+def name_of(file: Path) -> str:
+    """What a journal is called in what is told of it."""
+    return "standard input" if file == STDIN else str(file)
+
 
 def _named(text: str, file: Path) -> str:
-    return text.replace("standard input", str(file), 1) if file != STDIN else text
+    return text.replace("standard input", name_of(file), 1)
 
 
 def _first_moment(stream: BinaryIO, *, is_gzip: bool) -> datetime | None:
