@@ -158,6 +158,8 @@ def test_there_is_a_bound_on_how_much_is_told_apart(conditions: Conditions, jour
     many = {(f"pbx{n}", ASTERISK_NOT_LINKED): "lost" for n in range(MOST_ACTIVE + 7)}
     conditions.look(at(1), many)
     assert len(conditions.active) == len(journal.records) == MOST_ACTIVE
+    conditions.look(at(2), {("pbx-before", ASTERISK_NOT_LINKED): "lost"} | many)
+    assert len(conditions.active) == len(journal.records) == MOST_ACTIVE
 
 
 def test_there_is_a_bound_on_what_is_held_while_the_journal_is_not_written(

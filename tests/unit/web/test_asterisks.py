@@ -67,7 +67,7 @@ def test_what_is_wrong_is_1_and_what_could_be_is_0() -> None:
 
 @pytest.mark.asyncio
 async def test_callers_waiting_are_counted_by_band_with_the_longest_wait(desk: CallDesk) -> None:
-    calls = [waiting("1.1", "elder", NOW - 3), waiting("1.2", "elder", NOW - 41), waiting("1.3", None, NOW - 8)]
+    calls = [waiting("1.1", "elder", NOW - 41), waiting("1.2", "elder", NOW - 3), waiting("1.3", None, NOW - 8)]
     desk.calls = {call.uniqueid: call for call in calls}
     every = told(DeskMetrics(lambda: [desk], lambda: BOOK, now=lambda: NOW))
     assert {name: value for name, value in every.items() if "band" in name} == {
