@@ -101,7 +101,7 @@ def _summary(story: Story) -> Iterator[_Row]:
     yield "call", f"{call.uniqueid} on {call.node}, {at:%A %Y-%m-%d %H:%M:%S %Z}", False
     yield "caller", FORGOTTEN if first.caller == ERASED else first.caller, False
     if not call.outcomes:
-        yield "ended", "no outcome is in the journal: the call is under way, or its record was lost", True
+        yield "ended", "no outcome is in the journal: the call is under way, or its record was lost", False
     for outcome in call.outcomes:
         yield "ended", *ending_in_words(outcome)
     if not all(minute.is_well for minute in story.minutes):
