@@ -78,7 +78,7 @@ class Access:
             given: What was given for it.
             address: Whose. Ask `is_held_off` first.
         """
-        if self._token is not None and hmac.compare_digest(_digest(given.encode()), _digest(self._token)):
+        if self._token is not None and hmac.compare_digest(_digest(_bytes(given)), _digest(self._token)):
             return True
         times = self._wrong.setdefault(address, deque(maxlen=MOST_WRONG))
         times.append(self._monotonic())
@@ -102,11 +102,16 @@ class Access:
         expires, _, seal = given.partition(".")
         if not expires.isascii() or not expires.isdigit() or len(expires) > len("99999999999"):
             return False
-        is_ours = hmac.compare_digest(seal.encode(), self._sealed(expires).encode())
+        is_ours = hmac.compare_digest(_bytes(seal), self._sealed(expires).encode())
         return is_ours and int(expires) > self._wall_clock()
 
     def _sealed(self, expires: str) -> str:
         return hmac.new(self._token or b"", _PURPOSE + expires.encode(), hashlib.sha256).hexdigest()
+
+
+def _bytes(given: str) -> bytes:
+    """As they came: what is no UTF-8 in a header is half a character here."""
+    return given.encode(errors="surrogatepass")
 
 
 def _digest(text: bytes) -> bytes:

@@ -79,6 +79,7 @@ async def wallboard_served(
         logger=_QUIET,
         keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=SHUTDOWN_WITHIN_S,
+        handler_cancellation=True,  # who is gone makes room for others at once
     )
     await runner.setup()
     tasks = []
