@@ -16,12 +16,14 @@ from router.cli.check import check
 from router.cli.diff import diff
 from router.cli.doctor import doctor
 from router.cli.explain import explain
+from router.cli.journal import journal
 from router.cli.options import defaults_from
 from router.cli.promote import promote
 from router.cli.prompts import prompts
 from router.cli.report import report
 from router.cli.rules import rules
 from router.cli.run import run
+from router.cli.tail import tail
 from router.cli.test import test
 from router.errors import ConfigurationError
 from router.settings import DEFAULT_FILE
@@ -66,5 +68,5 @@ def _is_there(file: Path) -> bool:
         return True
 
 
-for command in (run, check, explain, test, diff, callers, prompts, rules, promote, report, doctor):
+for command in (run, check, explain, test, diff, tail, report, callers, prompts, rules, promote, journal, doctor):
     main.add_command(command)
