@@ -11,12 +11,14 @@ wallboard count calls by the moment of their first decision, so that an hour's f
 under way at its ends.
 
 What comes from outside is bounded: the dialplan's reasons are the known ones or `other`, and beyond `MOST_SERIES`
-combinations of bands, rules and targets, which only ever new rules could make, all is counted as `other`.
+combinations of bands, rules and targets, or `MOST_GROUPS` bands, which only ever new rules could make, all others are
+counted as `other`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Final, NamedTuple
 
 from prometheus_client import Counter, Histogram, disable_created_metrics
@@ -25,6 +27,7 @@ from prometheus_client.registry import Collector
 
 from router.journal.records import DecisionRecord, Ending, OutcomeRecord, Record
 from router.journal.settings import USUAL_SERVICE_LEVEL
+from router.rules.book import RuleBook
 
 FALLBACKS: Final[dict[str, str]] = {
     "heartbeat": "heartbeat",
@@ -46,6 +49,8 @@ WAIT_BUCKETS_S: Final = (2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120
 """5 s is where an abandoned call is no longer short, 15 s what hotlines publish, 20 s the usual service level."""
 
 MOST_SERIES: Final = 2000
+MOST_GROUPS: Final = 100
+"""Age bands told apart in outcomes, for as long as the router runs, those of earlier rules included."""
 MOST_OPEN: Final = 200_000
 """Calls whose outcome is awaited, as many as a desk takes in hand; beyond it the oldest are counted as of an unknown
 band when they end."""
@@ -66,7 +71,7 @@ def reason_of(record: DecisionRecord) -> str:
 
 
 class _Open(NamedTuple):
-    """What an outcome does not tell of its call. Few differ, so they are shared."""
+    """What an outcome does not tell of its call; shared by most calls of a band."""
 
     band: str
     protected: str
@@ -121,7 +126,8 @@ class CallMetrics(Collector):
         self._of_outcome: dict[tuple[str, str, str, str], Counter] = {}
         self._of_wait: dict[tuple[str, str, str], Histogram] = {}
         self._open: dict[tuple[str, str], _Open] = {}
-        self._shared: dict[_Open, _Open] = {}
+        self._groups: dict[tuple[str, str], _Open] = {}
+        self._not_seen = self._group(None, protected=False)
 
     def take(self, record: Record) -> None:
         """Count one record."""
@@ -129,6 +135,15 @@ class CallMetrics(Collector):
             self._decided(record)
         elif isinstance(record, OutcomeRecord):
             self._ended(record)
+
+    def expect(self, rules: RuleBook) -> None:
+        """Tell the outcomes of the rules' age bands as 0 until there are some.
+
+        Prometheus sees no increase in a series that begins with its first sample: after each restart, whatever happened
+        before the first scrape would be missing from every rate.
+        """
+        for band in rules.bands.names:
+            self._group(band, band in rules.protected)
 
     def adopt(self, decisions: Iterable[DecisionRecord]) -> None:
         """Know of calls that an earlier run decided and whose end is still to come; they are not counted anew."""
@@ -161,48 +176,46 @@ class CallMetrics(Collector):
         self._follow(record)
 
     def _ended(self, record: OutcomeRecord) -> None:
-        open_ = self._open.pop((record.node, record.uniqueid), _NOT_SEEN)
+        open_ = self._open.pop((record.node, record.uniqueid), self._not_seen)
         if record.fallback and not open_.fell_back:
             self._count_fallback(record.fallback)
         assistant = "yes" if record.touched_assistant else "no"
         labels = (open_.band, open_.protected, record.ended.value, assistant)
-        counter = self._of_outcome.get(labels)
-        if counter is None:
-            if len(self._of_outcome) >= MOST_SERIES:
-                labels = (OTHER, *labels[1:])
-            counter = self._of_outcome[labels] = self._outcomes.labels(*labels)
-        counter.inc()
+        self._of_outcome[labels].inc()
         if record.wait_s is not None and record.ended in _OFFERED:
-            self._observe_wait((labels[0], labels[1], labels[2]), record.wait_s)
+            self._of_wait[labels[:3]].observe(record.wait_s)
 
-    def _observe_wait(self, labels: tuple[str, str, str], wait_s: float) -> None:
-        histogram = self._of_wait.get(labels)
-        if histogram is None:
-            histogram = self._of_wait[labels] = self._waits.labels(*labels)
-        histogram.observe(wait_s)
+    def _group(self, band: str | None, protected: bool) -> _Open:
+        """The band that a call counts under, whose series are there from then on."""
+        band, is_protected = band or UNKNOWN_BAND, "yes" if protected else "no"
+        if (band, is_protected) not in self._groups and len(self._groups) >= MOST_GROUPS:
+            band = OTHER
+        if (group := self._groups.get((band, is_protected))) is None:
+            group = self._groups[band, is_protected] = _Open(band, is_protected, fell_back=False)
+            for ended, assistant in product(Ending, ("yes", "no")):
+                labels = (band, is_protected, ended.value, assistant)
+                self._of_outcome[labels] = self._outcomes.labels(*labels)
+            for ended in _OFFERED:
+                waits = (band, is_protected, ended.value)
+                self._of_wait[waits] = self._waits.labels(*waits)
+        return group
 
     def _count_fallback(self, reason: str) -> None:
         self._of_fallback[FALLBACKS.get(reason, OTHER)].inc()
 
     def _fell_back_before(self, record: DecisionRecord) -> bool:
-        return self._open.get((record.node, record.uniqueid), _NOT_SEEN).fell_back
+        return self._open.get((record.node, record.uniqueid), self._not_seen).fell_back
 
     def _follow(self, record: DecisionRecord) -> None:
         key = (record.node, record.uniqueid)
-        first = self._open.get(key)
+        first = self._open.get(key)  # a call belongs to the band of its first decision
         if first is None:
             if len(self._open) >= MOST_OPEN:
                 del self._open[next(iter(self._open))]
-            band, protected = record.age_band or UNKNOWN_BAND, "yes" if record.protected else "no"
-            wanted = _Open(band, protected, bool(record.fallback))
-        elif record.fallback and not first.fell_back:
-            wanted = first._replace(fell_back=True)  # a call belongs to the band of its first decision
-        else:
-            return
-        if len(self._shared) < MOST_SERIES:
-            wanted = self._shared.setdefault(wanted, wanted)
-        self._open[key] = wanted
+            first = self._group(record.age_band, bool(record.protected))
+            self._open[key] = first
+        if record.fallback and not first.fell_back:
+            self._open[key] = first._replace(fell_back=True)
 
 
-_NOT_SEEN: Final = _Open(UNKNOWN_BAND, "no", fell_back=False)
 _OFFERED: Final = frozenset({Ending.ANSWERED, Ending.ABANDONED})

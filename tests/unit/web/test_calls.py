@@ -6,7 +6,8 @@ from prometheus_client.registry import Collector
 
 from router.journal.records import DecisionRecord, Ending, OutcomeRecord
 from router.web import calls as calls_module
-from router.web.calls import MOST_SERIES, CallMetrics
+from router.web.calls import MOST_GROUPS, MOST_SERIES, CallMetrics
+from tests.unit.calls.rig import BOOK
 from tests.unit.journal.samples import CONDITION, DECISION, OUTCOME
 
 from .test_metrics import samples
@@ -164,6 +165,30 @@ def test_ever_new_rules_do_not_make_ever_more_series(metrics: CallMetrics) -> No
     assert len(counted) <= MOST_SERIES + 1
     assert counted["{band=other}{reason=rule}{rule=other}{target=other}"] == 50
     assert sum(counted.values()) == MOST_SERIES + 50
+
+
+def test_ever_new_bands_do_not_make_ever_more_series(metrics: CallMetrics) -> None:
+    for number in range(MOST_GROUPS + 50):
+        metrics.take(decision(f"1.{number}", age_band=f"band {number}", protected=False))
+        metrics.take(outcome(f"1.{number}", wait_s=3.0))
+    counted = of(metrics, "outcomes_total")
+    assert counted["{assistant=no}{band=other}{ended=answered}{protected=no}"] == 51  # `unknown` is one of the bands
+    assert sum(counted.values()) == MOST_GROUPS + 50
+    assert of(metrics, "queue_wait_seconds_count")["{band=other}{ended=answered}{protected=no}"] == 51
+
+
+def test_outcomes_of_each_band_are_told_as_0_before_the_first(metrics: CallMetrics) -> None:
+    metrics.expect(BOOK)
+    every = told(metrics)
+    for labels in ("{band=elder}{ended=abandoned}{protected=yes}", "{band=adult}{ended=abandoned}{protected=no}"):
+        assert every[f"elder_router_queue_wait_seconds_count{labels}"] == 0
+        assert every[f"elder_router_outcomes_total{{assistant=yes}}{labels}"] == 0
+    assert "elder_router_outcomes_total{assistant=no}{band=unknown}{ended=answered}{protected=no}" in every
+
+
+def test_a_bands_outcomes_are_told_as_0_from_its_first_decision_on(metrics: CallMetrics) -> None:
+    metrics.take(decision(age_band="elder", protected=True))
+    assert told(metrics)["elder_router_outcomes_total{assistant=no}{band=elder}{ended=answered}{protected=yes}"] == 0
 
 
 def test_calls_whose_outcome_never_comes_do_not_pile_up(metrics: CallMetrics, monkeypatch: pytest.MonkeyPatch) -> None:
