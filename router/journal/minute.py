@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from router.journal.conditions import ROUTER_AWAY
-from router.journal.records import ConditionRecord
+from router.journal.records import ConditionRecord, DecisionRecord
 
 AROUND: Final = timedelta(seconds=60)
 """How long before and after a call it is looked at."""
@@ -102,10 +102,23 @@ def moment_of(fields: Mapping[str, Any]) -> datetime:
     Raises:
         KeyError, TypeError, ValueError: The fields are not those of a decision.
     """
-    written = datetime.fromisoformat(fields["time"])
-    if at := fields.get("at"):
-        return datetime.fromisoformat(at)
-    began = began_at(fields["uniqueid"]) if fields.get("fallback") else None
+    at = fields.get("at")
+    return _moment(
+        datetime.fromisoformat(fields["time"]),
+        datetime.fromisoformat(at) if at else None,
+        fields["uniqueid"] if fields.get("fallback") else "",
+    )
+
+
+def moment_decided(record: DecisionRecord) -> datetime:
+    """The same of a record."""
+    return _moment(record.time, record.at, record.uniqueid if record.fallback else "")
+
+
+def _moment(written: datetime, at: datetime | None, fell_back: str) -> datetime:
+    if at is not None:
+        return at
+    began = began_at(fell_back)
     return began if began is not None and timedelta(0) <= written - began <= _FELL_BACK_LATE else written
 
 

@@ -18,12 +18,13 @@ from typing import Any, Final
 import orjson
 
 from router.errors import JournalError
-from router.journal.minute import AROUND, ConditionsSeen, Minute, minute_of, moment_of
+from router.journal.minute import AROUND, ConditionsSeen, Minute, minute_of, moment_decided
 from router.journal.records import (
     ConditionRecord,
     DecisionRecord,
     OutcomeRecord,
     PromotionRecord,
+    Record,
     parse_record,
 )
 
@@ -38,6 +39,7 @@ _TIME: Final = re.compile(rb'"time":"([^"\\]{10,40})"')
 _FEWEST_KEPT: Final = 8  # blocks: the router's being away leaves a gap in time, and not in the file
 _MOST_KEPT: Final = 256  # a quarter of a gigabyte: at ten times the calls of a big centre, ten minutes
 _KEPT: Final = 2 * AROUND
+_FIRST_YEAR, _LAST_YEAR = 2000, 2100
 _BLOCKS_BEHIND: Final = 2  # a call of while the router was away is written when it is there again
 
 
@@ -80,7 +82,7 @@ class CallFound:
     @property
     def moment(self) -> datetime | None:
         """When it asked first."""
-        return moment_of(self.decisions[0][0]) if self.decisions else None
+        return moment_decided(self.decisions[0][1]) if self.decisions else None
 
 
 class Seeker:
@@ -165,7 +167,7 @@ class Seeker:
                     begins = datetime.fromisoformat(match[1].decode())
                 except ValueError:
                     continue
-                if begins.tzinfo is None:
+                if not _can_be(begins):
                     continue
                 if self._first is None:
                     fields = _fields(raw) or {}
@@ -192,17 +194,13 @@ class Seeker:
         return at is not None and self._now is not None and self._now > at + self.sought.within + AROUND
 
     def _condition(self, raw: bytes) -> None:
-        try:
-            record = parse_record(raw)
-        except JournalError:
-            return  # not of the call that is asked about; `journal verify` tells of it
-        if isinstance(record, ConditionRecord):
+        record = _record(raw)
+        if isinstance(record, ConditionRecord):  # what is none is not of the call asked about; `journal verify` tells
             self.conditions.take(record)
 
     def _hit(self, raw: bytes) -> None:
-        try:
-            record = parse_record(raw)
-        except JournalError:
+        record = _record(raw)
+        if record is None:
             self.damaged += 1
             return
         if isinstance(record, ConditionRecord):
@@ -226,7 +224,7 @@ class Seeker:
             return record.uniqueid == self.sought.uniqueid
         if not isinstance(record, DecisionRecord) or record.caller_key != self.sought.caller_key:
             return False
-        return abs(moment_of(record.model_dump(mode="json")) - self.sought.at) <= self.sought.within
+        return abs(moment_decided(record) - self.sought.at) <= self.sought.within
 
     def _decided(self, call: CallFound, fields: dict[str, Any], record: DecisionRecord) -> None:
         call.decisions.append((fields, record))
@@ -242,7 +240,7 @@ class Seeker:
             for other in self._calls.values():
                 other.windows.clear()
             self._open.clear()
-        moment = moment_of(fields)
+        moment = moment_decided(record)
         window = _Window(moment, max(moment, record.time) + AROUND, list(self._recent))
         call.windows.append(window)
         self._open.append(window)
@@ -255,6 +253,20 @@ class Seeker:
 def _quoted(text: str) -> bytes:
     """A text as JSON has it: in its quotation marks, or 1.1 would be found in 21.10."""
     return json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogateescape")
+
+
+def _record(raw: bytes) -> Record | None:
+    """A line's record; None where it is none, or of a time that no router lives in."""
+    try:
+        record = parse_record(raw)
+    except (JournalError, OverflowError):  # times at the ends of what Python counts have none in UTC
+        return None
+    at = record.at if isinstance(record, DecisionRecord) else None
+    return record if _can_be(record.time) and _can_be(at or record.time) else None
+
+
+def _can_be(time: datetime) -> bool:
+    return time.tzinfo is not None and _FIRST_YEAR <= time.year <= _LAST_YEAR
 
 
 def _fields(raw: bytes) -> dict[str, Any] | None:

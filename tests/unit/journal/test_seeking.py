@@ -168,3 +168,24 @@ def test_times_that_are_none_are_passed_over(time: str) -> None:
     seeker = Seeker(Sought(uniqueid="1.1"))
     seeker.take([json.dumps(fields, separators=(",", ":")).encode(), *lines([decided(0, "1.1"), ended(9, "1.1")])])
     assert seeker.minutes(seeker.calls()[0])[0].calls >= 1
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "0001-01-01T00:01:00Z"])
+def test_a_record_of_the_call_at_a_time_that_cannot_be_is_damaged(time: str) -> None:
+    seeker = Seeker(Sought(uniqueid="1.1"))
+    for changed in ({"time": time}, {"at": time}):
+        fields = json.loads(decided(0, "1.1").model_dump_json()) | changed
+        seeker.take([json.dumps(fields).encode()])
+    condition = json.loads(CONDITION.model_dump_json()) | {"time": time}
+    seeker.take([json.dumps(condition, separators=(",", ":")).encode()])
+    seeker.take(lines([decided(0, "1.1")]))
+    assert (seeker.damaged, [minute.wrong for minute in seeker.minutes(seeker.calls()[0])]) == (2, [()])
+
+
+def test_a_time_that_another_program_wrote_as_a_number_is_read() -> None:
+    fields = json.loads(decided(0, "1.1").model_dump_json()) | {"time": int(AT.timestamp()), "at": None}
+    seeker = Seeker(Sought(uniqueid="1.1"))
+    seeker.take([json.dumps(fields).encode()])
+    (call,) = seeker.calls()
+    assert call.moment == AT
+    assert len(seeker.minutes(call)) == 1
