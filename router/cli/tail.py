@@ -28,7 +28,7 @@ from router.cli.recognising import key_of
 from router.cli.tail_filters import Wanted, doubts, filter_options, since_given
 from router.cli.tail_lines import CallLines
 from router.cli.tail_past import Apart, Past
-from router.cli.tail_screen import Screen, Styles, ended_by_signals, size_of, terminal_for_drawing
+from router.cli.tail_screen import Ending, Screen, Styles, size_of, terminal_for_drawing
 from router.cli.tail_views import JsonView, PlainView, ScreenView, View
 from router.cli.tracing import counted, printable
 from router.errors import ConfigurationError, JournalError, RouterError
@@ -41,7 +41,6 @@ from router.rules.book import RuleBook, load_rules
 POLL_S: Final = 0.05
 _USUAL_LINES: Final = 10
 _LONGEST_NUMBER: Final = 1000
-_INTERRUPTED: Final = 130
 _NOBODY_READS: Final = (errno.EPIPE, errno.EIO)  # the other end of the pipe was closed, or the terminal
 
 
@@ -230,8 +229,6 @@ def tail(
         raise CouldNotRunError(f"{path}: there is no journal; it begins with the first call")
     try:
         _show(path, wanted, lines, _How(moment, most_lines, as_json=as_json, is_followed=not no_follow))
-    except KeyboardInterrupt:
-        raise SystemExit(_INTERRUPTED) from None
     except JournalError as error:
         raise CouldNotRunError(str(error)) from error
     except OSError as error:
@@ -258,10 +255,10 @@ def _show(path: Path, wanted: Wanted, lines: CallLines, how: _How) -> None:
     if most_lines is None and how.since is None:
         most_lines = max(1, size_of(sys.stdout.fileno()).lines - 2) if on_screen else _USUAL_LINES
     with ExitStack() as stack:
-        stack.enter_context(ended_by_signals())
+        ending = stack.enter_context(Ending())
         stack.callback(following.close)
         if on_screen:
-            view: View = _screen_view(stack, console, lines, _Status(path, wanted, lines, following, joined))
+            view: View = _screen_view(stack, console, ending, _Status(path, wanted, lines, following, joined))
         else:
             view = JsonView(sys.stdout) if how.as_json else PlainView(lines, sys.stdout)
         stack.callback(view.close)
@@ -297,7 +294,7 @@ class _Status:
         return printable(" " + "  ".join([*parts, "* protected", "Ctrl-C ends"]) + " ")
 
 
-def _screen_view(stack: ExitStack, console: Console, lines: CallLines, status: _Status) -> ScreenView:
+def _screen_view(stack: ExitStack, console: Console, ending: Ending, status: _Status) -> ScreenView:
     def write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -305,7 +302,7 @@ def _screen_view(stack: ExitStack, console: Console, lines: CallLines, status: _
     descriptor = sys.stdout.fileno()
     screen = Screen(write, lambda: size_of(descriptor), Styles(console))
     stack.enter_context(terminal_for_drawing(descriptor, screen.begin_anew))
-    return ScreenView(lines, screen, status)
+    return ScreenView(status.lines, screen, status, ending.held)
 
 
 def _rules(path: Path) -> RuleBook | None:

@@ -46,6 +46,7 @@ class _Column:
     wide: int
 
 
+_TROUBLE_CELLS: Final = len("! fallback: heartbeat")  # what is to be seen whole
 _ONWARD: Final = " > "
 # Which go first where there is no room for all of them.
 _GIVEN_UP: Final = ("call", "speech", "ms", "rule", "to", "caller")
@@ -81,7 +82,7 @@ class CallLines:
                 _Column("time", 8, 8),
                 _Column("caller", 14, 14),
                 _Column("band", band, band),
-                _Column("rule", min(rule, 16), rule),
+                _Column("rule", min(rule, _TROUBLE_CELLS), rule),
                 _Column("to", min(target, 12), target + len(_ONWARD) + queue),
                 _Column("speech", speech, speech),
                 _Column("ms", 6, 6),

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from rich.cells import cell_len, set_cell_size
 from rich.color import ColorSystem
@@ -236,16 +236,38 @@ def terminal_for_drawing(descriptor: int, on_return: Callable[[], object]) -> It
                 termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Let the signals that end a program end it as Ctrl-C does, so that everything is left in order."""
+class Ending:
+    """Lets the signals that end a program end this one in order, with the status that a shell gives them.
 
-    def end(number: int, _frame: FrameType | None) -> None:
-        sys.exit(128 + number)
+    As a context: from then on.
+    """
 
-    previous = {each: signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for each, handler in previous.items():
+    def __init__(self) -> None:
+        self._is_held = False
+        self._came: int | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._before[each] = signal.signal(each, self._end)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each, handler in self._before.items():
             signal.signal(each, handler)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let something be done whole before the end: what is half drawn cannot be cleared."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+        if self._came is not None:
+            sys.exit(128 + self._came)
+
+    def _end(self, number: int, _frame: FrameType | None) -> None:
+        if not self._is_held:
+            sys.exit(128 + number)
+        self._came = number

@@ -6,6 +6,7 @@ import json
 import select
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -116,11 +117,13 @@ class ScreenView:
 
     Args:
         status: What stands in the last line, made anew for each frame.
+        held: What is done within it is done whole.
     """
 
     lines: CallLines
     screen: Screen
     status: Callable[[], str]
+    held: Callable[[], AbstractContextManager[None]]
     clock: Callable[[], float] = time.monotonic
     _day: str = field(init=False)
     _has_rows: bool = field(default=False, init=False)
@@ -155,13 +158,15 @@ class ScreenView:
 
     def close(self) -> None:
         """See `View`."""
-        self.screen.draw(self.lines.titles, self.status(), self.clock())
-        self.screen.close()
+        with self.held():
+            self.screen.draw(self.lines.titles, self.status(), self.clock())
+            self.screen.close()
 
     def _draw_if_due(self) -> None:
         now_s = self.clock()
         if self.screen.is_due(now_s):
-            self.screen.draw(self.lines.titles, self.status(), now_s)
+            with self.held():
+                self.screen.draw(self.lines.titles, self.status(), now_s)
 
     def _begin_day(self, call: JoinedCall) -> None:
         """Rows have the time only; the day stands in one of its own where it is another."""
