@@ -198,6 +198,11 @@ def _nothing(shown: Shown, spans: Asked, counted: Counted) -> str:
     if counted.first and counted.last:
         first, last = (moment.astimezone(shown.zone) for moment in (counted.first, counted.last))
         return f"{where}: {what}; there are calls from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, see --day"
-    if counted.left_out:
-        return f"{where}: {what}; all journals are of other times, see --day and --since"
+    others = [
+        f"{words} {moment.astimezone(shown.zone):%Y-%m-%d %H:%M}"
+        for words, moment in (("older journals end", counted.ended_before), ("newer ones begin", counted.begins_after))
+        if moment
+    ]
+    if others:
+        return f"{where}: {what}; {' and '.join(others)}, see --day"
     return f"{where}: {what}, nor at any other time"

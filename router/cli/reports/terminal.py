@@ -11,14 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from router.cli.reports.measures import IN_GROUPS, MEASURES, Verdict, change, said, said_share
+from router.cli.reports.measures import IN_GROUPS, MEASURES, Change, Verdict, change, said, said_share
 from router.cli.reports.notes import notes
 from router.cli.reports.shown import SECTIONS, Reason, Row, Shown
 from router.cli.reports.words import Words
 from router.cli.tracing import printable, show_table, shown_text
 from router.journal.counting.figures import Tally
 
-_WIDE: Final = 110  # both spans' numbers beside each other
+_WIDE: Final = 136  # both spans' numbers beside each other
+_ALL_WIDE: Final = 114  # less, and words are shortened
 _BAR_WIDE: Final = 100
 _BAR: Final = 14
 _NARROW: Final = 80
@@ -75,30 +76,39 @@ def _print_head(console: Console, shown: Shown, words: Words) -> None:
 def _print_overall(console: Console, shown: Shown, words: Words) -> None:
     """All figures of older callers and of all, with what changed."""
     is_wide = shown.is_compared and console.width >= _WIDE
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    is_narrow = console.width < _ALL_WIDE
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0) if is_narrow else (0, 1))
     table.add_column("", no_wrap=True)
     for whom in ("older", "all"):
-        table.add_column(words.says[whom], justify="right", no_wrap=True)
+        table.add_column(words.says[f"narrow_{whom}" if is_narrow else whom], justify="right", no_wrap=True)
         if is_wide:
             table.add_column(words.says["before"], justify="right", no_wrap=True, style="dim")
         if shown.is_compared:
             table.add_column(words.says["change"], no_wrap=True)
     pairs = ((shown.now.protected, shown.before.protected), (shown.now.overall, shown.before.overall))
     for measure in MEASURES:
-        cells: list[Text | str] = [words.figure(measure.name, shown.now.within_s)]
+        is_shortened = is_narrow and measure.name == "without_assistant"
+        name = words.says["narrow_person"] if is_shortened else words.figure(measure.name, shown.now.within_s)
+        cells: list[Text | str] = [name]
         for now, before in pairs:
             cells.append(said(measure.value(now)))
             if is_wide:
                 cells.append(said(measure.value(before)))
             if shown.is_compared:
-                what = change(measure, now, before)
-                text = f"{what.text} {words.verdicts[what.verdict]}" if what and what.verdict != "same" else ""
-                cells.append(Text(text, _STYLES.get(what.verdict, "") if what else ""))
+                cells.append(_change(change(measure, now, before), words, is_narrow=is_narrow))
         table.add_row(*cells)
     show_table(console, table)
     if shown.now.overall.offered:
-        console.print(Text(words.says["promised"].format(percent=f"{shown.percent:g}%"), "dim"), end="")
-        console.print(Text(f" ({words.figure('service_level', shown.now.within_s)})", "dim"))
+        promise = words.says["promised"].format(percent=f"{shown.percent:g}%")
+        console.print(Text(f"{promise} ({words.figure('service_level', shown.now.within_s)})", "dim"))
+
+
+def _change(what: Change | None, words: Words, *, is_narrow: bool) -> Text:
+    if what is None or what.verdict == "same":
+        return Text("")
+    is_shortened = is_narrow and what.verdict == "chance"
+    verdict = words.says["narrow_chance"] if is_shortened else words.verdicts[what.verdict]
+    return Text(f"{what.text} {verdict}", _STYLES.get(what.verdict, ""))
 
 
 def name_of(section: str, name: str, words: Words) -> str:

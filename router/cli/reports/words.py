@@ -75,6 +75,10 @@ _EN: Final = Words(
     locale="en",
     says={
         "title": "Older callers and people",
+        "narrow_older": "older",
+        "narrow_all": "all",
+        "narrow_person": "person, no assistant",
+        "narrow_chance": "chance",
         "older": "Older callers",
         "older_of": "Older callers ({bands})",
         "headline": "{person} answered by a person without the assistant; {fast} within 15 s",
@@ -193,6 +197,10 @@ _ZH: Final = Words(
     locale="zh_CN",
     says={
         "title": "老年来电与人工接听",
+        "narrow_older": "老年",
+        "narrow_all": "全部",
+        "narrow_person": "人工直接接听",
+        "narrow_chance": "偶然",
         "older": "老年来电",
         "older_of": "老年来电（{bands}）",
         "headline": "{person} 未经语音助手、由人工接听；{fast} 在 15 秒内接听",

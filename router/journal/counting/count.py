@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 from zoneinfo import ZoneInfo
@@ -41,6 +42,8 @@ class Counted:
         first: When the first call of all that was read was decided; None if there is none.
         last: Likewise the last.
         left_out: Files that were not read, as nothing of the spans can be in them.
+        ended_before: When those of them that are older end; None if there are none.
+        begins_after: When those of them that are newer begin.
     """
 
     figures: tuple[Figures, ...]
@@ -48,6 +51,8 @@ class Counted:
     first: datetime | None
     last: datetime | None
     left_out: tuple[Path, ...]
+    ended_before: datetime | None
+    begins_after: datetime | None
 
 
 def count(
@@ -151,15 +156,20 @@ def _counted(
     protected_now: Collection[str],
     within_s: float,
 ) -> Counted:
+    counted = partial(
+        Counted,
+        read=sources.read,
+        left_out=tuple(sources.left_out),
+        ended_before=sources.ended_before,
+        begins_after=sources.begins_after,
+    )
     if not sources.opened:
-        return Counted(
-            tuple(Figures(one, within_s) for one in spans), sources.read, None, None, tuple(sources.left_out)
-        )
+        return counted(figures=tuple(Figures(one, within_s) for one in spans), first=None, last=None)
     _tell_of_reading(engine, sources)
     first, last = engine.execute(statements.DECIDED).fetchall()[0]
     troubles = _troubles(engine)
     calls = statements.CALLS.format(span=statements.span_of(spans), local_ms=statements.local_ms(spans, zone))
-    engine.execute(calls, [sorted(protected_now), sources.began_before])
+    engine.execute(calls, [sorted(protected_now), sources.ended_before is not None])
     found = [_Found() for _ in spans]
     tallies = statements.TALLIES.format(within_ms=round(within_s * 1000))
     for number, group, *row in engine.execute(tallies).fetchall():
@@ -167,7 +177,7 @@ def _counted(
     for number, what, why, calls_of in engine.execute(statements.REASONS).fetchall():
         found[number].reasons[what][why] = calls_of
     figures = tuple(one.figures(span, within_s, within(troubles, span)) for one, span in zip(found, spans, strict=True))
-    return Counted(figures, sources.read, _moment(first), _moment(last), tuple(sources.left_out))
+    return counted(figures=figures, first=_moment(first), last=_moment(last))
 
 
 class _Found:

@@ -49,7 +49,8 @@ class Sources:
     Attributes:
         opened: What is to be read.
         left_out: Files of which nothing can belong to the spans.
-        began_before: Whether some of them were written before the spans begin.
+        ended_before: When the last of them that end before the spans was last written; None if there is none.
+        begins_after: When the first of them that begin after the spans begins.
         read: What is to be told of the reading.
 
     Args:
@@ -71,7 +72,8 @@ class Sources:
         self._begin, self._end = min(span.begin for span in spans), max(span.end for span in spans)
         self.read = Read()
         self.left_out: list[Path] = []
-        self.began_before = False
+        self.ended_before: datetime | None = None
+        self.begins_after: datetime | None = None
         self.opened: list[Source] = []
         try:
             for file in files:
@@ -121,11 +123,15 @@ class Sources:
 
     def _is_elsewhen(self, stream: BinaryIO, head: bytes, changed_s: float) -> bool:
         """Whether no call of the spans can be in a file: it was last written before, or begins long after."""
-        if changed_s < self._begin.timestamp():
-            self.began_before = True
+        changed = datetime.fromtimestamp(changed_s, UTC)
+        if changed < self._begin:
+            self.ended_before = max(changed, self.ended_before or changed)
             return True
         first = _first_moment(stream, is_gzip=head.startswith(_GZIP))
-        return first is not None and first > self._end + LONGEST_CALL
+        if first is None or first <= self._end + LONGEST_CALL:
+            return False
+        self.begins_after = min(first, self.begins_after or first)
+        return True
 
     def _laid(self, file: Path, stream: BinaryIO) -> Source:
         """Read a stream to its end and lay down what it holds; what is too long for a record is an empty line there."""

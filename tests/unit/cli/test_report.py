@@ -1,62 +1,45 @@
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from lab.speech_report import PAGE, example, replaced
 from router.cli import main
-from tests.unit.journal.calls import decided, ended, lines
+from tests.unit.journal.calls import lines
+from tests.unit.journal.counting.days import CARE, DAY, REST, at, call, condition, write
 
 PROGRAM = Path(sys.executable).with_name("elder-router")
-TRIAL = "trial of slow speech"
 RULES = """\
 timezone: Asia/Shanghai
 age_bands: [{name: adult, from: 0}, {name: senior, from: 60}, {name: elder, from: 75}]
-protected: []
-speech: {slow: {rate: 0.7}, unhurried: {rate: 0.85}, standard: {rate: 1.0}}
+protected: [senior, elder]
+speech: {standard: {rate: 1.0}}
 targets:
   people: {queue: agents}
+  senior-care: {queue: senior-care}
+  assistant: {context: router-assistant}
 rules:
-  - {name: all, then: {to: people}}
+  - {name: older callers, when: {age_band: [senior, elder]}, then: {to: senior-care}}
+  - {name: everybody else, then: {to: assistant}}
 fallback: {to: people}
 """
-BY_CHANCE = [
-    record
-    for number in range(400)
-    for record in (
-        decided(number, rule=TRIAL, speech="slow")
-        if number % 2
-        else decided(number, rule="rest", speech="standard", left_out_by=[TRIAL]),
-        ended(number, keys=["repeat"] if number % (10 if number % 2 else 4) in {0, 1} else []),
-    )
-]
-
-
-def write(journal: Path, records: Iterable[dict[str, Any]]) -> Path:
-    journal.write_bytes(b"".join(lines(list(records))))
-    return journal
-
-
-def report(*words: str | Path, rules: Path | None = None, **options: Any) -> Result:  # noqa: ANN401
-    where = ("--rules", rules or "nowhere.yaml")
-    return CliRunner().invoke(main, ["report", "speech", *map(str, (*where, *words))], **options)
-
-
-def as_json(*words: str | Path, rules: Path | None = None) -> dict[str, Any]:
-    result = report(*words, "--json", rules=rules)
-    assert result.exit_code == 0, result.output
-    plain: dict[str, Any] = json.loads(result.stdout)
-    return plain
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+_BEFORE = call(90, "09:00:00", "elder", wait=3.0, queue="senior-care", **CARE)
+_BEFORE[0]["time"] = at("09:00:00", "2026-11-24")
+TWO_DAYS = [*_BEFORE, *DAY]
 
 
 @pytest.fixture
@@ -68,295 +51,372 @@ def rules(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
-    return write(tmp_path / "journal.jsonl", BY_CHANCE)
+    return write(tmp_path / "journal.jsonl", TWO_DAYS)
 
 
-def test_shares_stand_beside_each_other_with_their_intervals(journal: Path, rules: Path) -> None:
-    out = report("--journal", journal, rules=rules).output
-    assert "decided  2026-11-09 09:00:00 to 2026-11-09 15:39:00 CST\ncounted  400 calls\n" in out
-    assert "elder                              standard                 slow\n" in out, "the faster first"
-    assert "asked to hear it again    50.0% (43.1–56.9)    20.0% (15.0–26.1)\n" in out
-    assert "fell silent *                0.0% (0.0–1.9)       0.0% (0.0–1.9)\n" in out
+def report(rules: Path, *words: str | Path, **options: Any) -> Result:  # noqa: ANN401
+    where = ("--rules", rules, "--day", "2026-11-25") if "--since" not in words and "--day" not in words else (
+        "--rules", rules)  # fmt: skip
+    return CliRunner().invoke(main, ["report", *map(str, (*where, *words))], **options)
 
 
-def test_a_trial_is_found_and_its_groups_are_compared(journal: Path, rules: Path) -> None:
-    out = report("--journal", journal, rules=rules).output
-    assert (
-        'Callers within the roll-out of "trial of slow speech" (A) against those whom it alone left out (B), each by '
-        "their first call:\n"
-    ) in out
-    assert "  A  spoken to: slow 100%; sent to: senior-care, head start 300 s 100%\n" in out
-    assert "asked to hear it again   20.0%   50.0%  −30.0 (−38.5 to −20.8)  fewer\n" in out
-    assert "fell silent *             0.0%    0.0%      0.0 (−1.9 to +1.9)  alike within 1.9\n" in out
-    assert "9 comparisons are made" in out
+def as_json(rules: Path, *words: str | Path) -> dict[str, Any]:
+    result = report(rules, *words, "--json")
+    assert result.exit_code == 0, result.output
+    plain: dict[str, Any] = json.loads(result.stdout)
+    return plain
 
 
-def test_json_has_all_of_it_as_numbers(journal: Path) -> None:
-    plain = as_json("--journal", journal)
-    slow, standard = plain["groups"]
-    assert (slow["age_band"], slow["speech"], slow["calls"], slow["met_assistant"]) == ("elder", "slow", 200, 200)
-    assert slow["measures"]["repeated"] == {
-        "happened": 40, "of": 200, "of_assistant": False, "share": 0.2,
-        "low": pytest.approx(0.15045, abs=1e-5), "high": pytest.approx(0.26086, abs=1e-5),
-    }  # fmt: skip
-    assert standard["measures"]["repeated"]["share"] == 0.5
-    (trial,) = plain["comparisons"]
-    repeated = next(one for one in trial["differences"] if one["measure"] == "repeated")
-    assert repeated["verdict"] == "fewer"
-    assert repeated["difference"] == pytest.approx(-0.3)
-    assert trial["within"] == {
-        "callers": 200, "speech": {"slow": 200}, "sent_to": {"senior-care, head start 300 s": 200},
-        "by_choice_left_out": 0,
-    }  # fmt: skip
-    assert plain["not_counted"]["no_outcome"] == 0
-
-
-def test_a_few_calls_are_said_to_be_few(tmp_path: Path) -> None:
-    out = report("--journal", write(tmp_path / "j", BY_CHANCE[:12])).output
-    assert "asked to hear it again   33.3%   66.7%  −33.3 (−71.8 to +31.6)  too few to tell\n" in out
-
-
-def test_without_a_roll_out_it_is_said_that_profiles_are_no_chance(tmp_path: Path) -> None:
-    out = report("--journal", write(tmp_path / "j", [decided(1), ended(1)])).output
-    assert "Callers within" not in out
-    assert "which profile callers were given is no chance here" in out
-
-
-def test_a_trial_makes_no_comparison_of_the_columns(journal: Path) -> None:
-    said = "the columns by profile hold all calls"
-    assert any(said in note for note in as_json("--journal", journal)["notes"])
-    named = as_json("--journal", journal, "--compare", TRIAL, "rest")
-    assert not any(said in note for note in named["notes"])
-
-
-def test_two_rules_are_compared_when_named_with_a_warning(journal: Path) -> None:
-    out = report("--journal", journal, "--compare", "rest", TRIAL).output
-    assert 'Callers of "rest" (A) against those of "trial of slow speech" (B)' in out
-    assert "is no chance: the callers themselves may differ" in out
-
-
-@pytest.mark.parametrize(
-    ("names", "why"),
-    [
-        (("trial of slow spech", "rest"), '"trial of slow spech"; did you mean "trial of slow speech"?'),
-        (("rest", "zzz"), '"zzz"; rules that did: rest, trial of slow speech'),
-    ],
-)
-def test_a_rule_that_decided_nothing_is_told_with_what_was_meant(
-    journal: Path, names: tuple[str, str], why: str
-) -> None:
-    result = report("--journal", journal, "--compare", *names)
-    assert result.exit_code == 2
-    assert result.stderr == f"--compare: no call here was decided by a rule {why}\n"
-
-
-def test_a_rule_is_not_compared_with_itself(journal: Path) -> None:
-    result = report("--journal", journal, "--compare", "rest", "rest")
-    assert result.exit_code == 2
-    assert "name two different rules" in result.stderr
-
-
-def test_groups_by_rule(journal: Path) -> None:
-    plain = as_json("--journal", journal, "--by", "rule")
-    assert [(group["rule"], group["calls"]) for group in plain["groups"]] == [(TRIAL, 200), ("rest", 200)]
-
-
-def test_what_is_not_counted_is_told(tmp_path: Path) -> None:
-    records = [
-        decided(1),
-        ended(1),
-        decided(2),
-        ended(3),
-        decided(4),
-        ended(4, ended="unseen"),
-        decided(5, applied=False),
-    ]
-    journal = write(tmp_path / "j", records)
-    with journal.open("a") as file:
-        file.write("half a li\n")
-    result = report("--journal", journal)
-    for line in (
-        "1 without an outcome: under way, or ended unrecorded",
-        "1 with an outcome and no decision in these journals",
-        "1 that ended while the router was away, unseen",
-        "1 whose decision did not reach Asterisk, so that nobody was spoken to accordingly",
-        "1 that may be in a line that could not be read",
-    ):
-        assert f"not counted  {line}\n" in result.stdout
-    assert "1 line is no record and does not count:" in result.stderr
-
-
-def test_callers_by_choice_stand_by_themselves(tmp_path: Path) -> None:
-    out = report("--journal", write(tmp_path / "j", [decided(1, speech_from="choice"), ended(1), decided(2), ended(2)]))
-    assert "unhurried, by choice" in out.output
-    assert "they are unlike others, and in no comparison" in out.output
-
-
-def test_what_would_mislead_is_told(tmp_path: Path) -> None:
-    same = [
-        *(decided(1, rule=TRIAL), ended(1), decided(2, left_out_by=[TRIAL], rule="rest", target="people"), ended(2)),
-        *(decided(3, rule=TRIAL, speech_from="choice"), ended(3)),
-    ]
-    notes = as_json("--journal", write(tmp_path / "j", [*same[2:4], *same]))["notes"]
-    assert any("both groups were spoken to in unhurried" in note for note in notes)
-    assert any("sent to different places" in note for note in notes)
-    assert any("1 caller was spoken to by their own earlier choice" in note for note in notes)
-
-
-def test_unlike_shares_of_the_assistant_are_told(tmp_path: Path) -> None:
-    records = [
-        record
-        for number in range(100)
-        for record in (
-            decided(number, **({"rule": TRIAL, "speech": "slow"} if number % 2 else {"left_out_by": [TRIAL]})),
-            ended(number, touched_assistant=bool(number % 2), ended="answered"),
-        )
-    ]
-    notes = as_json("--journal", write(tmp_path / "j", records))["notes"]
-    assert any("so that the rows marked * compare unlike callers" in note for note in notes)
-
-
-def test_a_roll_out_that_was_changed_is_told(tmp_path: Path) -> None:
-    before, after = decided(0, left_out_by=[TRIAL]), decided(1, left_out_by=[TRIAL])
-    for share, warned in (("below 50", False), ("below 80", True)):
-        after["trace"][0]["wanted"] = share
-        notes = as_json("--journal", write(tmp_path / "j", [before, ended(0), after, ended(1)]))["notes"]
-        assert any("its roll-out was changed (below 50, below 80)" in note for note in notes) == warned
-
-
-def test_several_trials_at_once_are_warned_of(tmp_path: Path) -> None:
-    records = [
-        record
-        for number in range(4)
-        for record in (decided(number, left_out_by=["one", "two"][: 1 + number % 2]), ended(number))
-    ]
-    notes = as_json("--journal", write(tmp_path / "j", records))["notes"]
-    assert any("several rules have a roll-out" in note for note in notes)
-
-
-def test_only_the_time_asked_for_counts_in_the_zone_of_the_rules(journal: Path, rules: Path) -> None:
-    plain = as_json("--journal", journal, "--since", "2026-11-09 09:10", "--until", "2026-11-09 09:20", rules=rules)
-    assert sum(group["calls"] for group in plain["groups"]) == 10
-    assert plain["not_counted"]["elsewhen"] == 390
-
-
-def test_journals_may_be_compressed_many_or_piped(tmp_path: Path) -> None:
-    older, newer = BY_CHANCE[:101], BY_CHANCE[101:]  # a call's outcome is in the journal after its decision's
-    packed = tmp_path / "journal.jsonl.1.gz"
-    packed.write_bytes(gzip.compress(b"".join(lines(older))))
-    journal = write(tmp_path / "journal.jsonl", newer)
-    assert sum(group["calls"] for group in as_json("--journal", packed, journal)["groups"]) == 400
-    piped = report("--journal", "-", "--json", input=b"".join(lines(BY_CHANCE)))
-    assert sum(group["calls"] for group in json.loads(piped.stdout)["groups"]) == 400
-
-
-def test_the_settings_file_names_the_journal_and_all_that_was_rotated_away_comes_first(
-    tmp_path: Path, rules: Path
-) -> None:
-    (tmp_path / "journal.jsonl.1.gz").write_bytes(gzip.compress(b"".join(lines(BY_CHANCE[101:201]))))
-    (tmp_path / "journal.jsonl.2.gz").write_bytes(gzip.compress(b"".join(lines(BY_CHANCE[:101]))))
-    write(tmp_path / "journal.jsonl", BY_CHANCE[201:])
-    settings = tmp_path / "elder-router.yaml"
-    settings.write_text(
-        f"asterisk:\n  - {{name: pbx1, secret_file: none}}\nrules: {rules.name}\n"
-        "journal: {file: journal.jsonl, secret_file: callers.key}\n"
+def test_the_one_question_is_answered_first(rules: Path, journal: Path) -> None:
+    out = report(rules, "--journal", journal).output
+    assert out.startswith(
+        "Older callers (senior and elder): 50.0% answered by a person without the assistant; 42.9% within 15 s\n"
+        "Wednesday, November 25, 2026, Asia/Shanghai; compared with Tuesday, November 24, 2026\n"
     )
-    result = CliRunner().invoke(main, ["--config", str(settings), "report", "speech", "--json"])
-    plain = json.loads(result.stdout)
-    assert sum(group["calls"] for group in plain["groups"]) == 400
-    assert plain["not_counted"]["no_decision"] == 0
+
+
+def test_the_terminal_has_every_section(rules: Path, journal: Path) -> None:
+    out = re.sub(" {2,}", "  ", report(rules, "--journal", journal).output)
+    assert "by a person, without the assistant  50.0%  100.0%  −50.0 pt within chance" in out
+    assert "wait, longest  1:30 min  3.0 s  +87.0 s worse" in out
+    assert "promised: 80% (service level, 20s)" in out
+    assert "By age band  calls  person  ≤ 15 s  ≤ 20s  aband.  median  95th  longest\nadult  3  " in out
+    assert "\nunknown  4  25.0%  33.3%  33.3%  33.3%  2.0  20.0  20.0\n" in out
+    assert "\n09:00  3  100.0%  66.7%  100.0%  0.0%  15.0  15.0  15.0\n" in out
+    assert "\nsenior-care  4  " in out
+    assert "\nno rule asked  1  100.0%  100.0%" in out
+    assert "the router had not been heard of for 3 s (heartbeat)  1  0\n" in out
+    assert "the lookup failed  1  0\n" in out
+    assert "What was wrong with our systems: nothing is recorded\n" in out
+    assert "end not seen, as the router was away: 1; such calls are in no share\n" in out
+
+
+def test_bands_rules_and_targets_have_the_order_of_the_rules_and_unknown_comes_last(rules: Path, journal: Path) -> None:
+    figures = as_json(rules, "--journal", journal)["figures"]
+    assert [row["name"] for row in figures["by_band"]] == ["adult", "senior", "elder", None]
+    assert [row["name"] for row in figures["by_rule"]] == ["older callers", "everybody else", None]
+    assert [row["name"] for row in figures["by_target"]] == ["people", "senior-care", "assistant"]
+
+
+def test_json_has_all_of_it_as_numbers(rules: Path, journal: Path) -> None:
+    plain = as_json(rules, "--journal", journal)
+    older = plain["figures"]["protected"]
+    assert older["answered_within_15s"] == {"share": 3 / 7, "happened": 3, "of": 7}
+    assert older["service_level"] == {"share": 4 / 7, "happened": 4, "of": 7}
+    assert older["wait_median_s"] == 15.0
+    assert plain["before"]["overall"]["calls"] == 1
+    assert plain["span"] == {"from": "2026-11-25T00:00:00+08:00", "to": "2026-11-26T00:00:00+08:00"}
+    assert plain["before_span"]["from"] == "2026-11-24T00:00:00+08:00"
+    assert plain["changes"]["protected"]["wait_longest_s"] == {"by": "+87.0 s", "verdict": "worse"}
+    assert plain["service_level"] == {"within_s": 20.0, "promised": 0.8}
+
+
+def test_the_threshold_of_the_service_level_can_be_chosen(rules: Path, journal: Path) -> None:
+    plain = as_json(rules, "--journal", journal, "--within", "100s")
+    assert plain["figures"]["protected"]["service_level"]["happened"] == 5
+    assert "≤ 100s" in report(rules, "--journal", journal, "--within", "100s").output
+    assert "write 20s for seconds" in report(rules, "--journal", journal, "--within", "20").output
+
+
+@pytest.mark.usefixtures("rules")
+def test_the_settings_file_gives_the_threshold_the_promise_and_the_journal(tmp_path: Path) -> None:
+    write(tmp_path / "elder.jsonl", DAY)
+    (tmp_path / "settings.yaml").write_text(
+        "asterisk: [{name: pbx1, host: 127.0.0.1, username: u, secret_env: S}]\nrules: routing.yaml\n"
+        "journal: {file: elder.jsonl, secret_file: s.key}\nservice_level: {percent: 95, within: 15s}\n"
+    )
+    config = ["--config", str(tmp_path / "settings.yaml"), "report", "--day", "2026-11-25"]
+    result = CliRunner().invoke(main, config)
+    assert result.exit_code == 0, result.output
+    assert "promised: 95% (service level, 15s)" in result.output
+
+
+def test_a_day_can_be_named_and_any_span(rules: Path, journal: Path) -> None:
+    assert as_json(rules, "--journal", journal, "--day", "2026-11-24")["figures"]["overall"]["calls"] == 1
+    plain = as_json(rules, "--journal", journal, "--since", "2026-11-25 09:00", "--until", "2026-11-25 10:02")
+    assert plain["figures"]["overall"]["calls"] == 5
+    assert plain["before_span"] == {"from": "2026-11-25T07:58:00+08:00", "to": "2026-11-25T09:00:00+08:00"}
+    days = as_json(rules, "--journal", journal, "--since", "2026-11-24", "--until", "2026-11-26")
+    assert [(day["name"], day["calls"]) for day in days["figures"]["by_day"]] == [("2026-11-24", 1), ("2026-11-25", 17)]
 
 
 @pytest.mark.parametrize(
-    ("records", "why"),
+    ("words", "told"),
     [
-        ([], "no call in there was decided and ended; there is nothing to count"),
-        ([decided(1)], "1 call was decided and has no outcome; is it under way still?"),
-        ([ended(1)], "there are outcomes and no decisions before them; name the journals in the order of their time"),
+        (["--day", "someday"], 'write a day like "2026-11-25", or yesterday, or today'),
+        (["--day", "today", "--since", "2026-11-25"], "--day is a whole day"),
+        (["--since", "2026-11-26", "--until", "2026-11-25"], "the span ends before it begins"),
+        (["--until", "2026-11-25"], "--until needs --since"),
+        (["--since", "noon"], 'write a time like "2026-11-23 09:00"'),
     ],
 )
-def test_nothing_to_count_is_an_error_that_says_why(tmp_path: Path, records: list[dict[str, Any]], why: str) -> None:
-    journal = write(tmp_path / "j", records)
-    result = report("--journal", journal)
+def test_spans_that_are_none_are_refused(rules: Path, journal: Path, words: list[str], told: str) -> None:
+    result = CliRunner().invoke(main, ["report", "--rules", str(rules), "--journal", str(journal), *words])
     assert result.exit_code == 2
-    assert result.stderr == f"{journal}: {why}\n"
+    assert told in " ".join(result.output.split()).replace(" │ │ ", " ")
 
 
-def test_no_call_in_the_time_asked_for(journal: Path) -> None:
-    result = report("--journal", journal, "--since", "2026-12-01")
+def test_a_day_without_calls_says_which_the_journal_has(rules: Path, journal: Path) -> None:
+    result = report(rules, "--journal", journal, "--day", "2026-11-20")
     assert result.exit_code == 2
-    assert "no call lies in the time asked for, and 400 lie outside; see --since" in result.stderr
+    assert (
+        f"{journal}: no call was decided in Friday, November 20, 2026 (Asia/Shanghai); "
+        "newer ones begin 2026-11-24 09:00, see --day"
+    ) in result.output
+    near = report(rules, "--journal", journal, "--day", "2026-11-26")
+    assert "there are calls from 2026-11-24 09:00 to 2026-11-25 23:59, see --day" in near.output
 
 
-def test_a_journal_that_is_not_there(tmp_path: Path) -> None:
-    result = report("--journal", tmp_path / "none")
-    assert result.exit_code == 2
-    assert result.stderr == f"{tmp_path / 'none'}: cannot be read: No such file or directory\n"
+def test_an_empty_journal_and_none_say_so(tmp_path: Path, rules: Path) -> None:
+    result = report(rules, "--journal", write(tmp_path / "empty", []))
+    assert (result.exit_code, "nor at any other time" in result.output) == (2, True)
+    assert "where is the journal?" in report(rules).output
+    assert "nowhere: cannot be read" in report(rules, "--journal", tmp_path / "nowhere").output
 
 
-def test_without_a_journal_it_asks_for_one() -> None:
-    result = report()
-    assert result.exit_code == 2
-    assert "where is the journal?" in result.stderr
+def test_several_journals_may_follow_one_option_as_a_shell_writes_them(tmp_path: Path, rules: Path) -> None:
+    old = tmp_path / "journal.jsonl.1.gz"
+    old.write_bytes(gzip.compress(b"".join(lines(DAY[:20]))))
+    new = write(tmp_path / "journal.jsonl", DAY[20:])
+    plain = as_json(rules, "--journal", old, new)
+    assert plain["figures"]["overall"]["calls"] == 17
+    assert plain["journals"] == [str(old), str(new)]
+    assert as_json(rules, "--journal", old, "--journal", new)["figures"] == plain["figures"]
 
 
-def test_rules_that_are_wrong_are_told_of_and_not_needed(journal: Path, tmp_path: Path) -> None:
-    wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("rules: 5\n")
-    result = report("--journal", journal, rules=wrong)
-    assert result.exit_code == 0
-    assert "the rules are wrong; times are in UTC:" in result.stderr
-    assert "2026-11-09 07:39:00 UTC" in result.stdout
+def test_standard_input_is_a_journal(rules: Path) -> None:
+    result = report(rules, "--journal", "-", "--json", input=b"".join(lines(DAY)))
+    assert json.loads(result.stdout)["figures"]["overall"]["calls"] == 17
 
 
-def test_no_control_characters_of_a_journal_reach_the_terminal(tmp_path: Path) -> None:
-    bad = "a\x1b[31m[red]\u202e"
-    records = [decided(1, rule=bad, speech=bad, age_band=bad, target=bad), ended(1)]
-    journal = write(tmp_path / "j", records)
-    for words in (("--by", "rule"), ("--compare", bad, "x"), ("--json",)):
-        result = report("--journal", journal, *words)
-        assert "\x1b" not in result.output
-        assert "\u202e" not in result.output
-    assert "[red]" in report("--journal", journal).output
+def test_report_speech_is_still_a_command(journal: Path) -> None:
+    result = CliRunner().invoke(main, ["report", "speech", "--rules", "nowhere.yaml", "--journal", str(journal)])
+    assert result.exit_code == 0, result.output
+    assert "counted" in result.output
 
 
-@pytest.mark.parametrize("columns", [60, 80, 100])
-def test_a_terminal_holds_it(columns: int, tmp_path: Path, rules: Path) -> None:
-    three = [
-        record
-        for number in range(60)
-        for record in (
-            decided(
-                number,
-                speech=["standard", "unhurried", "slow"][number % 3],
-                rule=f"callers of 60 and over reach a person {number % 3}",
-                left_out_by=[TRIAL],
-            ),
-            ended(number),
-        )
+def test_bad_lines_are_told(tmp_path: Path, rules: Path) -> None:
+    file = write(tmp_path / "j", DAY)
+    file.write_bytes(file.read_bytes() + b"rubbish \x1b[31m\n")
+    out = report(rules, "--journal", file).output
+    assert "1 line is no record and does not count:\n" in out
+    assert f"{file}:34: is no JSON" in out
+
+
+def test_without_rules_hours_are_in_utc_and_that_is_said(tmp_path: Path, journal: Path) -> None:
+    out = report(tmp_path / "nowhere.yaml", "--journal", journal).output
+    assert "the rules are not to be had, so that hours are in UTC" in out
+    assert out.startswith("Older callers: ")
+
+
+# --- CSV
+
+
+def table(rules: Path, *words: str | Path) -> list[dict[str, str]]:
+    result = report(rules, *words, "--csv", "-")
+    assert result.exit_code == 0, result.output
+    return list(csv.DictReader(io.StringIO(result.stdout)))
+
+
+def test_csv_is_one_tidy_table(rules: Path, journal: Path) -> None:
+    rows = table(rules, "--journal", journal)
+    found = {(row["period"], row["section"], row["name"], row["figure"]): (row["value"], row["unit"]) for row in rows}
+    assert len(found) == len(rows), "each figure once"
+    assert found["this", "overall", "", "calls"] == ("17", "calls")
+    assert found["this", "protected", "", "answered_within_15s"] == ("0.428571", "of 1")
+    assert found["this", "band", "elder", "wait_longest_s"] == ("90.0", "s")
+    assert found["this", "fallback", "heartbeat", "calls"] == ("1", "calls")
+    assert found["before", "overall", "", "calls"] == ("1", "calls")
+    assert found["this", "band", "adult", "abandon_rate"][0] == "0.0"
+    assert found["before", "protected", "", "wait_95th_s"] == ("3.0", "s")
+
+
+@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_name_is_a_formula_in_a_spreadsheet(tmp_path: Path, rules: Path, begins: str) -> None:
+    name = f'{begins}HYPERLINK("http://x","y"),\n"'
+    journal = write(tmp_path / "j", call(1, "09:00:00", wait=1.0, rule=name, queue=name, target=name))
+    text = CliRunner().invoke(
+        main,
+        [
+            "report",
+            "--rules",
+            str(rules),
+            "--day",
+            "2026-11-25",
+            "--journal",
+            str(journal),
+            "--csv",
+            str(tmp_path / "t"),
+        ],
+    )
+    assert text.exit_code == 0, text.output
+    with (tmp_path / "t").open(encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["name"] for row in rows if row["section"] in {"rule", "queue", "target"}} == {f"'{name}"}
+    assert not any(cell.startswith(("=", "+", "@", "\t", "\r")) for row in rows for cell in row.values())
+
+
+def test_files_are_written_whole_and_say_so(tmp_path: Path, rules: Path, journal: Path) -> None:
+    target = tmp_path / "day.csv"
+    target.write_text("of yesterday")
+    result = report(rules, "--journal", journal, "--csv", target)
+    assert f"wrote {target}" in result.stderr
+    assert target.read_bytes().startswith(b"\xef\xbb\xbfperiod,section,name"), "so that Excel knows it to be UTF-8"
+    assert result.stdout.startswith("Older callers"), "and the report is shown"
+    assert not list(tmp_path.glob(".day.csv*"))
+
+
+def test_no_journal_is_ever_written_over(tmp_path: Path, rules: Path, journal: Path) -> None:
+    (tmp_path / "link").symlink_to(journal)
+    other, packed = write(tmp_path / "other", DAY), tmp_path / "old.gz"
+    packed.write_bytes(gzip.compress(other.read_bytes()))
+    for target in (journal, tmp_path / "link", other, packed):
+        before = target.read_bytes()
+        result = report(rules, "--journal", journal, "--html", target)
+        assert (result.exit_code, "is never written over" in result.output) == (2, True)
+        assert target.read_bytes() == before
+
+
+@pytest.mark.parametrize(("target", "told"), [("", "this is a folder"), ("no/where.csv", "there is no folder")])
+def test_where_nothing_can_be_written_is_said_before_counting(
+    tmp_path: Path, rules: Path, journal: Path, target: str, told: str
+) -> None:
+    result = report(rules, "--journal", journal, "--csv", tmp_path / target)
+    assert (result.exit_code, told in result.output) == (2, True)
+
+
+# --- the terminal
+
+
+def on_terminal(rules: Path, journal: Path, columns: int) -> list[str]:
+    words = [str(word) for word in (PROGRAM, "report", "--rules", rules, "--journal", journal, "--day", "2026-11-25")]
+    here, there = pty.openpty()
+    env = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}
+    subprocess.run(words, stdout=there, stderr=subprocess.DEVNULL, env=env, check=True)
+    os.close(there)
+    read = b""
+    try:
+        while chunk := os.read(here, 65536):
+            read += chunk
+    except OSError:  # at its end, as Linux has it
+        pass
+    finally:
+        os.close(here)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", read.decode()).splitlines()
+
+
+@pytest.mark.parametrize("columns", [80, 120, 140])
+def test_it_fits_the_terminal_and_tables_keep_their_lines(rules: Path, journal: Path, columns: int) -> None:
+    shown = on_terminal(rules, journal, columns)
+    assert max(map(len, shown)) <= columns
+    person = "by a person, without the assistant" if columns >= 114 else "person, no assistant"
+    assert sum(line.startswith(person) for line in shown) == 1
+    assert any(line.split()[:2] == ["10:00", "7"] for line in shown)
+    assert not any("…" in line for line in shown), "nothing is cut off"
+    assert any("before" in line for line in shown[:6]) == (columns >= 136), "both days beside each other, if they fit"
+
+
+def test_a_terminal_obeys_nothing_of_a_journal(tmp_path: Path, rules: Path) -> None:
+    evil = "\x1b[2J\x07[red]"
+    records = [
+        *call(1, "09:00:00", wait=1.0, rule=evil, queue=evil, target=evil, fallback=evil, age_band=evil),
+        condition("09:00:00", "began", what=evil, why=evil),
     ]
-    ours, its = pty.openpty()
-    environment = os.environ | {"COLUMNS": str(columns), "LINES": "50", "TERM": "dumb"}
-    command = [
-        *(str(PROGRAM), "report", "speech", "--rules", str(rules), "--by", "rule"),
-        *("--journal", str(write(tmp_path / "j", [*three, *BY_CHANCE]))),
-    ]
-    with subprocess.Popen(command, env=environment, stdout=its, stderr=subprocess.DEVNULL) as process:
-        os.close(its)
-        read = b""
-        try:
-            while part := os.read(ours, 65536):
-                read += part
-        except OSError:
-            pass  # the end of a terminal is an error on Linux
-        os.close(ours)
-        assert process.wait(timeout=20) == 0
-    text = read.decode().replace("\r\n", "\n")
-    assert max(map(len, text.splitlines())) <= columns
-    assert "…" not in text.replace(", …", ""), "nothing is cut off"
-    assert "perhaps" in text
+    result = report(rules, "--journal", write(tmp_path / "j", records))
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.output
+    assert "\x07" not in result.output
+    assert result.output.count("[red]") >= 6, "brackets are no markup"
 
 
-def test_the_example_in_the_documentation_is_what_is_printed() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert text == replaced(text, "trial", example()), "run `python -m lab speech-report --example`"
+# --- the page
+
+
+class _Elements(HTMLParser):
+    """What a page consists of."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def page_of(tmp_path: Path, rules: Path, records: Iterable[dict[str, Any]], *words: str) -> str:
+    target = tmp_path / "page.html"
+    result = report(rules, "--journal", write(tmp_path / "of page", records), "--html", target, *words)
+    assert result.exit_code == 0, result.output
+    return target.read_text()
+
+
+def test_the_page_needs_nothing_from_outside_and_runs_nothing(tmp_path: Path, rules: Path) -> None:
+    page = page_of(tmp_path, rules, TWO_DAYS)
+    elements = _Elements(page)
+    tags = {tag for tag, _ in elements.tags}
+    assert not tags & {"script", "link", "img", "iframe", "object", "embed", "form", "base"}
+    for _, attributes in elements.tags:
+        assert not any(name.startswith("on") or name in {"src", "href", "style", "xlink:href"} for name in attributes)
+    assert "url(" not in page
+    assert "@import" not in page
+    policy = next(attributes for _, attributes in elements.tags if attributes.get("http-equiv"))
+    assert policy["content"] == "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def test_nothing_of_a_journal_becomes_part_of_the_page(tmp_path: Path, rules: Path) -> None:
+    clean, evil = (
+        page_of(tmp_path, rules, [
+            *call(1, "09:00:00", wait=1.0, rule=text, queue=text, target=text, fallback=text, age_band=text),
+            condition("09:00:00", "began", what=text, why=text, node=text),
+        ])
+        for text in ("harmless", HOSTILE)
+    )  # fmt: skip
+    shape = [tag for tag, _ in _Elements(evil).tags]
+    assert shape == [tag for tag, _ in _Elements(clean).tags]
+    assert HOSTILE in _Elements(evil).texts
+
+
+def test_the_page_has_the_figures_of_the_journal(tmp_path: Path, rules: Path) -> None:
+    texts = _Elements(page_of(tmp_path, rules, TWO_DAYS)).texts
+    where = texts.index("answered within 15 s", texts.index("Older callers – All callers"))
+    assert [text for text in texts[where:] if text.strip()][1:2] == ["42.9%"]
+    titles = [text for text in texts if re.match(r"\d\d:00 ", text)]
+    assert "10:00 older callers: 7" in titles
+    assert "09:00 older callers: 66.7%" in titles
+
+
+def test_every_chart_and_table_says_what_it_is(tmp_path: Path, rules: Path) -> None:
+    page = page_of(tmp_path, rules, TWO_DAYS)
+    tags = _Elements(page).tags
+    ids = {attributes["id"] for _, attributes in tags if "id" in attributes}
+    charts = [attributes for tag, attributes in tags if tag == "svg"]
+    assert len(charts) == 4
+    for chart in charts:
+        assert chart["role"] == "img"
+        assert {*(chart["aria-labelledby"] or "").split()} <= ids
+    assert page.count("<table") == page.count("<caption") == 8
+    assert all("scope" in attributes for tag, attributes in tags if tag == "th")
+    assert "Most calls came from 10:00 (7)." in page
+
+
+def test_the_page_speaks_chinese(tmp_path: Path, rules: Path) -> None:
+    page = page_of(tmp_path, rules, TWO_DAYS, "--language", "zh")
+    assert '<html lang="zh-CN">' in page
+    assert "老年来电（senior和elder）：50.0% 未经语音助手、由人工接听；42.9% 在 15 秒内接听" in page.replace(
+        "）: ", "）："
+    )
+    assert "2026年11月25日" in page
+    assert "不在登记库中" in page
+
+
+@pytest.mark.parametrize("records", [DAY, call(1, "09:00:00", end=None), call(1, "09:00:00", "adult", **REST)])
+def test_a_page_is_made_of_any_day(tmp_path: Path, rules: Path, records: list[dict[str, Any]]) -> None:
+    page = page_of(tmp_path, rules, records)
+    assert "NaN" not in page
+    assert "None" not in page
+    assert "–" in page
