@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from rich.table import Table
 from lab.centre import Centre, Record
 from lab.phones import Call, Key, Placed, place
 from lab.places import PROJECT
+from lab.processes import LabError
 from lab.queue_log import QueueLog, read_queue_log
 
 PEOPLE, ASSISTANT = "senior-care", "assistant"
@@ -83,7 +85,7 @@ async def main() -> int:
 
 
 async def _calls(centre: Centre, console: Console) -> int:
-    began = time.monotonic()
+    began, since = time.monotonic(), datetime.now(UTC)
     async with asyncio.TaskGroup() as group:
         table = group.create_task(_follow(centre, console))
         placed = [group.create_task(_place(centre, number, call)) for number, call in enumerate(CALLS)]
@@ -95,6 +97,7 @@ async def _calls(centre: Centre, console: Console) -> int:
         for why in _wrong(call, _called(number), table.result(), log, placed[number].result())
     ]
     _summary(console, table.result(), log, took_s)
+    await _report(centre, console, since)
     for line in wrong:
         console.print(f"[red]wrong:[/] {line}", highlight=False)
     console.print("[red]not every call went where it must[/]" if wrong else "[green]every call went where it must[/]")
@@ -193,6 +196,15 @@ def _wrong(call: Expected, called: str, stories: dict[str, Story], log: QueueLog
         checks.append((not outcome["touched_assistant"], "touched the assistant"))
         checks.append((decision["speech"] != "standard", "was not spoken to slowly"))
     return [why for held, why in checks if not held]
+
+
+async def _report(centre: Centre, console: Console, since: datetime) -> None:
+    """What a supervisor reads first: the first line of the report, made as they would make it."""
+    settings = str(centre.router.directory / "elder-router.yaml")
+    status, said = await centre.command("--config", settings, "report", "--since", since.isoformat(timespec="seconds"))
+    if status != 0:
+        raise LabError(f"the report could not be made:\n{said}")
+    console.print(f"elder-router report: {said.splitlines()[0]}", highlight=False, soft_wrap=True)
 
 
 def _summary(console: Console, stories: dict[str, Story], log: QueueLog, took_s: float) -> None:
