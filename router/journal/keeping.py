@@ -1,7 +1,7 @@
 """What becomes of journals that were rotated away: compressed with gzip, and removed when they are old enough.
 
-For a router that rotates by itself. The work is done in a thread of the lowest priority, a piece at a time, so that
-calls do not notice; what fails is logged and tried again later, and until then everything is kept as it is. The file
+For a router that rotates by itself. The work is done in a thread of low priority, a piece at a time, so that calls do
+not notice; what fails is logged and tried again later, and until then everything is kept as it is. The file
 rotated last stays plain until the next one: calls that were under way are looked for in it at a start, and an old
 descriptor of it may still be written to.
 """
@@ -37,6 +37,9 @@ _PIECE_BYTES: Final = 256 * 1024
 # The router's end is not held up for longer by a disk that hangs; what was begun is begun anew at the next start.
 _LEAVE_WITHIN_S: Final = 5.0
 _LEVEL: Final = 6
+# Not the lowest there is: between two pieces it has Python's lock for a moment, and whoever waits for that, waits until
+# this thread gets its turn among all that the machine does.
+_NICENESS: Final = 10
 
 _log = structlog.get_logger(__name__)
 
@@ -102,7 +105,7 @@ class Keeping:
 
     def _work(self) -> None:
         """The thread's."""
-        _take_lowest_priority()
+        _take_low_priority()
         while True:
             self._wake.clear()
             if self._stopping.is_set():
@@ -244,7 +247,7 @@ def _remove_old(path: Path, keep_s: float | None, now_s: Callable[[], float]) ->
             _log.error("journal_file_not_removed", file=str(each.path), why=str(error))
 
 
-def _take_lowest_priority() -> None:
+def _take_low_priority() -> None:
     if sys.platform == "linux":  # elsewhere the number would be that of the whole process, or of another one
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
