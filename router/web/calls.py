@@ -45,7 +45,7 @@ STAGE_BUCKETS_S: Final = (
 )
 """A lookup takes 0.3 ms and its deadline is 50 ms; the dialplan waits for 1.9 s."""
 
-WAIT_BUCKETS_S: Final = (2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 1800.0)
+WAIT_BUCKETS_S: Final = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 1800.0)
 """5 s is where an abandoned call is no longer short, 15 s what hotlines publish, 20 s the usual service level."""
 
 MOST_SERIES: Final = 2000
