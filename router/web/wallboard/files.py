@@ -39,16 +39,18 @@ class PageFiles:
     words: Mapping[str, Mapping[str, str]]
     _login: str
 
-    def login(self, language: str, said: str = "") -> str:
+    def login(self, language: str, said: str = "", *, is_asked: bool = False) -> str:
         """The login form.
 
         Args:
             language: One of `LANGUAGES`.
             said: Which of the words is said above it: what was wrong.
+            is_asked: Whether the address asked for the language, which then goes for the page behind it too.
         """
         words = self.words[language]
+        asked = f"?lang={language}" if is_asked else ""
         texts = {name: words[f"login.{name}"] for name in ("title", "token", "enter")}
-        return _filled(self._login, texts | {"language": language, "said": words[said] if said else ""})
+        return _filled(self._login, texts | {"language": language, "said": words[said] if said else "", "asked": asked})
 
 
 def language_of(wanted: str) -> str:

@@ -224,12 +224,12 @@ class _Wallboard:
         self, request: web.Request, said: str = "", status: int = web.HTTPUnauthorized.status_code
     ) -> web.Response:
         language = request.query.get("lang", "")
-        if language not in LANGUAGES:
+        if not (is_asked := language in LANGUAGES):
             language = language_of(request.headers.get("Accept-Language", ""))
         headers = (
             {"WWW-Authenticate": "Bearer"} if status == web.HTTPUnauthorized.status_code else {"Retry-After": "60"}
         )
-        text = self._files.login(language, said)
+        text = self._files.login(language, said, is_asked=is_asked)
         return web.Response(text=text, status=status, content_type="text/html", headers=headers)
 
     def _keep_in(self, request: web.Request, response: web.Response) -> None:
