@@ -7,7 +7,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/elder-router
 READY := $(VENV)/.ready
 LAB := $(BIN)/python -m lab
 
-.PHONY: help setup system test-system prompts demo run test lint types fuzz bench bench-registry check lock schema readme speech-report clean
+.PHONY: help setup system test-system prompts demo run test lint types fuzz bench bench-registry check lock schema readme screenshots speech-report clean
 
 help:
 	@echo 'make demo    start a real call centre on this machine, place real calls, show where they went'
@@ -21,6 +21,7 @@ help:
 	@echo 'make schema  what is generated from the models: the JSON Schemas, docs/rules.md'
 	@echo 'make speech-report  measure what callers hear on real calls; rewrites docs/speech.md, fails out of bounds'
 	@echo 'make readme  walk through the README once more, and put there what the commands print'
+	@echo 'make screenshots  the pictures in docs/images, of the real pages and commands'
 	@echo 'make fuzz    the property tests, for longer'
 	@echo 'make lock    lock the newest versions of all Python packages'
 
@@ -82,6 +83,9 @@ schema: $(READY)
 
 readme: $(READY)
 	@$(LAB) walk
+
+screenshots: test-system $(READY)
+	@$(LAB) screenshots
 
 speech-report: prompts
 	@$(LAB) speech-report

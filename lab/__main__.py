@@ -1,4 +1,4 @@
-"""`python -m lab demo`, `run`, `prompts`, `schema`, `walk` or `speech-report`: what the Makefile calls."""
+"""`python -m lab PART`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab.processes import LabError
 
 def main() -> int:
     """Run the part that the first argument names."""
-    from lab import demo, generated, live, prompts, speech_report, walk  # noqa: PLC0415 - a broken part must not keep the others from running
+    from lab import demo, generated, live, prompts, screens, speech_report, walk  # noqa: PLC0415 - a broken part must not keep the others from running
 
     parts = {
         "demo": demo.main,
@@ -18,6 +18,7 @@ def main() -> int:
         "prompts": prompts.main,
         "schema": generated.main,
         "walk": walk.main,
+        "screenshots": screens.main,
         "speech-report": speech_report.main,
     }
     word = sys.argv[1] if len(sys.argv) > 1 else ""
