@@ -76,6 +76,8 @@ def test_a_fallback_that_only_the_outcome_tells_of_counts() -> None:
     outcome = OUTCOME.model_copy(update={"time": after(3), "uniqueid": "0.1", "fallback": "deadline"})
     minute = Told().call(0, uniqueid="0.1").add(outcome).minute()
     assert minute.fell_back == {"deadline": 1}
+    late = Told().call(0, uniqueid="0.1", applied=False).add(outcome).minute()
+    assert (late.fell_back, late.not_applied) == ({"deadline": 1}, 0), "one call, once"
 
 
 def test_records_that_are_missing_are_counted_where_they_are() -> None:

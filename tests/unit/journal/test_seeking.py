@@ -111,10 +111,11 @@ def test_what_stood_before_the_call_is_remembered_over_a_gap_in_time() -> None:
     blocks = [[decided(-7200 + number, f"8.{number}", run="aaaa", seq=number + 1)] for number in range(20)]
     epoch = f"{int(AT.timestamp())}.1"
     late = decided(3600, epoch, at=None, fallback="heartbeat", applied=False, run="bbbb", seq=1)
-    seeker, _ = sought_in(Sought(uniqueid=epoch), *blocks, [late, ended(3700, epoch)])
+    other = decided(3601, f"{int(AT.timestamp())}.2", at=None, fallback="heartbeat", applied=False, run="bbbb", seq=2)
+    seeker, _ = sought_in(Sought(uniqueid=epoch), *blocks, [late], [other, ended(3700, epoch)])
     (minute,) = seeker.minutes(seeker.calls()[0])
     assert (minute.away[0].since, minute.away[0].until) == (after(-7181), after(3600))
-    assert minute.fell_back == {"heartbeat": 1}
+    assert minute.fell_back == {"heartbeat": 2}
 
 
 def test_only_so_many_blocks_are_remembered() -> None:
