@@ -117,6 +117,7 @@ def _section(shown: Shown, words: Words, section: str) -> dict[str, Any] | None:
     kept = rows[:_MOST_ROWS] if section in {"hour", "day"} else _busiest(rows)
     return {
         "title": words.sections[section],
+        "head": words.says[f"head_{section}"],
         "heads": [words.figure(measure.name, shown.now.within_s, short=True) for measure in IN_GROUPS],
         "rows": [
             (printable(name_of(section, row.name, words)), [said(measure.value(row.now)) for measure in IN_GROUPS])
