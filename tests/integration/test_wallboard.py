@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # it ships no types
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from lab.ports import free_port
