@@ -113,6 +113,57 @@ def test_promtool_takes_every_expression_of_the_dashboard(tmp_path: Path) -> Non
     assert f"{len(rules)} rules found" in checked.stdout
 
 
+def _outcomes(**calls: int) -> dict[str, int]:
+    """Series → calls a minute: of outcomes of protected callers, `ended`, or `ended__assistant` where it was heard."""
+    name = 'elder_router_outcomes_total{job="elder-router",instance="a",band="elder",protected="yes"'
+    series = {}
+    for ended, count in calls.items():
+        what, _, heard = ended.partition("__")
+        series[f'{name},ended="{what}",assistant="{"yes" if heard else "no"}"}}'] = count
+    return series
+
+
+def _within_15_s(calls: int) -> dict[str, int]:
+    labels = 'job="elder-router",instance="a",band="elder",protected="yes",ended="answered",le="15.0"'
+    return {f"elder_router_queue_wait_seconds_bucket{{{labels}}}": calls}
+
+
+@pytest.mark.parametrize(
+    ("series", "shares"),
+    [
+        (
+            _within_15_s(6)
+            | _outcomes(answered=7, answered__assistant=1, abandoned=2, self_served__assistant=5)
+            | _outcomes(hung_up_early=1, unseen=3),
+            (6 / 10, 7 / 16, 2 / 10),
+        ),
+        (_outcomes(abandoned=4), (0.0, 0.0, 1.0)),
+        (_outcomes(answered=0, abandoned=0, unseen=2), (None, None, None)),
+    ],
+    ids=["a usual day", "nobody is answered", "a share of nothing is not told"],
+)
+def test_the_shares_on_the_dashboard_are_those_of_the_figures_page(
+    series: dict[str, int], shares: tuple[float | None, ...], tmp_path: Path
+) -> None:
+    titles = ("Answered within 15 s", "By a person, without the assistant", "Abandoned")
+    asked = {panel["title"]: sent(panel["targets"][0]["expr"]) for panel in panels()}
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": f"0+{calls}x600"} for name, calls in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": asked[title],
+                "eval_time": "8h",
+                "exp_samples": [] if share is None else [{"labels": "{}", "value": share}],
+            }
+            for title, share in zip(titles, shares, strict=True)
+        ],
+    }
+    (tmp_path / "shares.yaml").write_text(json.dumps({"rule_files": [], "tests": [case]}))
+    tested = promtool("test", "rules", "shares.yaml", cwd=tmp_path)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
 @pytest.mark.parametrize("expression", every_expression())
 def test_whatever_is_asked_for_is_told_by_the_router(expression: str, told: dict[str, dict[str, set[str]]]) -> None:
     named = [match for match in _NAMES_SERIES.findall(expression) if match[0] not in PROMETHEUS_MAKES]
