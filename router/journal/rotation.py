@@ -74,6 +74,7 @@ def rotated_files(path: Path) -> list[RotatedFile]:
             is_own = rest.startswith(".")
             named.append(RotatedFile(file, moment_s, again, is_own, found["compressed"] or ""))
     named.sort(key=lambda each: (-each.moment_s, -each.again, each.compression))
+    # Merged and not sorted: the order of numbers holds whatever their times are.
     return list(heapq.merge(named, _by_number(numbered), key=lambda each: -each.moment_s))
 
 
@@ -109,12 +110,11 @@ def _epoch_s(text: str, pattern: str) -> float | None:
 
 def _by_number(numbered: Iterable[tuple[int, Path, str]]) -> Iterator[RotatedFile]:
     """logrotate's, whose numbers tell their order and nothing else: when they were last written is when they went."""
-    moment_s = float("inf")
     for _, path, compression in sorted(numbered, key=lambda each: (each[0], each[2])):
         try:
-            moment_s = min(moment_s, path.stat().st_mtime)
+            moment_s = path.stat().st_mtime
         except OSError:
-            moment_s = min(moment_s, 0.0)
+            moment_s = 0.0
         yield RotatedFile(path, moment_s, 0, is_own=False, compression=compression)
 
 

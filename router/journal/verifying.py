@@ -26,8 +26,8 @@ MOST_TOLD_OF_A_KIND: Final = 50
 LONGEST_CALL: Final = timedelta(hours=4)
 # An hour and a half of 245 calls/s, each under way all the while: some 150 MB.
 MOST_OPEN: Final = 500_000
-# Calls whose outcome is remembered, twice: an hour and more each of the busiest centre, some 70 MB.
-MOST_ENDED: Final = 1_000_000
+# Calls whose outcome is remembered, between once and twice so many: some 100 MB.
+MOST_ENDED: Final = 500_000
 # Numbers that are missing, kept in case that they turn up later.
 _MOST_GAPS: Final = 1000
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import os
 import tracemalloc
 from pathlib import Path
@@ -53,6 +54,27 @@ def test_a_decision_in_the_file_rotated_last_is_closed_by_the_new_one(tmp_path: 
     journal(tmp_path, lines(decision("1.1"), decision("1.2")), "journal.jsonl.1")
     path = journal(tmp_path, lines(outcome("1.1"), decision("1.3")))
     assert open_ids(path) == ["1.2", "1.3"]
+
+
+def test_the_files_before_are_looked_into_whoever_rotated_them_and_compressed_with_gzip(tmp_path: Path) -> None:
+    packed = journal(tmp_path, gzip.compress(lines(decision("1.1"), decision("1.2"))), "journal.jsonl.2.gz")
+    journal(tmp_path, lines(decision("1.3"), outcome("1.1")), "journal.jsonl.20261125T160000Z")
+    os.utime(packed, (0, 0))
+    path = journal(tmp_path, lines(decision("1.4")))
+    assert open_ids(path) == ["1.2", "1.3", "1.4"]
+    one = len(lines(decision("1.4")))
+    of_the_newest_two = one + len(lines(decision("1.3"), outcome("1.1")))
+    assert open_ids(path, of_the_newest_two) == ["1.3", "1.4"]
+    assert open_ids(path, of_the_newest_two + one) == ["1.2", "1.3", "1.4"]
+
+
+@pytest.mark.parametrize("content", [b"BZh9....", b"", b"\x1f\x8b", gzip.compress(b"")[:-4] + b"\xff\xff\xff\x7f"])
+def test_behind_a_file_that_cannot_be_looked_into_nothing_is_taken_for_open(tmp_path: Path, content: bytes) -> None:
+    """Its outcomes may be in there."""
+    journal(tmp_path, lines(decision("1.1")), "journal.jsonl.3")
+    journal(tmp_path, content, f"journal.jsonl.2.{'bz2' if content.startswith(b'BZ') else 'gz'}")
+    path = journal(tmp_path, lines(decision("1.2")))
+    assert open_ids(path) == ["1.2"]
 
 
 def test_nothing_there_is_nothing_open(tmp_path: Path) -> None:

@@ -187,6 +187,18 @@ def test_a_file_that_vanished_is_not_rotated_but_begun_anew(path: Path, day: Day
     assert calls(path) == [["2"]]
 
 
+def test_what_somebody_else_has_just_begun_is_not_rotated_away_from_them(path: Path, day: Day) -> None:
+    writer = writer_of(path, day, RotationSettings(every="hour"))
+    write(writer, day, "1")
+    path.rename(path.with_name("journal.jsonl.1"))
+    path.touch()
+    day.goes_on(hours=1)
+    assert not writer.rotate_if_due()
+    write(writer, day, "2")
+    assert names(path) == ["journal.jsonl", "journal.jsonl.1"]
+    assert calls(path) == [["1"], ["2"]]
+
+
 def test_a_symbolic_link_is_not_rotated_since_the_file_behind_it_would_be_forgotten(path: Path, day: Day) -> None:
     elsewhere = path.with_name("elsewhere")
     elsewhere.touch()
