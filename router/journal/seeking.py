@@ -36,7 +36,6 @@ MOST_LASTING: Final = timedelta(hours=24)
 
 _CONDITION: Final = b'{"record":"condition",'
 _TIME: Final = re.compile(rb'"time":"([^"\\]{10,40})"')
-_FEWEST_KEPT: Final = 8  # blocks: the router's being away leaves a gap in time, and not in the file
 _MOST_KEPT: Final = 256  # a quarter of a gigabyte: at ten times the calls of a big centre, ten minutes
 _KEPT: Final = 2 * AROUND
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
@@ -183,7 +182,8 @@ class Seeker:
             if len(window.blocks) < 2 * _MOST_KEPT:
                 window.blocks.append(block)
         self._recent.append(block)
-        while len(self._recent) > _FEWEST_KEPT and (len(self._recent) > _MOST_KEPT or self._is_old(self._recent[1])):
+        # The last of the old ones stays: the router's being away leaves a gap in time, and not in the file.
+        while len(self._recent) > 1 and (len(self._recent) > _MOST_KEPT or self._is_old(self._recent[1])):
             self._recent.popleft()
 
     def _is_old(self, block: _Block) -> bool:

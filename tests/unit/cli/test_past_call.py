@@ -410,6 +410,13 @@ def test_a_journal_that_is_not_there_is_said_so(place: Place) -> None:
     assert result.stderr.splitlines()[0] == f"{place.journal}: cannot be read: No such file or directory"
 
 
+def test_a_journal_that_cannot_be_looked_at_is_said_so(place: Place) -> None:
+    strange = place.journal.with_name("x" * 300)
+    result = place.explain("9.9", "--journal", str(strange))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[0] == f"{strange}: cannot be read: File name too long"
+
+
 def test_a_line_that_names_the_call_and_is_no_record_is_told_of(place: Place) -> None:
     place.write(place.decided())
     with place.journal.open("ab") as journal:

@@ -83,3 +83,11 @@ def test_what_is_read_once_is_not_chosen_from(tmp_path: Path) -> None:
     assert not can_be_chosen([STDIN])
     assert first_record(pipe) is None
     assert first_record(STDIN) is None
+
+
+def test_what_may_not_be_looked_at_is_left_to_who_reads_it(tmp_path: Path) -> None:
+    """A folder without permission, or, here where root may do anything, a name that is too long."""
+    strange = tmp_path / ("x" * 300)
+    assert can_be_chosen([strange])
+    assert first_record(strange) is None
+    assert begin_with([strange], day(1)) == 0

@@ -118,6 +118,12 @@ def test_what_stood_before_the_call_is_remembered_over_a_gap_in_time() -> None:
     assert minute.fell_back == {"heartbeat": 2}
 
 
+def test_the_whole_minute_before_is_remembered_however_small_the_blocks() -> None:
+    before = [[decided(number, f"8.{number}")] for number in range(-90, 0)]
+    seeker, _ = sought_in(Sought(uniqueid="1.1"), *before, [decided(0, "1.1")])
+    assert seeker.minutes(seeker.calls()[0])[0].calls == 61
+
+
 def test_only_so_many_blocks_are_remembered() -> None:
     seeker = Seeker(Sought(uniqueid="none"))
     for number in range(2000):
