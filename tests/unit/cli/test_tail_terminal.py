@@ -138,7 +138,7 @@ def test_a_terminal_that_can_only_print_gets_lines_as_a_pipe_does(journal: Path)
         (80, "09:00:01 +86139****0001 elder*   senior-care answered after 12 s by PJSIP/1001"),
         (
             106,
-            "09:00:01  +86139****0001  elder*    seniors reach a person  senior-care     1.8  answered after 12 s by …",
+            "09:00:01  +86139****0001  elder*    seniors reach a person  senior-care     1.8  answered after 12 s by…",
         ),
     ],
 )
