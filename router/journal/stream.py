@@ -11,6 +11,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import stat
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -101,7 +102,7 @@ class JournalBlocks:
     def __init__(
         self, files: Sequence[Path], *, stdin: BinaryIO, on_read: Callable[[int], object] = lambda _: None
     ) -> None:
-        self._files = tuple(files)
+        self._files = tuple(map(_by_its_name_now, files))
         self._stdin = stdin
         self._on_read = on_read
         self.file = ""
@@ -120,7 +121,7 @@ class JournalBlocks:
                 yield from self._blocks(_Counting(self._stdin))
                 continue
             try:
-                with _opened(file) as stream:
+                with _by_its_name_now(file).open("rb") as stream:
                     yield from self._blocks(_Counting(stream))
             except OSError as error:
                 raise JournalError(f"{file}: cannot be read: {error.strerror or error}") from error
@@ -249,16 +250,11 @@ class DecisionStream(RecordStream):
         super().__init__(files, stdin=stdin, kinds=("decision",), on_read=on_read)
 
 
-def _opened(file: Path) -> BinaryIO:
-    """A journal; one that was compressed since it was listed, by its new name."""
-    try:
-        return file.open("rb")
-    except FileNotFoundError:
-        try:
-            return file.with_name(f"{file.name}.gz").open("rb")
-        except FileNotFoundError:
-            pass
-        raise
+def _by_its_name_now(file: Path) -> Path:
+    """A journal's path; if it was compressed since it was listed, what it is called now."""
+    packed = file.with_name(f"{file.name}.gz")
+    is_gone = file != STDIN and not os.path.lexists(file) and os.path.lexists(packed)
+    return packed if is_gone else file
 
 
 def _reader(stream: _Counting, file: str) -> Callable[[int], bytes]:

@@ -63,6 +63,21 @@ def test_the_files_are_read_in_the_order_given_and_dash_is_standard_input(tmp_pa
     assert decisions.bytes_total is None, "nobody knows how long standard input is"
 
 
+def test_files_that_were_compressed_since_they_were_listed_are_read_under_their_new_names(tmp_path: Path) -> None:
+    files = [tmp_path / f"j.{number}" for number in (1, 2, 3)]
+    for number, file in enumerate(files):
+        written(file, journal(1, number))
+
+    def compressed(file: Path) -> None:
+        written(file.with_name(f"{file.name}.gz"), gzip.compress(file.read_bytes()))
+        file.unlink()
+
+    compressed(files[0])
+    decisions = DecisionStream(files, stdin=NOTHING)
+    compressed(files[2])  # when its turn has not come yet
+    assert [fields["uniqueid"] for fields in decisions] == ["0.0", "1.0", "2.0"]
+
+
 def test_decisions_come_whole_but_for_their_trace(tmp_path: Path) -> None:
     (fields,) = DecisionStream([written(tmp_path / "j", line(DECISION))], stdin=NOTHING)
     whole = DECISION.model_dump(mode="json")
