@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
@@ -94,8 +95,14 @@ def test_the_settings_on_the_page_load(tmp_path: Path) -> None:
     assert (metrics.port, metrics.address) == (9105, "127.0.0.1")
 
 
-def test_every_command_that_page_and_alerts_name_is_there() -> None:
+def test_every_command_that_page_and_alerts_name_is_there_with_its_options() -> None:
     texts = PAGE + (ROOT / "config" / "prometheus-alerts.yaml").read_text(encoding="utf-8")
-    named = set(re.findall(r"`elder-router\s+([a-z]+)", texts))
-    assert named
-    assert named <= set(main.commands)
+    named = [line.split() for line in re.findall(r"`elder-router\s+([^`]+)`", texts)]
+    assert ["tail", "--outcome", "abandoned", "--since", "30m"] in named
+    for words in named:
+        command: click.Command = main
+        while isinstance(command, click.Group) and words and words[0] in command.commands:
+            command = command.commands[words.pop(0)]
+        assert command is not main, words
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= options, (command.name, words)
