@@ -192,7 +192,7 @@ def new_part(part: Path, like: BinaryIO) -> BinaryIO:
     """Create the file that is to take another's place, readable by nobody else until it does.
 
     Raises:
-        OSError: It cannot be created; the owner and the mode of `like`, an open file, cannot be given to it.
+        OSError: It cannot be created, or not be given the owner of `like`, an open file.
     """
     with suppress(FileNotFoundError):
         part.unlink()
@@ -201,7 +201,6 @@ def new_part(part: Path, like: BinaryIO) -> BinaryIO:
         theirs, mine = os.fstat(like.fileno()), os.fstat(descriptor)
         if (theirs.st_uid, theirs.st_gid) != (mine.st_uid, mine.st_gid):
             os.fchown(descriptor, theirs.st_uid, theirs.st_gid)
-        os.fchmod(descriptor, stat.S_IMODE(theirs.st_mode))
     except OSError:
         os.close(descriptor)
         with suppress(OSError):
@@ -211,7 +210,7 @@ def new_part(part: Path, like: BinaryIO) -> BinaryIO:
 
 
 def put_in_place(target: BinaryIO, part: Path, place: Path, like: Path) -> None:
-    """Have a file that was written on the disk, with the times of another one, and give it its name.
+    """Have a file that was written on the disk, with the mode and times of another one, and give it its name.
 
     Raises:
         OSError: It has no name yet.

@@ -109,7 +109,8 @@ def test_files_are_removed_when_their_last_record_is_too_old_and_never_the_journ
 
 
 def test_what_a_killed_router_left_half_compressed_is_begun_anew(path: Path) -> None:
-    rotated(path, 1)
+    newest = rotated(path, 1)
+    newest.with_name(f"{newest.name}.part").write_bytes(b"half")
     whole = rotated(path, 2)
     whole.with_name(f"{whole.name}.gz.part").write_bytes(b"half")
     done = rotated(path, 3)  # killed between the two names
