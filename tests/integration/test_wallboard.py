@@ -9,18 +9,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # it ships no types
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from lab.ports import free_port
-from lab.screens_wallboard import CHROMIUM, CHROMIUM_ARGUMENTS, made_up_board
+from lab.screens_wallboard import made_up_board
 from router.journal.conditions import ActiveCondition, AsteriskState
-from router.journal.counting.count import count
-from router.journal.counting.figures import Figures, Share, Span
 from router.journal.day_so_far import EarlierRuns
 from router.journal.records import Ending, Record
 from router.journal.tally import day_of
@@ -30,9 +27,9 @@ from router.web.settings import WallboardSettings
 from router.web.wallboard import feed, files, server
 from router.web.wallboard.board import Board, Seen
 from router.web.wallboard.server import wallboard_served
-from tests.unit.web.wallboard.boards import BOOK, LEVEL, Centre, begun, over
+from tests.integration.wallboards import ZONE, chromium, figures_of, is_live, shows
+from tests.unit.web.wallboard.boards import BOOK, Centre, begun, over
 
-ZONE = ZoneInfo(BOOK.timezone)
 TOKEN = "b7e2-made-up"
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\'"&amp;\u202e{{7*7}}'
 
@@ -64,10 +61,8 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
 
 @pytest_asyncio.fixture
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGUMENTS))
+    async with chromium() as browser:
         yield browser
-        await browser.close()
 
 
 Open = Callable[..., Awaitable[Page]]
@@ -92,10 +87,6 @@ async def look(browser: Browser, served: Served) -> AsyncIterator[Open]:
     assert wrong == []
 
 
-async def is_live(page: Page) -> None:
-    await expect(page.locator("body:not(.old) #live[data-kind=good]")).to_be_visible(timeout=20_000)
-
-
 def a_day(calls: int = 400) -> list[Record]:
     """Calls of today up to now, of all bands and endings."""
     chance = random.Random(5)  # noqa: S311 - the same day each time
@@ -116,44 +107,6 @@ def a_day(calls: int = 400) -> list[Record]:
             ended = chance.choice([*Ending, Ending.ANSWERED, Ending.ANSWERED])
             records.append(over(f"{n}.0", time=at, ended=ended, wait_s=wait_s, touched_assistant=chance.random() < 0.3))
     return records
-
-
-def figures_of(journal: Path) -> Figures:
-    day = day_of(datetime.now(UTC).timestamp(), ZONE)
-    span = Span(datetime.fromtimestamp(day.start_s, UTC), datetime.fromtimestamp(day.end_s, UTC))
-    return count([journal], span, ZONE, BOOK.protected, LEVEL.within_s)
-
-
-def shown(share: Share) -> str:
-    return "–" if share.value is None else f"{share.value * 100:.1f}%"
-
-
-async def shows(page: Page, figures: Figures) -> None:
-    """Every figure of the page is the journal's."""
-    older, everybody = figures.protected, figures.overall
-    await expect(page.locator("#sums div:nth-child(1) dd")).to_have_text(f"{everybody.calls:,}", timeout=20_000)
-    await expect(page.locator("#within-15-share")).to_have_text(shown(older.answered_within_15s))
-    await expect(page.locator("#within-15-of")).to_contain_text(f"{older.in_time_published} of {older.offered}")
-    await expect(page.locator("#by-person-share")).to_have_text(shown(older.share_without_assistant))
-    await expect(page.locator("#by-person-of")).to_contain_text(f"{older.without_assistant} of {older.ended}")
-    await expect(page.locator("#level")).to_contain_text(shown(older.service_level))
-    sums = dict(zip(*[await page.locator(f"#sums {kind}").all_text_contents() for kind in ("dt", "dd")], strict=True))
-    answered = Share(everybody.answered, everybody.offered)
-    assert sums["Under way"] == str(everybody.under_way)
-    assert sums["Wanted a person"] == str(everybody.offered)
-    assert sums["Answered"] == f"{everybody.answered} ({shown(answered)})"
-    assert sums["Abandoned"] == f"{everybody.abandoned} ({shown(everybody.abandon_rate)})"
-    assert sums["Within 20 s"] == shown(everybody.service_level)
-    assert sums["Self-served"] == str(everybody.self_served)
-    assert sums["Unknown callers"].split()[0] == str(sum(figures.unknown.values()))
-    assert sums["Fallback"].startswith(f"{everybody.fallback}: ")
-    assert f"{figures.fallback['heartbeat']} router not heard of" in sums["Fallback"]
-    for row in await page.locator("#bands tr").all():
-        cells = [await cell.text_content() or "" for cell in await row.locator("th, td").all()]
-        of = everybody if cells[0] == "All" else figures.by_band.get("" if cells[0] == "unknown" else cells[0])
-        assert of is not None, cells
-        expected = [f"{of.calls}", *map(shown, (of.answered_within_15s, of.share_without_assistant, of.abandon_rate))]
-        assert cells[3:] == expected, cells
 
 
 async def test_every_figure_is_the_journals_and_is_again_after_a_restart(
