@@ -9,7 +9,6 @@ descriptor of it may still be written to.
 from __future__ import annotations
 
 import asyncio
-import glob
 import gzip
 import os
 import shutil
@@ -25,7 +24,7 @@ from typing import BinaryIO, Final, Protocol, cast
 import structlog
 
 from router.journal.folder_lock import folder_locked, sync_folder
-from router.journal.rotation import PART, rotated_files
+from router.journal.rotation import PART, half_done, rotated_files
 from router.journal.settings import RotationSettings
 
 # A file begun yesterday is left at midnight, whether or not somebody calls.
@@ -224,7 +223,7 @@ def put_in_place(target: BinaryIO, part: Path, place: Path, like: Path) -> None:
 
 def _remove_halves(path: Path) -> None:
     """What was being compressed or changed when a router or a command was killed; its original is there still."""
-    for part in path.parent.glob(f"{glob.escape(path.name)}[.-]*{PART}"):
+    for part in half_done(path):
         part.unlink(missing_ok=True)
         _log.info("journal_half_removed", file=str(part))
 

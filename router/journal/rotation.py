@@ -78,6 +78,13 @@ def rotated_files(path: Path) -> list[RotatedFile]:
     return list(heapq.merge(named, _by_number(numbered), key=lambda each: -each.moment_s))
 
 
+def half_done(path: Path) -> list[Path]:
+    """What was being written to take the place of a journal's file, and was left behind."""
+    parts = path.parent.glob(f"{glob.escape(path.name)}[.-]*{PART}")
+    names = {part: part.name[len(path.name) :].removesuffix(PART) for part in parts}
+    return [part for part, rest in names.items() if any(kind.fullmatch(rest) for kind in (_OWN, _NUMBERED, _DATED))]
+
+
 def rotated_name(path: Path, moment: datetime) -> Path:
     """A free name for what is rotated away now, compressed files counted."""
     name = f"{path.name}.{moment.astimezone(UTC).strftime(_MOMENT)}"
