@@ -17,7 +17,7 @@ from router.journal.stream import JournalBlocks
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What journals hold of what was sought, and `minutes` for each call, one a decision.
+    """What journals hold of what was sought; for each call `minutes`, one a decision, and that of an unseen end.
 
     Of a caller's calls, the nearest come first, and only the first has minutes.
 
@@ -26,6 +26,7 @@ class Found:
 
     calls: tuple[CallFound, ...]
     minutes: tuple[tuple[Minute, ...], ...]
+    ends: tuple[Minute | None, ...]
     complaints: tuple[str, ...]
     is_all: bool
 
@@ -57,9 +58,10 @@ def _whole(found: Found, journals: Sequence[Path]) -> Found:
         return found
     nearest = found.calls[0]
     again = look_for(Sought(uniqueid=nearest.uniqueid), journals)
-    for call, minutes in zip(again.calls, again.minutes, strict=True):
+    for call, minutes, end in zip(again.calls, again.minutes, again.ends, strict=True):
         if call.node == nearest.node:
-            return replace(found, calls=(call, *found.calls[1:]), minutes=(minutes, *found.minutes[1:]))
+            calls, rest = (call, *found.calls[1:]), found.minutes[1:]
+            return replace(found, calls=calls, minutes=(minutes, *rest), ends=(end, *found.ends[1:]))
     return found
 
 
@@ -100,7 +102,8 @@ class _Search:
                 complaints.append(f"{file}: {which} cannot be read as a record")
         calls = tuple(self._seeker.calls())
         minutes = tuple(tuple(self._seeker.minutes(call)) for call in calls)
-        return Found(calls, minutes, tuple(complaints), not any(self._unread.values()))
+        ends = tuple(map(self._seeker.minute_of_end, calls))
+        return Found(calls, minutes, ends, tuple(complaints), not any(self._unread.values()))
 
     def _blocks(self, file: Path) -> Iterator[list[bytes]]:
         complaints: list[str] = []

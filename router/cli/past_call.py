@@ -62,9 +62,9 @@ class PastCall:
         told = found.calls[:1] if self.sought.at is not None else found.calls
         otherwise = self.rules.zone()
         stories = []
-        for call, minutes in zip(told, found.minutes, strict=False):
+        for call, minutes, end in zip(told, found.minutes, found.ends, strict=False):
             again = self.rules.again(call.decisions)
-            stories.append(Story(call, minutes, again, zone_of(again, otherwise)))
+            stories.append(Story(call, minutes, again, zone_of(again, otherwise), end))
         if as_json:
             click.echo(json_text(_as_plain(stories[0], found.calls[1:])))
         else:
@@ -112,6 +112,7 @@ def _as_plain(story: Story, others: tuple[CallFound, ...]) -> dict[str, object]:
             for (fields, _), again, minute in told
         ],
         **_rest_as_plain(story.call),
+        "around_end": _minute_as_plain(story.end) if story.end is not None else None,
         "others": [
             {"decisions": [{"record": fields} for fields, _ in call.decisions], **_rest_as_plain(call)}
             for call in others

@@ -49,12 +49,16 @@ _Row = tuple[str, str, bool]
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A call, what was wrong around each of its decisions, what the rules say of each once more; times in `zone`."""
+    """A call, what was wrong around each of its decisions, what the rules say of each once more; times in `zone`.
+
+    `end` is what was wrong around an end that nobody saw.
+    """
 
     call: CallFound
     minutes: Sequence[Minute]
     again: Sequence[Again]
     zone: ZoneInfo | None
+    end: Minute | None = None
 
 
 def zone_of(again: Sequence[Again], otherwise: ZoneInfo | None) -> ZoneInfo | None:
@@ -104,7 +108,7 @@ def _summary(story: Story) -> Iterator[_Row]:
         yield "ended", "no outcome is in the journal: the call is under way, or its record was lost", False
     for outcome in call.outcomes:
         yield "ended", *ending_in_words(outcome)
-    if not all(minute.is_well for minute in story.minutes):
+    if not all(minute.is_well for minute in (*story.minutes, *filter(None, [story.end]))):
         yield "our systems", "something was wrong, see below", True
 
 
@@ -186,7 +190,9 @@ def _ended(call: CallFound, outcome: OutcomeRecord, zone: tzinfo | None) -> Iter
         yield "waited", _waited(last, outcome), False
     if outcome.talk_s is not None:
         yield "talked", f"{roughly_in_words(outcome.talk_s)} to who answered", False
-    yield "over", f"{_day_and_clock(outcome.time.astimezone(zone), call, zone)}{_lasted(outcome)}", False
+    # Who was not there to see it found out afterwards.
+    by = "by " if outcome.duration_s is None else ""
+    yield "over", f"{by}{_day_and_clock(outcome.time.astimezone(zone), call, zone)}{_lasted(outcome)}", False
     if outcome.hangup_cause is not None:
         is_abandoned = outcome.ended is Ending.ABANDONED
         yield "hung up", *cause_in_words(outcome.hangup_cause, is_abandoned=is_abandoned)
@@ -219,9 +225,11 @@ def _day_and_clock(moment: datetime, call: CallFound, zone: tzinfo | None) -> st
 
 
 def _systems(story: Story) -> Iterator[_Row]:
-    """What was wrong with our systems around each decision."""
-    for minute in story.minutes:
-        name = "our systems"
+    """What was wrong with our systems around each decision, and an end that nobody saw."""
+    titled = [("our systems", minute) for minute in story.minutes]
+    titled += [("at its end", story.end)] if story.end is not None else []
+    for title, minute in titled:
+        name = title
         for trouble in trouble_in_words(minute, story.zone):
             yield name, trouble, True
             name = ""

@@ -22,6 +22,7 @@ from router.journal.minute import AROUND, ConditionsSeen, Minute, minute_of, mom
 from router.journal.records import (
     ConditionRecord,
     DecisionRecord,
+    Ending,
     OutcomeRecord,
     PromotionRecord,
     Record,
@@ -77,6 +78,7 @@ class CallFound:
     outcomes: list[OutcomeRecord] = field(default_factory=list)
     promotions: list[PromotionRecord] = field(default_factory=list)
     windows: list[_Window] = field(default_factory=list)
+    end_window: _Window | None = None
 
     @property
     def moment(self) -> datetime | None:
@@ -145,13 +147,17 @@ class Seeker:
 
     def minutes(self, call: CallFound) -> list[Minute]:
         """What was wrong around each decision of a call, the nearest one of a caller."""
+        return [self._minute(call, window) for window in call.windows]
+
+    def minute_of_end(self, call: CallFound) -> Minute | None:
+        """The same around an end that nobody saw, as far as it is known when that was; None for another end."""
+        return self._minute(call, call.end_window) if call.end_window is not None else None
+
+    def _minute(self, call: CallFound, window: _Window) -> Minute:
         since = None
         if self._first is not None and self._first[1] and self._first[2] != 1:
             since = self._first[0] if self._first[1] == call.decisions[0][1].run else None
-        return [
-            minute_of(window.moment, call.node, _records(window.blocks), self.conditions, known_since=since)
-            for window in call.windows
-        ]
+        return minute_of(window.moment, call.node, _records(window.blocks), self.conditions, known_since=since)
 
     def _needle(self) -> None:
         """Look for what is sought, and for the calls found that are not over."""
@@ -216,6 +222,8 @@ class Seeker:
             case OutcomeRecord():
                 call.outcomes.append(record)
                 self._needle()
+                if call.windows and record.ended is Ending.UNSEEN:
+                    call.end_window = self._window(record.time, record.time)
             case PromotionRecord():
                 call.promotions.append(record)
 
@@ -239,11 +247,14 @@ class Seeker:
         if is_new and self.sought.at is not None:
             for other in self._calls.values():
                 other.windows.clear()
+                other.end_window = None
             self._open.clear()
-        moment = moment_decided(record)
-        window = _Window(moment, max(moment, record.time) + AROUND, list(self._recent))
-        call.windows.append(window)
+        call.windows.append(self._window(moment_decided(record), record.time))
+
+    def _window(self, moment: datetime, written: datetime) -> _Window:
+        window = _Window(moment, max(moment, written) + AROUND, list(self._recent))
         self._open.append(window)
+        return window
 
     def _distance(self, call: CallFound) -> timedelta:
         at, moment = self.sought.at, call.moment

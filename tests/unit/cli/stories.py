@@ -212,6 +212,14 @@ def promoted(book: RuleBook) -> Lines:
     return lines.add(moved, again, ended(named(AT), _after(230), wait_s=40.0, duration_s=224.0))
 
 
+def unseen(book: RuleBook) -> Lines:
+    """The router crashed while the caller waited, and the call was over when it was there again."""
+    lines = Lines().starts("aaaa0001", _after(-3600)).others(book, _after(-50)).add(decided(book))
+    lines.others(book, _after(61)).starts("bbbb0002", _after(600))
+    over = {"ended": Ending.UNSEEN, "answered_by": "", "queue": "senior-care", "wait_s": None, "talk_s": None}
+    return lines.add(ended(named(AT), _after(600.5), **over, hangup_cause=None, duration_s=None, choice=None))
+
+
 STORIES = {
     "usual": usual,
     "by-key": by_key,
@@ -220,6 +228,7 @@ STORIES = {
     "transferred": transferred,
     "abandoned": abandoned,
     "promoted": promoted,
+    "unseen": unseen,
     "forgotten": usual,
 }
 

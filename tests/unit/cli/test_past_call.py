@@ -147,7 +147,7 @@ def test_a_past_call_is_told_rule_by_rule_and_its_rules_are_asked_again(place: P
         "applied yes, after 1.5 ms",
         "keys asked for a person",
         "waited 4s in agents",
-        "over 10:30:15",
+        "over by 10:30:15",
         "our systems nothing known to be wrong",
         "looked at 10:29:15 to 10:31:15: 2 calls, slowest decision 1.5 ms",
         f"asked again, the rules of version {version} decide the same",

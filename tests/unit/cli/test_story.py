@@ -17,7 +17,20 @@ from router.cli.story import Story, print_story, zone_of
 from router.cli.story_words import cause_in_words, keys_in_words
 from router.journal.seeking import Sought
 
-from .stories import AT, CALLER, STORIES, Centre, abandoned, centre_in, ended, forgotten, named, redis_down, usual
+from .stories import (
+    AT,
+    CALLER,
+    STORIES,
+    Centre,
+    abandoned,
+    centre_in,
+    ended,
+    forgotten,
+    named,
+    redis_down,
+    unseen,
+    usual,
+)
 
 TESTDATA = Path(__file__).parent / "testdata"
 
@@ -49,7 +62,7 @@ def screen(centre: Centre, *, colours: bool = False) -> str:
     console = Console(
         file=shown, force_terminal=True, width=80, color_system="standard" if colours else None, highlight=False
     )
-    print_story(console, Story(found.calls[0], found.minutes[0], again, zone_of(again, None)))
+    print_story(console, Story(found.calls[0], found.minutes[0], again, zone_of(again, None), found.ends[0]))
     return shown.getvalue()
 
 
@@ -112,6 +125,15 @@ def test_nothing_of_any_record_reaches_the_terminal_as_a_command(centre: Centre)
         output = told(centre, "--call", named(AT), *more).output
         assert "u001b[2J" in output
         assert not {"\x1b", "\x9b", "\u202e"} & set(output)
+
+
+def test_json_has_what_was_wrong_around_an_end_that_nobody_saw(centre: Centre) -> None:
+    ends = []
+    for story in (usual, unseen):
+        centre.journal.write_bytes(story(centre.book()).text())
+        ends.append(json.loads(told(centre, "--call", named(AT), "--json").stdout)["around_end"])
+    assert ends[0] is None
+    assert [away["until"] for away in ends[1]["away"]] == ["2026-11-25T02:40:15.000Z"]
 
 
 def test_a_call_without_an_outcome_says_so(centre: Centre) -> None:
