@@ -74,6 +74,7 @@ class Supervision:
         self._timed = JournalMetrics(writer)
         self._calls = CallMetrics(settings.service_level.within_s)
         self._calls.adopt(under_way)
+        self._calls.expect(keeper.book)
         self._pulse = Pulse()
         self._board: Board | None = None
         if settings.wallboard is not None:
@@ -98,6 +99,8 @@ class Supervision:
             ConfigurationError: It cannot be served there.
         """
         async with AsyncExitStack() as serving:
+            beating = asyncio.create_task(self._pulse.run())
+            serving.callback(beating.cancel)
             if self._settings.metrics is not None:
                 server = self._metrics_server(self._settings.metrics)
                 serving.push_async_callback(asyncio.to_thread, server.close)
@@ -107,16 +110,14 @@ class Supervision:
             yield
 
     async def run(self) -> None:
-        """Look every second what is wrong, and show that the event loop turns, for ever."""
+        """Look every second what is wrong, for ever."""
         self._conditions.started(datetime.now(UTC))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._pulse.run())
-            while True:
-                await asyncio.sleep(CONDITIONS_EVERY_S)
-                try:
-                    self._look()
-                except Exception:  # the boundary of one look: calls have nothing to do with it
-                    log.exception("conditions not looked at")
+        while True:
+            await asyncio.sleep(CONDITIONS_EVERY_S)
+            try:
+                self._look()
+            except Exception:  # the boundary of one look: calls have nothing to do with it
+                log.exception("conditions not looked at")
 
     def stopped(self) -> None:
         """The last thing that is written: from here on calls go to people by themselves."""
