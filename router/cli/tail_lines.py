@@ -51,7 +51,7 @@ _ONWARD: Final = " > "
 # Which go first where there is no room for all of them.
 _GIVEN_UP: Final = ("call", "speech", "ms", "rule", "to", "caller")
 # Which have what room is left, in turn.
-_GROWING: Final = ("rule", "outcome", "to", "call", "speech")
+_GROWING: Final = ("outcome", "rule", "to", "call", "speech")
 
 
 @dataclass(slots=True)
@@ -86,8 +86,8 @@ class CallLines:
                 _Column("to", min(target, 12), target + len(_ONWARD) + queue),
                 _Column("speech", speech, speech),
                 _Column("ms", 6, 6),
-                _Column("call", 12, 22),
-                _Column("outcome", 22, 48),
+                _Column("call", 20, 26),
+                _Column("outcome", 22, 36),
             )
         }
         protected = [name for name in (book.bands.names if book else ()) if book and name in book.protected]

@@ -111,7 +111,7 @@ class Screen:
             return
         lines = [self._drawn(row) for row in self._rows]
         lines.append(self._styles.line([Cell(below[0], "dim underline")], width))
-        lines.append(self._styles.line([Cell(below[1], "reverse")], width))
+        lines.append(self._styles.line([Cell(set_cell_size(below[1], width), "reverse")], width))
         text = "\x1b[K\n".join(lines)
         self._write(f"\x1b[?2026h{self._back()}{text}\x1b[K\x1b[J\x1b[?2026l")
         self._forget()

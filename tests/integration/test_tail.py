@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.terminal import on_terminal
 from tests.unit.cli.tailed import RULES
-from tests.unit.cli.terminal import on_terminal
 
 PROGRAM = Path(sys.executable).with_name("elder-router")
 CALLS_PER_S = 500

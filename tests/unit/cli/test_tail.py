@@ -71,15 +71,15 @@ def test_each_call_of_the_past_is_one_aligned_line_in_the_order_of_the_decisions
     write(journal, *CALLS)
     assert lines(journal) == [
         "2025-11-26 09:00:01  +86139****0001  elder*    seniors reach a person  senior-care                unhurried"
-        "     1.8  1.0                     answered after 12 s by PJSIP/1001",
+        "     1.8  1.0                         answered after 12 s by PJSIP/1001",
         "2025-11-26 09:00:02  +86139****0001  adult     everyone else           assistant                  standard "
-        "     1.8  2.0                     self-served",
+        "     1.8  2.0                         self-served",
         "2025-11-26 09:00:03  +86139****0001  senior*   seniors reach a person  senior-care                unhurried"
-        "     1.8  3.0                     abandoned after 2 min 11 s",
+        "     1.8  3.0                         abandoned after 2 min 11 s",
         "2025-11-26 09:00:04  +86139****0001  unknown   everyone else           assistant                  standard "
-        "     1.8  4.0                     under way",
+        "     1.8  4.0                         under way",
         "2025-11-26 09:00:05  +86139****0001  elder*    ! fallback: deadline    people                     unhurried"
-        "     1.8  5.0                     under way",
+        "     1.8  5.0                         under way",
     ]
 
 
@@ -334,13 +334,13 @@ def test_in_a_pipe_a_call_is_a_line_when_decided_and_one_when_ended(journal: Pat
     write(journal, decided(1), decided(2), ended(1))
     with followed(journal) as process:
         assert line_of(process.stdout).endswith("answered after 12 s by PJSIP/1001")
-        assert line_of(process.stdout).endswith("2.0                     under way")
+        assert line_of(process.stdout).endswith("2.0                         under way")
         write(journal, ended(2, Ending.ABANDONED), decided(3))
-        assert line_of(process.stdout).endswith("2.0                     abandoned after 12 s")
-        assert line_of(process.stdout).endswith("3.0                     under way")
+        assert line_of(process.stdout).endswith("2.0                         abandoned after 12 s")
+        assert line_of(process.stdout).endswith("3.0                         under way")
         journal.rename(journal.with_name("journal.jsonl.1"))
         write(journal, ended(3))
-        assert line_of(process.stdout).endswith("3.0                     answered after 12 s by PJSIP/1001")
+        assert line_of(process.stdout).endswith("3.0                         answered after 12 s by PJSIP/1001")
 
 
 @pytest.mark.usefixtures("rules")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.terminal import Terminal, on_terminal
 from router.journal.records import Ending
 from tests.unit.cli.tailed import RULES, condition, decided, ended, write
-from tests.unit.cli.terminal import Terminal, on_terminal
 
 PROGRAM = Path(sys.executable).with_name("elder-router")
 pytestmark = pytest.mark.timeout(60)
@@ -138,7 +138,7 @@ def test_a_terminal_that_can_only_print_gets_lines_as_a_pipe_does(journal: Path)
         (80, "09:00:01 +86139****0001 elder*   senior-care answered after 12 s by PJSIP/1001"),
         (
             106,
-            "09:00:01  +86139****0001  elder*    seniors reach a person  senior-care     1.8  answered after 12 s by…",
+            "09:00:01  +86139****0001  elder*    seniors reach a pers…  senior-care     1.8  answered after 12 s by P…",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""A terminal for tests: a program writes to its one end, what it shows is looked at from the other."""
+"""A terminal: a program writes to its one end, what it shows is looked at from the other. For tests and pictures."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pyte
+import pyte.screens
+from rich.style import Style
+from rich.text import Text
 
 DEADLINE_S = 20.0
-
-
-class _Shown(pyte.HistoryScreen):
-    """Passes over what pyte 0.8 does not know: `[?…` modes are taken as numbers, whose words it would print."""
 
 
 @dataclass
@@ -39,7 +38,7 @@ class Terminal:
     _stream: pyte.ByteStream = field(init=False)
 
     def __post_init__(self) -> None:
-        self._screen = _Shown(self.columns, self.lines, history=5_000)
+        self._screen = pyte.HistoryScreen(self.columns, self.lines, history=5_000)
         self._stream = pyte.ByteStream(self._screen)
 
     def read(self, for_s: float) -> bool:
@@ -74,6 +73,17 @@ class Terminal:
         rows = self._screen.history.top
         return ["".join(row[column].data for column in range(self.columns)).rstrip() for row in rows]
 
+    def rows(self) -> list[Text]:
+        """The same with their colours."""
+        rows = []
+        for number in range(self.lines):
+            row = Text()
+            for column in range(self.columns):
+                cell = self._screen.buffer[number][column]
+                row.append(cell.data, _style_of(cell))
+            rows.append(row)
+        return rows[: len(self.seen())]
+
     def style_of(self, word: str) -> tuple[str, bool]:
         """Colour and boldness of the first place where a word is seen."""
         for number, line in enumerate(self._screen.display):
@@ -104,6 +114,12 @@ class Terminal:
         while self.read(0.05):
             pass
         return self.process.wait(timeout=1)
+
+
+def _style_of(cell: pyte.screens.Char) -> Style:
+    colour = {"default": None, "brown": "yellow"}.get(cell.fg, cell.fg)  # brown was what VGA made of yellow
+    # pyte does not know faint letters, and underlines only titles here.
+    return Style(color=colour, bold=cell.bold, reverse=cell.reverse, underline=cell.underscore)
 
 
 @contextmanager
