@@ -171,7 +171,7 @@ def _wrong_in_words(wrong: Wrong, minute: Minute, zone: tzinfo | None) -> str:
     where = f" ({wrong.node})" if wrong.node else ""
     why = f": {wrong.why}" if wrong.why else ""
     since = _clock(wrong.since, minute.begins, zone)
-    until = f" to {_clock(wrong.until, wrong.since, zone)}" if wrong.until is not None else ", not over yet"
+    until = f" to {_clock(wrong.until, wrong.since, zone)}" if wrong.until is not None else " on"
     return f"{wrong.what}{where}, from {since}{until}{why}"
 
 

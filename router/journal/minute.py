@@ -28,7 +28,7 @@ _EPOCH: Final = re.compile(r"(?:.*-)?([0-9]{10})\.[0-9]+", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A condition: what was wrong, from when to when; `until` is None where nothing tells that it was over."""
+    """A condition: what was wrong, from when to when; `until` is None where it was over later than was read."""
 
     node: str
     what: str

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from router.cli.asking_again import RulesOfThen
 from router.cli.call_search import look_for
 from router.cli.explain import explain
 from router.cli.story import Story, print_story, zone_of
-from router.cli.story_words import cause_in_words, keys_in_words
+from router.cli.story_words import cause_in_words, ending_in_words, keys_in_words
+from router.journal.records import ConditionRecord, Ending
 from router.journal.seeking import Sought
 
 from .stories import (
@@ -22,6 +24,7 @@ from .stories import (
     CALLER,
     STORIES,
     Centre,
+    Lines,
     abandoned,
     centre_in,
     ended,
@@ -141,6 +144,29 @@ def test_a_call_without_an_outcome_says_so(centre: Centre) -> None:
     del lines.records[-1]
     centre.journal.write_bytes(lines.text())
     assert "no outcome is in the journal: the call is under way, or its record was lost" in told(centre).stdout
+
+
+def test_a_fallback_after_the_decision_is_told(centre: Centre) -> None:
+    lines = usual(centre.book())
+    lines.records[-1] = lines.records[-1].model_copy(update={"fallback": "no-such-context"})
+    centre.journal.write_bytes(lines.text())
+    said = (
+        "fallback     the rules name a context that the dialplan does not have (no-such-context): the dialplan sent it"
+    )
+    assert said in told(centre).stdout
+
+
+def test_who_asked_for_a_person_and_went_before_a_queue_was_reached_waited_nowhere() -> None:
+    gone = ended("1.1", AT, ended=Ending.ABANDONED, answered_by="", queue="", wait_s=None, keys=("person",))
+    assert ending_in_words(gone) == ("abandoned: gone after asking for a person, before a queue was reached", True)
+
+
+def test_what_began_on_another_day_is_told_with_its_date(centre: Centre) -> None:
+    lines = Lines().starts("aaaa0001", AT - timedelta(days=2))
+    lines.add(ConditionRecord(time=AT - timedelta(days=1), what="registry stale", state="began"))
+    lines.add(*(record for record in usual(centre.book()).records if record.record != "condition"))
+    centre.journal.write_bytes(lines.text())
+    assert "our systems  registry stale, from 2026-11-24 10:30:15 on\n" in told(centre).stdout
 
 
 def test_an_overflow_is_told_with_both_queues(centre: Centre) -> None:
