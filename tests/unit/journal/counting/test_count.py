@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import duckdb
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.errors import JournalError
-from router.journal.counting.count import count, count_spans
+from router.journal.counting.count import _engine, count, count_spans
 from router.journal.counting.figures import NOTHING, Figures, Share, Span, Tally
+from router.journal.counting.sources import Sources
 from tests.unit.journal.calls import decided, lines
 from tests.unit.journal.counting.days import CARE, DAY, REST, SHANGHAI, at, call, condition, day_of, write
 from tests.unit.journal.counting.reference import figures_of
@@ -289,11 +291,30 @@ def test_files_of_other_times_are_not_read(tmp_path: Path, figures: Figures) -> 
     os.utime(old, (long_before, long_before))
     again = decided(60, ask=2, time=at("00:00:10"), age_band="elder")  # its first decision is in the old one
     write(now, [again, *DAY])
+    within = THE_DAY.begin.timestamp() + 86_399  # as one that was rotated away just then
+    os.utime(now, (within, within))
     write(later, [decided(70, time="2026-11-29T00:00:00.000Z"), decided(71, time=at("09:00:00"))])
     result = count_spans([old, now, later], [THE_DAY], SHANGHAI, OLDER)
     assert result.left_out == (old, later)
     assert result.figures == (figures,)
     assert count([now], THE_DAY, SHANGHAI, OLDER).overall.calls == 18, "with no file left out, what is there counts"
+
+
+def test_the_engine_opens_nothing_but_the_journals_and_loads_nothing(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hidden")
+    file = write(tmp_path / "j", DAY)
+    with Sources([file], [THE_DAY], tmp_path, stdin=io.BytesIO()) as sources, _engine(tmp_path, sources) as engine:
+        for statement in (
+            f"SELECT * FROM read_text('{secret}')",  # noqa: S608 - the test's own
+            f"COPY records TO '{tmp_path / 'out'}'",
+            f"ATTACH '{tmp_path / 'other.db'}'",
+            "INSTALL httpfs",
+            "SET enable_external_access = true",
+            "SET memory_limit = '100GB'",
+        ):
+            with pytest.raises(duckdb.Error):
+                engine.execute(statement)
 
 
 def test_what_was_wrong_is_told_for_every_span_it_reached_into(tmp_path: Path) -> None:
