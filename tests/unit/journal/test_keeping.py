@@ -180,6 +180,21 @@ def test_who_has_the_lock_is_waited_for(path: Path) -> None:
     assert not file.exists()
 
 
+def test_each_file_is_compressed_under_the_lock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for days in (1, 2, 3):
+        rotated(path, days)
+    tried = []
+
+    def by_somebody_else(file: Path, _: object) -> None:
+        with pytest.raises(TimeoutError), folder_locked(path.parent, wait_s=0):
+            pass
+        tried.append(file)
+
+    monkeypatch.setattr(keeping, "compress", by_somebody_else)
+    keep_now(path)
+    assert len(tried) == 2
+
+
 def test_a_lock_that_is_never_given_up_is_not_waited_for_without_end(path: Path) -> None:
     with (
         folder_locked(path.parent),

@@ -135,6 +135,14 @@ def test_a_call_that_was_decided_and_did_not_end_is_told_unless_it_may_be_under_
     assert verified.under_way == 1
 
 
+def test_a_call_that_asked_again_is_one_call_and_told_of_where_it_began(found: Callable[..., Verified]) -> None:
+    lines = [at(decision("1.0", ask=ask), ask) for ask in (1, 2)] + [
+        at(decision("2.0", ask=ask), ask) for ask in (1, 2)
+    ]
+    verified = found([*lines, at(outcome("1.0"), 3), at(CONDITION, 300)])
+    assert told(verified) == ["j1:3: the call pbx1 2.0 has no outcome"]
+
+
 def test_the_same_uniqueid_on_two_asterisks_is_two_calls(found: Callable[..., Verified]) -> None:
     lines = [at(decision("1.0", node), 0) for node in ("pbx1", "pbx2")] + [at(outcome("1.0", "pbx1"), 1)]
     verified = found([*lines, *(at(record, 300) for record in (decision("2.0"), outcome("2.0")))])
@@ -162,6 +170,8 @@ def test_what_is_remembered_is_bounded(found: Callable[..., Verified], monkeypat
     assert verified.under_way == 10
     twice = [*whole(range(30)), at(outcome("25.0"), 31, 61)]
     assert found(twice).counts == {Kind.TWO_OUTCOMES: 1}
+    long_ago = [*whole(range(30)), at(outcome("1.0"), 31, 61)]
+    assert found(long_ago).counts == {Kind.NO_DECISION: 1}, "that it ended was forgotten"
 
 
 def test_of_each_kind_only_the_first_are_kept(found: Callable[..., Verified]) -> None:
