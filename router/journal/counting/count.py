@@ -29,7 +29,6 @@ _MEMORY: Final = "400MB"
 """What the engine may keep in memory; beyond that it uses the disk. Its buffers for reading come on top."""
 _THREADS: Final = 2
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_GROUPS: Final = len(statements.GROUPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +170,9 @@ def _counted(
     calls = statements.CALLS.format(span=statements.span_of(spans), local_ms=statements.local_ms(spans, zone))
     engine.execute(calls, [sorted(protected_now), sources.ended_before is not None])
     found = [_Found() for _ in spans]
-    tallies = statements.TALLIES.format(within_ms=round(within_s * 1000))
-    for number, group, *row in engine.execute(tallies).fetchall():
-        found[number].take(group, row[:_GROUPS], _tally(row[_GROUPS:]))
+    for group in statements.GROUPS:
+        for number, *row in engine.execute(statements.tallies(group, within_s)).fetchall():
+            found[number].take(group, row[: len(group)], _tally(row[len(group) :]))
     for number, what, why, calls_of in engine.execute(statements.REASONS).fetchall():
         found[number].reasons[what][why] = calls_of
     figures = tuple(one.figures(span, within_s, within(troubles, span)) for one, span in zip(found, spans, strict=True))
@@ -185,22 +184,20 @@ class _Found:
 
     def __init__(self) -> None:
         self.overall = NOTHING
-        self.by: dict[str, dict[Any, Tally]] = {name: {} for name in statements.GROUPS}
+        self.by: dict[str, dict[Any, Tally]] = {group[0]: {} for group in statements.GROUPS if len(group) == 1}
         self.protected_by_hour: dict[int, Tally] = {}
         self.reasons: dict[str, dict[str, int]] = {"fallback": {}, "unknown": {}}
 
-    def take(self, group: int, values: Sequence[Any], tally: Tally) -> None:
-        """Keep one row. `group` has a bit for each of `GROUPS`, the highest first, 0 where it is by that."""
-        by = [nth for nth in range(_GROUPS) if not group >> (_GROUPS - 1 - nth) & 1]
-        match [(statements.GROUPS[nth], values[nth]) for nth in by]:
-            case []:
+    def take(self, group: Sequence[str], values: Sequence[Any], tally: Tally) -> None:
+        """Keep one row: what was counted of one of `GROUPS`."""
+        match group, values:
+            case (), _:
                 self.overall = tally
-            case [(name, value)]:
+            case (name,), (value,):
                 if value is not None:  # of calls that were not offered there is no queue
                     self.by[name][value] = tally
-            case [(_, is_protected), (_, hour)]:
-                if is_protected:
-                    self.protected_by_hour[hour] = tally
+            case ("is_protected", "hour"), (True, hour):
+                self.protected_by_hour[hour] = tally
 
     def figures(self, span: Span, within_s: float, troubles: tuple[Trouble, ...]) -> Figures:
         return Figures(

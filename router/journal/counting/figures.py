@@ -105,7 +105,7 @@ NOTHING: Final = Tally()
 class Trouble:
     """Something that was wrong with our systems. `began` or `ended` is None where the journal does not tell.
 
-    With `is_over` false it was still wrong when the journal was read.
+    With `is_over` false no end was seen in what was read.
     """
 
     what: str

@@ -107,7 +107,12 @@ FROM decided LEFT JOIN ended USING (node, uniqueid)
 WHERE {span} IS NOT NULL AND (coalesce(decided.ask, 1) = 1 OR NOT ?)
 """
 
-GROUPS: Final = ("band", "is_protected", "hour", "day", "queue", "rule", "target")
+GROUPS: Final[tuple[tuple[str, ...], ...]] = (
+    (),
+    *((name,) for name in ("band", "is_protected", "hour", "day", "queue", "rule", "target")),
+    ("is_protected", "hour"),
+)
+"""What is counted by: nothing, each of these columns of `calls`, and two of them together."""
 
 _MEASURES: Final = f"""
   count(*),
@@ -127,18 +132,20 @@ _MEASURES: Final = f"""
   max(wait_ms) FILTER (ended IN ('answered', 'abandoned'))
 """
 
-TALLIES: Final = f"""
-SELECT span, grouping({", ".join(GROUPS)}), {", ".join(GROUPS)}, {_MEASURES}
-FROM calls GROUP BY GROUPING SETS ((span), {", ".join(f"(span, {name})" for name in GROUPS)},
-  (span, is_protected, hour))
-"""  # noqa: S608 - of constants alone
-"""One row a group: the span, which of `GROUPS` it is of as bits (the first the highest, 0 where it is by that), their
-values, and what a `Tally` has, in its order. Beside all and each of the groups, protected or not by the hour."""
-
 REASONS: Final = """
 SELECT span, 'fallback', fallback, count(*) FROM calls WHERE fallback IS NOT NULL GROUP BY ALL
 UNION ALL SELECT span, 'unknown', unknown_why, count(*) FROM calls WHERE unknown_why IS NOT NULL GROUP BY ALL
 """
+
+
+def tallies(group: Sequence[str], within_s: float) -> str:
+    """What counts by one of `GROUPS`: a row has the span, the group's values, and what a `Tally` has, in its order.
+
+    One statement each: percentiles need all waits at once, which the engine does not put on disk.
+    """
+    columns = ", ".join(("span", *group))
+    measures = _MEASURES.format(within_ms=round(within_s * 1000))
+    return f"SELECT {columns}, {measures} FROM calls GROUP BY {columns}"  # noqa: S608 - of constants and a number
 
 
 def span_of(spans: Sequence[Span]) -> str:
