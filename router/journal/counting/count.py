@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -140,11 +141,21 @@ def _with_records(database: Path, scratch: Path, sources: Sources) -> duckdb.Duc
                 paths.append(of_kind)
                 selects.append(statements.source(compression))
         if selects:
-            engine.execute(statements.RECORDS.format(sources=" UNION ALL ".join(selects)), paths)
+            _run(engine, statements.RECORDS.format(sources=" UNION ALL ".join(selects)), paths)
     except BaseException:
         engine.close()
         raise
     return engine
+
+
+def _run(engine: duckdb.DuckDBPyConnection, statement: str, parameters: Sequence[object]) -> None:
+    """Run what takes long, in a thread: the engine itself would notice Ctrl-C only when it is done."""
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            pool.submit(engine.execute, statement, parameters).result()
+        except KeyboardInterrupt:
+            engine.interrupt()
+            raise
 
 
 def _counted(
@@ -168,7 +179,7 @@ def _counted(
     first, last = engine.execute(statements.DECIDED).fetchall()[0]
     troubles = _troubles(engine)
     calls = statements.CALLS.format(span=statements.span_of(spans), local_ms=statements.local_ms(spans, zone))
-    engine.execute(calls, [sorted(protected_now), sources.ended_before is not None])
+    _run(engine, calls, [sorted(protected_now), sources.ended_before is not None])
     found = [_Found() for _ in spans]
     for group in statements.GROUPS:
         for number, *row in engine.execute(statements.tallies(group, within_s)).fetchall():

@@ -6,10 +6,12 @@ import io
 import lzma
 import os
 import random
+import signal
+import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -19,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.errors import JournalError
-from router.journal.counting.count import _engine, count, count_spans
+from router.journal.counting.count import _engine, _run, count, count_spans
 from router.journal.counting.figures import NOTHING, Figures, Share, Span, Tally
 from router.journal.counting.sources import Sources
 from tests.unit.journal.calls import decided, lines
@@ -315,6 +317,21 @@ def test_the_engine_opens_nothing_but_the_journals_and_loads_nothing(tmp_path: P
         ):
             with pytest.raises(duckdb.Error):
                 engine.execute(statement)
+
+
+def test_ctrl_c_interrupts_the_engine_at_once() -> None:
+    interrupted = threading.Event()
+
+    class Engine:
+        def execute(self, _statement: str, _parameters: object) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert interrupted.wait(20)
+
+        def interrupt(self) -> None:
+            interrupted.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        _run(cast("duckdb.DuckDBPyConnection", Engine()), "", [])
 
 
 def test_what_was_wrong_is_told_for_every_span_it_reached_into(tmp_path: Path) -> None:
