@@ -39,9 +39,10 @@ def test_a_device_that_tells_no_state_is_talking_while_the_queue_has_it_in_a_cal
     assert agents_of([member("agents", "Local/1@agents", 1, InCall="1")], QUEUES).all == AgentCounts(talking=1)
 
 
-def test_an_agent_of_two_queues_is_one_who_is_free_if_either_may_ring_them() -> None:
+@pytest.mark.parametrize("step", [1, -1])
+def test_an_agent_of_two_queues_is_one_who_is_free_if_either_may_ring_them(step: int) -> None:
     events = [member("agents", "PJSIP/1", Paused="1"), member("senior-care", "PJSIP/1"), member("agents", "PJSIP/2", 2)]
-    agents = agents_of(events, QUEUES)
+    agents = agents_of(events[::step], QUEUES)
     assert agents.all == AgentCounts(free=1, talking=1)
     assert agents.by_queue == {"agents": AgentCounts(paused=1, talking=1), "senior-care": AgentCounts(free=1)}
     assert (agents.all.logged_in, agents.by_queue["agents"].logged_in) == (2, 2)
