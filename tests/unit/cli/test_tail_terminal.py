@@ -87,9 +87,11 @@ def _begins(word: str, shown: list[str]) -> bool:
 
 
 def test_a_call_that_has_scrolled_away_has_a_line_of_its_own_when_it_ends(journal: Path) -> None:
-    write(journal, *(decided(number) for number in range(30)))
+    write(journal, *(decided(number) for number in range(5)))
     with tail(journal, lines=10) as terminal:
-        terminal.until(lambda shown: len(calls(shown)) == 8)
+        terminal.until(lambda shown: len(calls(shown)) == 5)
+        write(journal, *(decided(number) for number in range(5, 30)))
+        terminal.until(partial(_begins, "09:00:29"))
         write(journal, ended(2), ended(29))
         shown = terminal.until(lambda shown: sum("answered" in line for line in shown) == 2)
         assert calls(shown)[-2:] == ["09:00:29 answered", "09:00:02 answered"]

@@ -436,3 +436,41 @@ def test_what_the_router_rotates_by_size_is_followed_through_all_its_files(follo
     writer.close()
     assert len(list(path.parent.iterdir())) > 20
     assert [line.partition(b'"uniqueid":"')[2].partition(b".")[0] for line in found] == [b"%d" % n for n in range(200)]
+
+
+def test_what_is_written_to_the_old_file_until_the_new_one_is_begun_is_read_first(
+    follow: Follow, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(path, numbered(1, 2))
+    following = follow(path)
+    assert all_of(following) == numbered(1, 2)
+    old = path.with_name("journal.jsonl.1")
+    path.rename(old)
+
+    def written_meanwhile(_: Path) -> list[Path]:
+        if not path.exists():
+            put(old, numbered(3, 3))
+            put(path, numbered(4, 4))
+        return journal_files(path)
+
+    monkeypatch.setattr("router.journal.follow.journal_files", written_meanwhile)
+    assert all_of(following) == numbered(3, 4)
+
+
+def test_a_file_missed_because_it_was_renamed_while_names_were_read_is_found(
+    follow: Follow, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(path, numbered(1, 2))
+    following = follow(path)
+    assert all_of(following) == numbered(1, 2)
+    path.rename(path.with_name("journal.jsonl.2"))
+    put(path.with_name("journal.jsonl.1"), numbered(3, 3))
+    put(path, numbered(4, 4))
+    looks = iter((True,))
+
+    def missed_at_first(_: Path) -> list[Path]:
+        files = journal_files(path)
+        return [files[0], files[2]] if next(looks, False) else files
+
+    monkeypatch.setattr("router.journal.follow.journal_files", missed_at_first)
+    assert all_of(following) == numbered(3, 4)
