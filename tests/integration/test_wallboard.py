@@ -205,6 +205,10 @@ async def test_everybody_can_use_it(served: Served, look: Open, view: str) -> No
     assert found.violations_count == 0, found.generate_report()
     width = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert width == 0
+    bottoms = "[...document.querySelectorAll('main section')].map((one) => one.getBoundingClientRect().bottom)"
+    top = await page.evaluate("document.querySelector('footer').getBoundingClientRect().top")
+    assert max(await page.evaluate(bottoms)) <= top
+    assert await page.locator("#last tr:nth-child(3) .outcome").is_visible()
 
 
 async def test_a_wall_has_everything_on_one_screen(served: Served, look: Open) -> None:

@@ -154,7 +154,7 @@ function sums(today) {
   ]);
 }
 
-const bandRow = row(["", ...Array(6).fill("number")]);
+const bandRow = row(["", "number", "number", "number minor", "number", "number", "number minor"]);
 
 function bands(waiting, today) {
   const lines = waiting.bands.map((one) => ({
@@ -204,7 +204,7 @@ function queues(told, agents) {
   );
 }
 
-const lastRow = row(["", "", "", "rule", "", "number ms", "outcome"]);
+const lastRow = row(["", "minor", "", "minor", "minor", "number minor", "outcome"]);
 
 function last(decisions) {
   const none = { time: word("no_decisions") };
