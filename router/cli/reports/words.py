@@ -123,7 +123,7 @@ _EN: Final = Words(
         "95th": "95th percentile",
         "in_table": "The numbers are in the table by hour.",
         "busiest": "Most calls came from {hour} ({calls}).",
-        "worst": "Fewest older callers were answered within 15 s from {hour} ({share}).",
+        "worst": "The smallest share of older callers answered within 15 s was from {hour} ({share}).",
         "longest_waits": "The 95th percentile of waits was highest from {hour} ({wait}).",
         "made": "Made {moment} from {journals}, in the time zone {zone}",
         "journals": "{count} journals",
