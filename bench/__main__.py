@@ -20,15 +20,18 @@ from bench.readers import measure_readers
 from bench.recording import record_calls
 from bench.replay import measure_memory, measure_replay, profile_replay
 from bench.report import REPORT, Results, rewrite_sections, write_report
+from bench.report_cost import measure_report
 from bench.rule_cost import measure_rules
 from bench.speech_latency import measure_speech
 from bench.stretchers import measure_stretchers
+from bench.tail_lag import measure_tail
+from bench.wallboard_viewers import measure_viewers
 from lab.places import PROJECT
 from lab.processes import LabError
 
-RECORDED = ("replay", "readers", "memory", "profile")
+RECORDED = ("replay", "readers", "memory", "wallboard", "profile")
 """The parts that replay real calls."""
-PARTS = ("latency", "rules", "day", "building", "stretchers", "intelligibility", "speech", *RECORDED)
+PARTS = ("latency", "rules", "day", "report", "tail", "building", "stretchers", "intelligibility", "speech", *RECORDED)
 
 
 async def measure(plan: Plan, parts: frozenset[str], console: Console) -> Results:
@@ -52,6 +55,8 @@ async def measure(plan: Plan, parts: frozenset[str], console: Console) -> Result
                 results.readings = await measure_readers(recorded, plan, console)
             if "memory" in parts:
                 results.memory = await measure_memory(scratch / "memory", recorded, plan, console)
+            if "wallboard" in parts:
+                results.viewers = await measure_viewers(scratch / "wallboard", recorded, console)
             if "profile" in parts:
                 await profile_replay(scratch / "profile", recorded, plan, console)
     return results
@@ -63,6 +68,10 @@ def _measure_without_calls(results: Results, scratch: Path, parts: frozenset[str
         results.rules = measure_rules(scratch / "rules", results.plan, console)
     if "day" in parts:
         results.days = measure_days(scratch / "day", results.plan, console)
+    if "report" in parts:
+        results.reported = measure_report(scratch / "report", results.plan, console)
+    if "tail" in parts:
+        results.tail = measure_tail(scratch / "tail", results.plan, console)
     if "building" in parts:
         results.building = measure_building(scratch / "building", results.plan, console)
     if "stretchers" in parts:

@@ -18,9 +18,12 @@ from bench.plan import Plan
 from bench.readers import Reading
 from bench.registry_results import RegistryResults, read_results
 from bench.replay import Memory, Run
+from bench.report_cost import Counting, report_section
 from bench.rule_cost import AtSize
 from bench.speech_latency import Spoken
 from bench.stretchers import Comparison
+from bench.tail_lag import TailMeasured, tail_lag
+from bench.wallboard_viewers import Viewers, wallboard_section
 from lab.places import PROJECT
 from router.calls.desk import MOST_CALLS
 
@@ -41,6 +44,9 @@ class Results:
     memory: Memory | None = None
     rules: list[AtSize] = field(default_factory=list)
     days: list[DayReplayed] = field(default_factory=list)
+    reported: list[Counting] = field(default_factory=list)
+    tail: TailMeasured | None = None
+    viewers: Viewers | None = None
     building: list[Built] = field(default_factory=list)
     stretchers: Comparison | None = None
     intelligibility: Intelligibility | None = None
@@ -105,7 +111,18 @@ def _sections(results: Results) -> list[str]:
         parts.append(sections.rules(results.rules))
     if results.days:
         parts.append(sections.days(results.days))
-    return parts + _speech_sections(results)
+    return parts + _supervision_sections(results) + _speech_sections(results)
+
+
+def _supervision_sections(results: Results) -> list[str]:
+    parts = []
+    if results.reported:
+        parts.append("\n".join(report_section(results.reported)))
+    if results.tail:
+        parts.append(tail_lag(results.tail))
+    if results.viewers:
+        parts.append(wallboard_section(results.viewers))
+    return parts
 
 
 def _speech_sections(results: Results) -> list[str]:

@@ -82,10 +82,11 @@ class DecisionRecord(_Model):
     """Where a call was sent, why, and how long it took to say so.
 
     `caller` is masked and `caller_key` a keyed hash, so that one caller's calls can be told to be the same
-    one's; of a caller who was forgotten they are `erased` and empty. `fallback` holds the dialplan's reason when it went on by itself. Latencies are None where
-    nothing was measured. `at`, `queues`, `earlier_calls_s`, `choice` and `calendars` are what the rules were
-    asked with, so that the call can be put to other rules later: None, or missing, where it was not known.
-    `registry_age_s` is how old the registry was that knew the caller, or did not.
+    one's; of a caller who was forgotten they are `erased` and empty. `fallback` holds the dialplan's reason
+    when it went on by itself. Latencies are None where nothing was measured. `at`, `queues`, `earlier_calls_s`,
+    `choice` and `calendars` are what the rules were asked with, so that the call can be put to other rules later:
+    None, or missing, where it was not known. `registry_age_s` is how old the registry was that knew the caller,
+    or did not.
     """
 
     record: Literal["decision"] = "decision"
