@@ -43,12 +43,13 @@ class Past:
             key = (item.call.node, item.call.uniqueid)
             if item.happened is Happened.SENT_ON:
                 return
-            if item.happened is Happened.ENDED and (waiting := self._by_call.pop(key, None)):
+            if item.happened is Happened.DECIDED:
+                self._append(item)
+                self._by_call[key] = self._waiting[-1]
+            elif waiting := self._by_call.pop(key, None):
                 waiting.item = item
             else:
-                self._append(item)
-                if item.happened is Happened.DECIDED:
-                    self._by_call[key] = self._waiting[-1]
+                yield item  # it has been shown without its end
         else:
             self._append(item)
         while self._waiting and (self._waiting[0].is_settled or len(self._waiting) > self._most_waiting):
