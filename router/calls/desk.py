@@ -48,6 +48,7 @@ from router.calls.events import (
     Stepped,
     read_event,
 )
+from router.calls.unasked import Unasked
 from router.calls.verdict import channel_language, profile_name_spoken, set_on_channel, variables
 from router.errors import AmiError
 from router.journal.hashing import rollout_place
@@ -171,6 +172,7 @@ class CallDesk:
         self._speech = speech
         self.choices = Choices(settings.node, registry=registry, rules=rules, send=send, tasks=tasks)
         self._routing: dict[str, asyncio.Task[None]] = {}
+        self._unasked = Unasked(registry, self._write_decision, tasks)
         self._told: frozenset[str] = frozenset()
         self._fell_back: deque[str] = deque(maxlen=RING_SIZE)
         self._queues = NO_QUEUES
@@ -248,13 +250,7 @@ class CallDesk:
         call = self._in_hand(request, self.now())
         call.fallback, call.queue = reason, queue
         handled = Handled(self._caller(request), not_applied_why="the router was not asked", queue=queue)
-        if self._closed or len(self._routing) >= MOST_ROUTING:
-            self._write_decision(request, handled, self._rules(), fallback=reason)
-            return
-        task = self._routing[call.uniqueid] = self._tasks.create_task(
-            self._record_fallback(call, request, handled, reason)
-        )
-        task.add_done_callback(partial(self._routed, call.uniqueid))
+        self._unasked.record(call, request, handled, self._rules(), reason)
 
     def see_queues(self, states: Mapping[str, QueueState]) -> None:
         """Take the state of Asterisk's queues, as it is now."""
@@ -298,7 +294,8 @@ class CallDesk:
 
     def end(self, call: Call, cause: int | None, *, seen: bool = True) -> None:
         """Write the outcome of a call that is over and no longer among `calls`."""
-        if (deciding := self._routing.get(call.uniqueid)) is not None:
+        deciding = self._routing.get(call.uniqueid) or self._unasked.pending(call.uniqueid)
+        if deciding is not None:
             # Behind its decision, or whoever reads the journal would take the call for one that goes on.
             deciding.add_done_callback(lambda _: self.end(call, cause, seen=seen))
             return
@@ -329,6 +326,7 @@ class CallDesk:
         self._closed = True
         if self._routing:
             await asyncio.wait(self._routing.values(), timeout=patience_s)
+        await self._unasked.close(patience_s)
         await self.choices.close(patience_s)
 
     def _routed(self, uniqueid: str, task: asyncio.Task[None]) -> None:
@@ -364,19 +362,8 @@ class CallDesk:
             self.counts.not_applied += 1
             self._log.warning("decision not applied", call=request.uniqueid, reason=handled.not_applied_why)
         try:
-            self._write_decision(request, handled, book, fallback=call.fallback)
+            self._write_decision(request, handled, book, call.fallback)
         except Exception:  # noqa: BLE001 - the boundary of one call again: beyond it, the daemon would end
-            self._log.exception("decision not recorded", call=request.uniqueid)
-
-    async def _record_fallback(self, call: Call, request: Request, handled: Handled, reason: str) -> None:
-        """Record a call that went to people unasked, with its caller's age band: whoever counts asks for theirs."""
-        book = self._rules()
-        try:
-            lookup = await self._registry.lookup(handled.caller)
-            handled.looked_up(lookup, book.bands.names)
-            call.band, call.is_protected = handled.age_band, handled.age_band in book.protected
-            self._write_decision(request, handled, book, fallback=reason)
-        except Exception:  # noqa: BLE001 - the boundary of one call
             self._log.exception("decision not recorded", call=request.uniqueid)
 
     async def _decide_and_apply(
@@ -418,9 +405,7 @@ class CallDesk:
         handled.applied = True
         call.speech = decision.speech.name
 
-    def _facts(
-        self, call: Call, request: Request, handled: Handled, lookup: BandLookup, book: RuleBook
-    ) -> Facts:
+    def _facts(self, call: Call, request: Request, handled: Handled, lookup: BandLookup, book: RuleBook) -> Facts:
         caller = handled.caller
         at = datetime.now(ZoneInfo(book.timezone))
         return Facts(
@@ -440,7 +425,7 @@ class CallDesk:
             return NoNumber(NoNumberReason.WITHHELD, "")
         return parse_caller(request.caller, self.settings.home_region)
 
-    def _write_decision(self, request: Request, handled: Handled, book: RuleBook, *, fallback: str) -> None:
+    def _write_decision(self, request: Request, handled: Handled, book: RuleBook, fallback: str) -> None:
         settings = self.settings
         key = full = ""
         if isinstance(handled.caller, PhoneNumber):

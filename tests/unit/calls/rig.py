@@ -157,10 +157,10 @@ class Rig:
         return self.asterisk.send_for_list
 
     async def settled(self) -> None:
-        """Wait until nothing is being routed."""
+        """Wait until nothing is being routed, and every call that fell back has its record."""
         async with asyncio.timeout(5):
-            while routing := self.desk._routing.values():
-                await asyncio.wait(routing)
+            while deciding := [*self.desk._routing.values(), *self.desk._unasked._pending.values()]:
+                await asyncio.wait(deciding)
 
     def records(self) -> list[DecisionRecord | OutcomeRecord]:
         found = []

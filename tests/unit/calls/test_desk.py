@@ -240,7 +240,7 @@ async def test_a_fallback_before_any_request_was_seen_is_recorded_as_the_decisio
 async def test_fallbacks_beyond_what_can_be_looked_up_at_once_are_recorded_without_the_band(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("router.calls.desk.MOST_ROUTING", 0)
+    monkeypatch.setattr("router.calls.unasked.MOST_UNRECORDED", 0)
     async with working_desk(tmp_path) as rig:
         rig.registry.bands = {"+8613912345678": "elder"}
         rig.desk.on_event(user_event("RouteFallback", Reason="heartbeat", Slot="12"))
