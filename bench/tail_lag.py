@@ -34,7 +34,7 @@ from lab.processes import LabError
 CALLS_PER_S: Final = 500
 QUICK_S: Final = 5.0
 FULL_S: Final = 60.0
-ROTATE_BYTES: Final = 4 * 1024 * 1024
+ROTATE_BYTES: Final = 1024 * 1024
 _START_S: Final = 3.0
 _END_S: Final = 15.0
 _TIME: Final = re.compile(rb'"time":"([^"]+)"')

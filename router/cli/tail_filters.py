@@ -102,8 +102,11 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--node", "nodes", multiple=True, metavar="NAME", help="Calls of this Asterisk.")
     @wraps(command)
     def with_wanted(*args: object, **words: Any) -> None:  # noqa: ANN401 - click's
-        asked = {name: frozenset(words.pop(name)) for name in ("bands", "outcomes", "rules", "queues", "nodes")}
-        command(*args, wanted=Wanted(**asked), **words)
+        bands, outcomes, rules, queues, nodes = (
+            frozenset[str](words.pop(name)) for name in ("bands", "outcomes", "rules", "queues", "nodes")
+        )
+        wanted = Wanted(bands=bands, outcomes=outcomes, rules=rules, queues=queues, nodes=nodes)
+        command(*args, wanted=wanted, **words)
 
     return with_wanted
 
