@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import tempfile
@@ -21,7 +22,7 @@ from lab.places import PROJECT
 from lab.terminal import on_terminal
 from router.journal.records import ConditionRecord, DecisionRecord, Ending, OutcomeRecord, Record
 
-PICTURE: Final = PROJECT / "docs" / "images" / "tail.svg"
+PICTURE: Final = "tail.svg"
 COLUMNS: Final = 128
 LINES: Final = 20
 _BEGAN: Final = datetime(2026, 11, 25, 1, 30, tzinfo=UTC)
@@ -70,10 +71,11 @@ _CALLS: Final = (
 _NOT_LINKED: Final = (38, 47)
 
 
-async def main() -> int:
-    """Write the picture."""
-    draw(PICTURE)
-    return 0
+async def make(folder: Path) -> list[Path]:
+    """Make the picture in a folder; which file that is."""
+    picture = folder / PICTURE
+    await asyncio.to_thread(draw, picture)
+    return [picture]
 
 
 def draw(picture: Path) -> None:
