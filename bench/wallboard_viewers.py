@@ -211,7 +211,7 @@ def wallboard_section(found: Viewers) -> str:
 One daemon decides {CALLS_PER_S} calls/s, in bursts of {BURST}, while {IN_HAND:,} older callers wait and while so many
 screens look at its wallboard; blocks of both alternate ({" ".join(ORDER.replace("v", "V"))}; V is with screens). Times
 are the router's own for one decision, in ms, by its journal. A screen is sent a picture of {size / 1024:.0f} KiB every
-second. The screens' own work is done on the core of Redis and of the stand-in for Asterisk, which slows what these answer.
+second. The screens' own work is done on the core of Redis and of the stand-in for Asterisk, which slows their answers.
 
 {table(("screens", "decisions", "p50", "p99", "longest", "of its core"), rows)}
 
