@@ -5,16 +5,18 @@ What is looked at is in `router.journal.verifying`; this reads the options and s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
 import click
 
 from router.cli.options import CouldNotRunError, moment_given
 from router.cli.tracing import json_text, printable, reading_bar
-from router.journal.reader import journal_files
 from router.journal.stream import STDIN
-from router.journal.verifying import MOST_TOLD_OF_A_KIND, Kind, Verified, moment_text, verify
+from router.journal.verifying import MOST_TOLD_OF_A_KIND, Kind, Verified, files_and_living, moment_text, verify
 
 _UTC = ZoneInfo("UTC")
 _WHOLE, _FINDINGS, _COULD_NOT_READ = 0, 1, 2
@@ -60,7 +62,10 @@ def verify_journal(
     Exits 0 when it is whole; 1 when something is wrong, which is told by file and line; 2 when a journal cannot be
     read.
     """
-    files = (*journals, *more_journals) or (tuple(reversed(journal_files(journal_file))) if journal_file else ())
+    files: Sequence[Path] = (*journals, *more_journals)
+    opened: BinaryIO | None = None
+    if not files and journal_file:
+        files, opened = files_and_living(journal_file)
     if not files:
         if journal_file:
             raise CouldNotRunError(f"{journal_file}: there is no such journal; has the router run yet?")
@@ -69,13 +74,14 @@ def verify_journal(
         raise click.BadParameter("standard input can be read once", param_hint="--journal")
     # The newest one is being written, whether its name came from here or from the settings.
     living = files[-1]
-    with reading_bar("verifying") as update:
+    with reading_bar("verifying") as update, opened or nullcontext():
         update(total=_bytes_in(files))
         found = verify(
             files,
             since=moment_given("--since", since, _UTC) if since is not None else None,
             until=moment_given("--until", until, _UTC) if until is not None else None,
             living=living,
+            opened=opened,
             on_read=lambda done: update(completed=done),
         )
     if as_json:
@@ -85,7 +91,7 @@ def verify_journal(
     raise SystemExit(_COULD_NOT_READ if found.counts[Kind.UNREADABLE] else _WHOLE if found.is_whole else _FINDINGS)
 
 
-def _bytes_in(files: tuple[Path, ...]) -> int | None:
+def _bytes_in(files: Sequence[Path]) -> int | None:
     """How much there is to read, if that is known."""
     try:
         return None if STDIN in files else sum(file.stat().st_size for file in files)

@@ -24,9 +24,13 @@ from pydantic import (
 from router.errors import JournalError
 
 SCHEMA_VERSION: Final = 1
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 9990
 
 
 def _utc_to_the_millisecond(time: datetime) -> datetime:
+    if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
+        raise ValueError(f"is in no year from {_FIRST_YEAR} to {_LAST_YEAR}")  # which not every zone can tell
     utc = time.astimezone(UTC)
     return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
 

@@ -86,14 +86,20 @@ def half_done(path: Path) -> list[Path]:
 
 
 def rotated_name(path: Path, moment: datetime) -> Path:
-    """A free name for what is rotated away now, compressed files counted."""
-    name = f"{path.name}.{moment.astimezone(UTC).strftime(_MOMENT)}"
-    again = 0
-    while True:
-        free = path.with_name(f"{name}-{again}" if again else name)
-        if not any(os.path.lexists(f"{free}{suffix}") for suffix in ("", *COMPRESSED)):
-            return free
-        again += 1
+    """A free name for what is rotated away now, behind all that the router gave before, compressed files counted.
+
+    Where the clock was set back, that is the moment of the file before once more: names stay in the order of writing.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    # Not `rotated_files`, which takes its time where there are thousands: calls wait for this.
+    rests = [name[len(path.name) :] for name in os.listdir(path.parent) if name.startswith(f"{path.name}.")]  # noqa: PTH208
+    taken = [(found["moment"], int(found["again"] or 0)) for rest in rests if (found := _OWN.fullmatch(rest))]
+    given = (each for each in sorted(taken, reverse=True) if _epoch_s(each[0], _MOMENT) is not None)
+    now = moment.astimezone(UTC).strftime(_MOMENT)
+    last, again = next(given, ("", 0))
+    return path.with_name(f"{path.name}.{now}" if now > last else f"{path.name}.{last}-{again + 1}")
 
 
 def next_rotation(every: Literal["hour", "day", "week"], begun: datetime, zone: tzinfo) -> datetime:

@@ -94,16 +94,23 @@ class JournalBlocks:
         files: The journals; `-` stands for `stdin`.
         stdin: Where `-` is read from.
         on_read: Told now and then how many bytes have been read, compressed ones as they lie on disk.
+        stdin_name: What `-` is called in what is told.
 
     Raises:
         JournalError: One of the files cannot be read, or is there twice; told before any of them is read.
     """
 
     def __init__(
-        self, files: Sequence[Path], *, stdin: BinaryIO, on_read: Callable[[int], object] = lambda _: None
+        self,
+        files: Sequence[Path],
+        *,
+        stdin: BinaryIO,
+        on_read: Callable[[int], object] = lambda _: None,
+        stdin_name: str = "standard input",
     ) -> None:
         self._files = tuple(map(_by_its_name_now, files))
         self._stdin = stdin
+        self._stdin_name = stdin_name
         self._on_read = on_read
         self.file = ""
         self.line = 0
@@ -117,7 +124,7 @@ class JournalBlocks:
         for file in self._files:
             self.file, self.line, self.unfinished = str(file), 0, 0
             if file == STDIN:
-                self.file = "standard input"
+                self.file = self._stdin_name
                 yield from self._blocks(_Counting(self._stdin))
                 continue
             try:

@@ -6,17 +6,19 @@ the latest that ended that they did. What was written before records had `run` a
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from router.errors import JournalError
-from router.journal.reader import MAX_LINE_BYTES
+from router.journal.reader import MAX_LINE_BYTES, journal_files
 from router.journal.records import ConditionRecord, DecisionRecord, OutcomeRecord, Record, parse_record
 from router.journal.stream import STDIN, JournalBlocks
 
@@ -95,7 +97,16 @@ class _Run:
     """A router's run: its number before, and which are missing."""
 
     last: int
-    gaps: list[tuple[int, int]] = field(default_factory=list)
+    gaps: list[_Gap] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """Numbers that were not there; `is_missing` if they were told to be."""
+
+    low: int
+    high: int
+    is_missing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +118,31 @@ class _Open:
     time: datetime
 
 
+def files_and_living(path: Path) -> tuple[list[Path], BinaryIO | None]:
+    """A journal with all that was rotated away from it, oldest first, and the journal itself, opened.
+
+    They go together: a rotation afterwards takes nothing out of what these hold, nor puts it there twice. None where
+    the journal is not there, or may not be read. Whoever asks closes it.
+    """
+    while True:
+        try:
+            opened = path.open("rb")
+        except OSError:
+            return journal_files(path)[::-1], None
+        files = journal_files(path)[::-1]
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(opened.fileno()), path.stat()):
+                return files, opened
+        opened.close()  # rotated while names were read
+
+
 def verify(
     files: Sequence[Path],
     *,
     since: datetime | None = None,
     until: datetime | None = None,
     living: Path | None = None,
+    opened: BinaryIO | None = None,
     on_read: Callable[[int], object] = lambda _: None,
 ) -> Verified:
     """Look through journals.
@@ -122,6 +152,7 @@ def verify(
         since: What is wrong before is not told of, though it is read; aware.
         until: The same from then on.
         living: The journal that may still be written to, whose last line may be half there.
+        opened: The same, opened (`files_and_living`): it may have been rotated by the time that it is its turn.
         on_read: Told now and then how many bytes have been read.
     """
     verifier = Verifier(since, until)
@@ -133,7 +164,10 @@ def verify(
     for file in files:
         blocks = None
         try:
-            blocks = JournalBlocks((file,), stdin=sys.stdin.buffer, on_read=count)
+            if opened is not None and file == living:
+                blocks = JournalBlocks((STDIN,), stdin=opened, stdin_name=str(file), on_read=count)
+            else:
+                blocks = JournalBlocks((file,), stdin=sys.stdin.buffer, on_read=count)
             for lines in blocks:
                 verifier.block(blocks.file, blocks.line, lines)
         except JournalError as error:
@@ -214,9 +248,8 @@ class Verifier:
     def _number(self, file: str, line: int, name: str, seq: int) -> None:
         run = self._runs.get(name)
         if run is None:
-            if seq != 1:
-                self._begins_late(file, line, name, seq)
-            self._runs[name] = _Run(seq)
+            before = [] if seq == 1 else [_Gap(1, seq - 1, self._begins_late(file, line, name, seq))]
+            self._runs[name] = _Run(seq, before)
             return
         if seq == run.last + 1:
             run.last = seq
@@ -226,27 +259,31 @@ class Verifier:
             self._found.missing += number if self._is_told(self._time) else 0
             self._tell(Kind.MISSING, file, line, f"before this, {which} of the run {name} {_are(number)} missing")
             if len(run.gaps) < _MOST_GAPS:
-                run.gaps.append((run.last + 1, seq - 1))
+                run.gaps.append(_Gap(run.last + 1, seq - 1, is_missing=True))
             run.last = seq
-        elif gap := next(((low, high) for low, high in run.gaps if low <= seq <= high), None):
+        elif gap := next((gap for gap in run.gaps if gap.low <= seq <= gap.high), None):
             run.gaps.remove(gap)
-            run.gaps += [part for part in ((gap[0], seq - 1), (seq + 1, gap[1])) if part[0] <= part[1]]
-            self._found.missing -= 1 if self._found.missing and self._is_told(self._time) else 0
+            parts = replace(gap, high=seq - 1), replace(gap, low=seq + 1)
+            run.gaps += [part for part in parts if part.low <= part.high]
+            is_less = gap.is_missing and self._found.missing and self._is_told(self._time)
+            self._found.missing -= 1 if is_less else 0
             self._tell(Kind.OUT_OF_ORDER, file, line, f"{seq} of the run {name} is here, after {run.last}")
         else:
             self._tell(Kind.TWICE, file, line, f"{seq} of the run {name} is there twice")
 
-    def _begins_late(self, file: str, line: int, name: str, seq: int) -> None:
+    def _begins_late(self, file: str, line: int, name: str, seq: int) -> bool:
+        """Tell of a run whose beginning is not there; whether that is a finding."""
         before = f"the {seq - 1:,} records before" if seq > 2 else "the record before"  # noqa: PLR2004 - of 1
         if not self._runs and len(self._files) == 1:
             are = "are" if seq > 2 else "is"  # noqa: PLR2004
             self._found.notes.append(
                 f"{file}:{line}: the run {name} begins with number {seq:,}: {before} {are} in no file here"
             )
-            return
+            return False
         self._found.missing += seq - 1 if self._is_told(self._time) else 0
         why = f"the run {name} begins with number {seq:,}: {before} {'are' if seq > 2 else 'is'} missing"  # noqa: PLR2004
         self._tell(Kind.BEGINS_LATE, file, line, why)
+        return True
 
     def _decided(self, file: str, line: int, record: DecisionRecord) -> None:
         call = record.node, record.uniqueid

@@ -155,9 +155,10 @@ class JournalWriter:
         if rotation.every is None:
             return False
         now, zone, inode = self._now(), self._zone(), self._file.inode()
-        if self._due is None or (self._due.zone, self._due.inode) != (zone, inode):
+        # Anew also when the clock was set back: it may have been far ahead.
+        if self._due is None or (self._due.zone, self._due.inode) != (zone, inode) or now < self._due.found_at:
             begun = min(now, self._file.begun() or now)
-            self._due = _Due(next_rotation(rotation.every, begun, zone), zone, inode)
+            self._due = _Due(next_rotation(rotation.every, begun, zone), zone, inode, now)
         return now >= self._due.at
 
     def _rotate(self) -> None:
@@ -170,7 +171,15 @@ class JournalWriter:
             raise OSError(errno.ELOOP, "a symbolic link is not rotated: name the file that it leads to", str(self.path))
         now = self._now()
         rotated = rotated_name(self.path, now)
-        os.rename(self.path, rotated)  # noqa: PTH104 - one system call, between two records
+        # The name is taken first: another router, on this journal by mistake, may do the same in this moment, and
+        # renaming would put one file in the place of the other.
+        os.close(os.open(rotated, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+        try:
+            os.rename(self.path, rotated)  # noqa: PTH104 - one system call, between two records
+        except OSError:
+            with suppress(OSError):
+                rotated.unlink()
+            raise
         try:
             self._file.reopen()
         except OSError:
@@ -180,7 +189,7 @@ class JournalWriter:
         if self._rotation.every is not None:
             # Not by its first record, which may tell of a moment before.
             zone = self._zone()
-            self._due = _Due(next_rotation(self._rotation.every, now, zone), zone, self._file.inode())
+            self._due = _Due(next_rotation(self._rotation.every, now, zone), zone, self._file.inode(), now)
         self.rotations += 1
         _log.info("journal_rotated", path=str(self.path), to=rotated.name)
 
@@ -206,11 +215,12 @@ class JournalWriter:
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """When the file of an inode is to be left, by the clocks of a zone."""
+    """When the file of an inode is to be left, by the clocks of a zone, as was found at some moment."""
 
     at: datetime
     zone: tzinfo
     inode: int
+    found_at: datetime
 
 
 class _LineFile:

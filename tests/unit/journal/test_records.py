@@ -32,6 +32,13 @@ def test_times_are_utc_to_the_millisecond() -> None:
     assert OUTCOME.model_dump(mode="json")["time"] == "2025-11-23T09:09:00.000Z"
 
 
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+08:00", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-08:00"])
+def test_a_time_that_not_every_zone_can_tell_is_no_record(time: str) -> None:
+    line = (TESTDATA / "decision.json").read_text().replace("2025-11-23T09:04:05.678Z", time)
+    with pytest.raises(JournalError, match=r"time: .*is in no year from 1970 to 9990"):
+        parse_record(line.encode())
+
+
 def test_durations_are_rounded_to_three_digits() -> None:
     assert DECISION.lookup_ms == 0.264
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+import router.journal.writer
 from router.journal.reader import journal_files, journal_tail
 from router.journal.records import OutcomeRecord
 from router.journal.rotation import next_rotation, rotated_files, rotated_name
@@ -168,14 +169,79 @@ def test_where_no_new_file_can_be_opened_the_old_one_gets_its_name_back(
     write(writer, day, "1")
     day.goes_on(hours=1)
 
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
+    open_file = os.open
+
+    def full(file: Path, *args: int) -> int:
+        if file == path:
+            raise OSError(28, "No space left on device")
+        return open_file(file, *args)
+
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(os, "open", full)
+        write(writer, day, "2")
+    assert [entry["event"] for entry in logs] == ["journal_not_rotated"]
+    assert names(path) == ["journal.jsonl"]
+    assert calls(path) == [["1", "2"]]
+
+
+def test_where_the_journal_cannot_be_renamed_no_empty_file_stays(
+    path: Path, day: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = writer_of(path, day, RotationSettings(every="hour"))
+    write(writer, day, "1")
+    day.goes_on(hours=1)
+
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
 
     with monkeypatch.context() as patch, capture_logs():
-        patch.setattr(os, "open", full)
+        patch.setattr(os, "rename", refused)
         write(writer, day, "2")
     assert names(path) == ["journal.jsonl"]
     assert calls(path) == [["1", "2"]]
+
+
+def test_of_two_routers_on_one_journal_by_mistake_none_replaces_what_the_other_rotated(
+    path: Path, day: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = writer_of(path, day, RotationSettings(every="hour"))
+    write(writer, day, "1")
+    day.goes_on(hours=1)
+    theirs = path.with_name("journal.jsonl.20261125T165000Z")
+
+    def just_then(*_: object) -> Path:
+        theirs.write_text("their day")
+        return theirs
+
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(router.journal.writer, "rotated_name", just_then)
+        write(writer, day, "2")
+    assert [entry["event"] for entry in logs] == ["journal_not_rotated"]
+    assert theirs.read_text() == "their day"
+    day.goes_on(seconds=1)
+    write(writer, day, "3")
+    assert len(names(path)) == 3
+
+
+def test_names_stay_in_the_order_of_writing_when_the_clock_is_set_back(path: Path, day: Day) -> None:
+    writer = writer_of(path, day, RotationSettings(size_bytes=1))
+    for uniqueid in "1234":
+        write(writer, day, uniqueid)
+        day.goes_on(hours=-1)
+    assert calls(path) == [["1"], ["2"], ["3"], ["4"]]
+    assert names(path)[1:] == [f"journal.jsonl.20261125T145000Z{again}" for again in ("-2", "-1", "")]
+
+
+def test_a_clock_that_was_far_ahead_keeps_no_file_from_being_left_afterwards(path: Path, day: Day) -> None:
+    writer = writer_of(path, day, RotationSettings(every="day"))
+    write(writer, day, "1")
+    day.goes_on(days=4000)
+    write(writer, day, "2")  # into a new file, which would be left in eleven years
+    day.goes_on(days=-4000)
+    write(writer, day, "3")
+    day.goes_on(days=1)
+    write(writer, day, "4")
+    assert calls(path) == [["1"], ["2", "3"], ["4"]]
 
 
 def test_a_file_that_vanished_is_not_rotated_but_begun_anew(path: Path, day: Day) -> None:
@@ -216,6 +282,7 @@ def test_a_name_that_is_taken_also_by_a_compressed_file_is_not_used_again(path: 
     first = rotated_name(path, MIDNIGHT)
     assert first.name == "journal.jsonl.20261125T160000Z"
     first.with_name(f"{first.name}.gz").touch()
+    path.with_name("journal.jsonl.20269999T999999Z").touch()  # no moment, and no journal
     assert rotated_name(path, MIDNIGHT).name == "journal.jsonl.20261125T160000Z-1"
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from router.journal import verifying
-from router.journal.reader import MAX_LINE_BYTES
+from router.journal.reader import MAX_LINE_BYTES, journal_files
 from router.journal.records import Record
-from router.journal.verifying import Kind, Verified, verify
+from router.journal.verifying import Kind, Verified, files_and_living, verify
 from router.journal.writer import JournalWriter
 
 from .samples import CONDITION, decision, outcome
@@ -118,6 +118,62 @@ def test_a_file_that_is_not_there_is_seen_by_the_numbers(found: Callable[..., Ve
     assert told(found(lines, again[2:])) == [
         "j2:1: the run aaaa0002 begins with number 3: the 2 records before are missing"
     ]
+
+
+@pytest.mark.parametrize("before", [[], [whole([9], run="bbbb0002")]])
+def test_files_in_the_wrong_order_hold_nothing_twice_and_miss_nothing(
+    found: Callable[..., Verified], before: list[list[bytes]]
+) -> None:
+    result = found(*before, whole([3, 4], seq=5), whole([1, 2]))
+    assert result.counts[Kind.OUT_OF_ORDER] == 4
+    assert (result.counts[Kind.TWICE], result.counts[Kind.MISSING], result.missing) == (0, 0, 0)
+
+
+def test_a_rotation_while_files_are_read_takes_nothing_away_and_brings_nothing_twice(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    older = tmp_path / "journal.jsonl.20261125T000000Z"
+    older.write_bytes(b"".join(whole([1])))
+    path.write_bytes(b"".join(whole([2], seq=3)))
+
+    def rotate(_: int) -> None:
+        if not (rotated := tmp_path / "journal.jsonl.20261126T000000Z").exists():
+            path.rename(rotated)
+            path.write_bytes(b"".join(whole([3], seq=5)))
+
+    files, opened = files_and_living(path)
+    assert opened is not None
+    with opened:
+        result = verify(files, living=files[-1], opened=opened, on_read=rotate)
+    assert result.is_whole
+    assert result.lines == 4
+    assert result.files == (str(older), str(path))
+
+
+def test_a_rotation_while_names_are_read_is_no_gap_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b"".join(whole([1])))
+    rotated = tmp_path / "journal.jsonl.20261126T000000Z"
+    listed = journal_files
+
+    def rotating(journal: Path) -> list[Path]:
+        names = listed(journal)
+        if not rotated.exists():
+            path.rename(rotated)
+            path.write_bytes(b"".join(whole([2], seq=3)))
+        return names
+
+    monkeypatch.setattr(verifying, "journal_files", rotating)
+    files, opened = files_and_living(path)
+    assert files == [rotated, path]
+    assert opened is not None
+    with opened:
+        assert verify(files, living=path, opened=opened).lines == 4
+
+
+def test_without_the_journal_itself_what_was_rotated_away_is_read(tmp_path: Path) -> None:
+    rotated = tmp_path / "journal.jsonl.20261126T000000Z"
+    rotated.touch()
+    assert files_and_living(tmp_path / "journal.jsonl") == ([rotated], None)
 
 
 def test_that_the_oldest_file_is_not_the_first_there_was_is_no_finding(found: Callable[..., Verified]) -> None:
