@@ -18,6 +18,7 @@ from typing import Any, Final
 import orjson
 
 from router.errors import JournalError
+from router.journal.conditions import ASTERISK_NOT_LINKED, CALLS_NOT_ROUTED, ROUTER_AWAY
 from router.journal.minute import AROUND, ConditionsSeen, Minute, minute_of, moment_decided
 from router.journal.records import (
     ConditionRecord,
@@ -40,7 +41,9 @@ _TIME: Final = re.compile(rb'"time":"([^"\\]{10,40})"')
 _MOST_KEPT: Final = 256  # a quarter of a gigabyte: at ten times the calls of a big centre, ten minutes
 _KEPT: Final = 2 * AROUND
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
-_BLOCKS_BEHIND: Final = 2  # a call of while the router was away is written when it is there again
+_BLOCKS_BEHIND: Final = 2
+_TOLD_LATE: Final = frozenset({ASTERISK_NOT_LINKED, CALLS_NOT_ROUTED})
+_LATE: Final = timedelta(minutes=10)  # until all that fell back in the meantime is written, thousands of calls at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ class Seeker:
         self._first: tuple[datetime, str, int | None] | None = None
         self._now: datetime | None = None
         self._behind = 0
+        self._gaps: dict[tuple[str, str], datetime] = {}
+        self._late_until: datetime | None = None
         self._needle()
 
     def names(self, lines: list[bytes]) -> bool:
@@ -196,13 +201,33 @@ class Seeker:
         return self._now is None or block.begins is None or block.begins < self._now - _KEPT
 
     def _is_behind(self) -> bool:
-        at = self.sought.at
-        return at is not None and self._now is not None and self._now > at + self.sought.within + AROUND
+        """Whether calls of the time looked at are written no more."""
+        if self.sought.at is None or self._now is None:
+            return False
+        end = self.sought.at + self.sought.within + AROUND
+        if self._now <= end or self._now > end + MOST_LASTING:
+            return self._now > end
+        is_gap_open = any(since <= end for since in self._gaps.values())
+        return not is_gap_open and (self._late_until is None or self._now > self._late_until)
 
     def _condition(self, raw: bytes) -> None:
         record = _record(raw)
         if isinstance(record, ConditionRecord):  # what is none is not of the call asked about; `journal verify` tells
             self.conditions.take(record)
+            self._gap(record)
+
+    def _gap(self, record: ConditionRecord) -> None:
+        """A call of while the router was away, or not linked, is written when it is there again, however late."""
+        if self._behind or record.what not in {*_TOLD_LATE, ROUTER_AWAY}:
+            return
+        if record.state == "began":
+            if record.what in _TOLD_LATE:
+                self._gaps.setdefault((record.node, record.what), record.time)
+            return
+        if record.what == ROUTER_AWAY:
+            self._gaps.clear()  # of the run before; what still holds is told anew
+        self._gaps.pop((record.node, record.what), None)
+        self._late_until = record.time + _LATE
 
     def _hit(self, raw: bytes) -> None:
         record = _record(raw)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.journal.conditions import ASTERISK_NOT_LINKED, ROUTER_AWAY
 from router.journal.records import Record
 from router.journal.seeking import MOST_CALLS, Seeker, Sought
 
@@ -196,3 +197,56 @@ def test_a_time_that_another_program_wrote_as_a_number_is_read() -> None:
     (call,) = seeker.calls()
     assert call.moment == AT
     assert len(seeker.minutes(call)) == 1
+
+
+def fell_back_late(uniqueid: str, written: float, key: str = OTHER_KEY) -> Record:
+    """One that fell back while nobody was there to see it; its name tells when it called."""
+    return decided(written, uniqueid, key, at=None, fallback="heartbeat", applied=False)
+
+
+def condition(seconds: float, what: str, state: str, node: str = "", run: str = "run") -> Record:
+    changed = {"time": after(seconds), "what": what, "state": state, "node": node, "run": run}
+    return CONDITION.model_copy(update=changed)
+
+
+def test_a_call_of_a_long_time_without_a_router_is_found_among_thousands_that_are_written_after_it() -> None:
+    back = 3600.0
+    name = f"{int(AT.timestamp())}.7"
+    others = [[fell_back_late(f"{int(AT.timestamp())}.{n}1", back + n)] for n in range(1, 8)]
+    seeker, _ = sought_in(
+        CALLER,
+        [decided(-1200, "1.1"), ended(-1190, "1.1")],
+        [condition(back, ROUTER_AWAY, "ended", run="next")],
+        *others,
+        [fell_back_late(name, back + 9, KEY)],
+        [decided(back + 10, "3.1")],
+    )
+    (call,) = seeker.calls()
+    assert call.uniqueid == name
+
+
+def test_a_call_of_an_asterisk_that_was_not_linked_is_found_though_another_one_went_on() -> None:
+    back = 7200.0
+    name = f"{int(AT.timestamp())}.7"
+    went_on = [[decided(minute * 60.0, f"9.{minute}")] for minute in range(-20, 120)]
+    seeker, wanted = sought_in(
+        CALLER,
+        [condition(-1300, ASTERISK_NOT_LINKED, "began", "pbx2")],
+        *went_on,
+        [condition(back, ASTERISK_NOT_LINKED, "ended", "pbx2")],
+        [decided(back + 1, "9.9")],
+        [fell_back_late(name, back + 2, KEY)],
+        *([decided(back + 60.0 * minute, f"8.{minute}"), ended(back + 60.0 * minute, name)] for minute in range(1, 30)),
+    )
+    (call,) = seeker.calls()
+    assert call.uniqueid == name
+    assert wanted < len(went_on) + 20, "nothing is read that cannot tell of it"
+
+
+def test_links_that_come_and_go_later_do_not_have_everything_read() -> None:
+    later = [
+        [condition(1100 + 60.0 * minute, ASTERISK_NOT_LINKED, state, "pbx2") for state in ("began", "ended")]
+        for minute in range(60)
+    ]
+    _, wanted = sought_in(CALLER, [decided(-60, "1.1")], [decided(1000, "2.1")], *later)
+    assert wanted < 10
