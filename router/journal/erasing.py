@@ -9,7 +9,7 @@ shorter value is followed by some. What goes:
 - `full_caller`, and `earlier_calls_s`, which tells to the millisecond when the same person called before, become null;
 - the caller's place in a roll-out, which is made from the key, loses its digits in the trace;
 - the number itself, should it stand anywhere, as in somebody's own words, loses its digits, with its country code or
-  as people write it at home.
+  as people write it at home, with blanks or hyphens between or without.
 
 What stays is what the call was: its times, age band, rule, queue and how it ended.
 """
@@ -34,6 +34,9 @@ _FULL_CALLER: Final = re.compile(rb'"full_caller"\s*:\s*(' + _TEXT + rb")")
 _EARLIER_CALLS: Final = re.compile(rb'"earlier_calls_s"\s*:\s*(\[[^\]]{2,}\])')
 _PLACE: Final = re.compile(rb'"saw"\s*:\s*("place [0-9.]+")')
 _DIGIT: Final = re.compile(rb"[0-9]")
+# What people put between the digits of a number, and the records in which they have written something.
+_BETWEEN: Final = "[ -]?"
+_OWN_WORDS: Final = b'"record":"promotion"'
 # Asterisk names calls by seconds since 1970, which have ten digits: what is not longer is only a number after a 0.
 _EPOCH_DIGITS: Final = 10
 
@@ -56,14 +59,14 @@ class Erasing:
     def __post_init__(self) -> None:
         digits = self.number.e164.removeprefix("+")
         national = digits.removeprefix(_country_code(self.number))
-        at_home = f"0{national}" if len(national) <= _EPOCH_DIGITS else f"0?{national}"
-        pattern = f"(?<![0-9])(?:(?:00)?{digits}|{at_home})(?![0-9])"
+        at_home = f"0{'' if len(national) <= _EPOCH_DIGITS else '?'}{_BETWEEN}{_BETWEEN.join(national)}"
+        pattern = f"(?<![0-9])(?:(?:00)?{_BETWEEN}{_BETWEEN.join(digits)}|{at_home})(?![0-9])"
         object.__setattr__(self, "_national", national.encode())
         object.__setattr__(self, "_number", re.compile(pattern.encode()))
 
     def is_in(self, content: bytes) -> bool:
         """Whether any line of these may have to be changed; quick."""
-        return self.key.encode() in content or self._national in content
+        return self.key.encode() in content or self._national in content or self._is_in_words(content)
 
     def line(self, line: bytes) -> bytes:
         """A line without the caller, of the same length; the same line if it has nothing of them."""
@@ -72,6 +75,15 @@ class Erasing:
         without = self._without_key(line) if f'"{self.key}"'.encode() in line else line
         without = self._without_number(without).replace(self.key.encode(), b"*" * len(self.key))
         return without if _is_json(without) else self._crudely(line)
+
+    def _is_in_words(self, content: bytes) -> bool:
+        at = content.find(_OWN_WORDS)
+        while at >= 0:
+            end = content.find(b"\n", at)
+            if self._number.search(content, at, end if end >= 0 else len(content)):
+                return True
+            at = content.find(_OWN_WORDS, at + 1)
+        return False
 
     def _without_key(self, line: bytes) -> bytes:
         quoted = f'"{self.key}"'.encode()

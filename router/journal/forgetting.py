@@ -22,8 +22,8 @@ from typing import BinaryIO, Final, cast
 
 from router.journal.erasing import Erasing
 from router.journal.folder_lock import LOCK_WAIT_S, folder_locked
-from router.journal.keeping import new_part, put_in_place
-from router.journal.rotation import PART, rotated_files
+from router.journal.keeping import new_part, put_in_place, remove_halves
+from router.journal.rotation import PART, half_done, rotated_files
 
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
 # What has no line end for so long is no journal; it is looked through in pieces.
@@ -80,10 +80,12 @@ def erase_caller(
     done = ErasedJournals()
     living = {Path(os.path.realpath(path)) for path in journals}
     clean: dict[Path, tuple[int, ...]] = {}
+    halves: list[str] = []
     problems: dict[Path, str] = {}
     read = 0
     for _ in range(MOST_ROUNDS):
         is_over = True
+        halves = [problem for path in journals for problem in _remove_halves(path, lock_wait_s)]
         for file in files_of(journals):
             try:
                 with folder_locked(file.parent, wait_s=lock_wait_s):
@@ -117,8 +119,25 @@ def erase_caller(
         done.left.append("records of this caller keep coming, or files keep changing: forget the number again")
     there = files_of(journals)
     done.looked_in = sum(file in clean for file in there)
-    done.left += [problems[file] for file in there if file in problems]
+    done.left += [*halves, *(problems[file] for file in there if file in problems)]
     return done
+
+
+def _remove_halves(path: Path, lock_wait_s: float) -> list[str]:
+    """Remove copies that were being made of the files when somebody was killed; what could not be, in words.
+
+    A router that is away clears up at its next start only.
+    """
+    if not half_done(path):
+        return []
+    try:
+        with folder_locked(path.parent, wait_s=lock_wait_s):
+            remove_halves(path)
+    except TimeoutError:
+        return []  # somebody is making them, and keeps their files from being changed too, which is told
+    except OSError as error:
+        return [_in_words(Path(error.filename or path.parent), error)]
+    return []
 
 
 def _identity(file: Path) -> tuple[int, int, int, int]:

@@ -133,7 +133,7 @@ def keep(
     """
     try:
         with folder_locked(path.parent, given_up=given_up):
-            _remove_halves(path)
+            remove_halves(path)
             _remove_old(path, rotation.keep_s, now_s)
     except OSError as error:
         if not given_up():
@@ -221,8 +221,14 @@ def put_in_place(target: BinaryIO, part: Path, place: Path, like: Path) -> None:
     sync_folder(place.parent)
 
 
-def _remove_halves(path: Path) -> None:
-    """What was being compressed or changed when a router or a command was killed; its original is there still."""
+def remove_halves(path: Path) -> None:
+    """Remove what was being compressed or changed when a router or a command was killed; its original is there still.
+
+    The caller has the folder's lock.
+
+    Raises:
+        OSError: One cannot be removed.
+    """
     for part in half_done(path):
         part.unlink(missing_ok=True)
         _log.info("journal_half_removed", file=str(part))

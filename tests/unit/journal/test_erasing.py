@@ -88,10 +88,14 @@ def test_the_number_in_somebodys_own_words_loses_its_digits() -> None:
         ("+8613900000001", "113900000001", "113900000001"),
         ("+491763888645", "01763888645, not 1763888645.42", "***********, not 1763888645.42"),
         ("+491763888645", "+491763888645", "+************"),
+        ("+8613900000001", "call 139 0000 0001 or 139-0000-0001", "call *** **** **** or ***-****-****"),
+        ("+8613900000001", "+86 139-0000-0001, 0086 13900000001", "+** ***-****-****, **** ***********"),
+        ("+8613900000001", "1 139 0000 00012", "1 139 0000 00012"),
+        ("+491763888645", "0176 3888645, not 1763888645.42", "**** *******, not 1763888645.42"),
     ],
 )
 def test_numbers_as_people_write_them_and_never_the_name_of_a_call(e164: str, words: str, left: str) -> None:
-    line = json.dumps({"why": words}).encode()
+    line = json.dumps({"record": "promotion", "why": words}, separators=(",", ":")).encode()
     assert json.loads(Erasing(PhoneNumber(e164), KEY).line(line))["why"] == left
 
 

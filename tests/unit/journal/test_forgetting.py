@@ -273,6 +273,41 @@ def test_a_router_that_never_stops_compressing_is_told_of(path: Path) -> None:
     assert path.read_bytes() == day_of_calls(0)
 
 
+def test_what_a_killed_router_was_just_compressing_holds_nothing_of_the_caller_either(path: Path) -> None:
+    file = path.with_name("journal.jsonl.20261125T160000Z")
+    file.write_bytes(day_of_calls(0))
+    file.with_name(f"{file.name}.gz.part").write_bytes(gzip.compress(day_of_calls(0))[:-20])
+    notes = path.with_name("journal.jsonl.notes.part")
+    notes.touch()
+    assert forget(path).left == []
+    assert sorted(path.parent.iterdir()) == [file, notes]
+
+
+def test_what_a_router_is_just_compressing_is_waited_for(path: Path) -> None:
+    file = path.with_name("journal.jsonl.20261125T160000Z")
+    file.write_bytes(day_of_calls(0))
+    part = file.with_name(f"{file.name}.gz.part")
+    part.touch()
+    with folder_locked(path.parent):
+        done = erase_caller([path], ERASING, lock_wait_s=0.1)
+    assert "somebody else is changing rotated journals there" in done.left[0]
+    assert part.exists()
+
+
+def test_half_a_file_that_cannot_be_removed_is_told_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_bytes(day_of_calls(0))
+    part = path.with_name("journal.jsonl.20261125T160000Z.gz.part")
+    part.touch()
+
+    def refused(file: Path, **_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    done = forget(path)
+    assert done.lines == 2
+    assert done.left == [f"{part}: cannot be changed: Permission denied; do this as root, or as the router's user"]
+
+
 def test_a_plain_file_and_what_was_made_of_it_are_both_done(path: Path) -> None:
     file = path.with_name("journal.jsonl.1")
     file.write_bytes(day_of_calls(0))
