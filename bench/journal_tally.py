@@ -41,6 +41,8 @@ class JournalTally:
         if line.startswith(b'{"record":"outcome"'):
             self.outcomes += 1
             return
+        if not line.startswith(b'{"record":"decision"'):
+            return  # a condition or a promotion
         record = orjson.loads(line)
         self.decisions += 1
         if record["applied"]:

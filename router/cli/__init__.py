@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -11,20 +12,7 @@ import structlog
 from click.core import ParameterSource
 
 from router import __version__
-from router.cli.callers import callers
-from router.cli.check import check
-from router.cli.diff import diff
-from router.cli.doctor import doctor
-from router.cli.explain import explain
-from router.cli.journal import journal
 from router.cli.options import defaults_from
-from router.cli.promote import promote
-from router.cli.prompts import prompts
-from router.cli.report import report
-from router.cli.rules import rules
-from router.cli.run import run
-from router.cli.tail import tail
-from router.cli.test import test
 from router.errors import ConfigurationError
 from router.settings import DEFAULT_FILE
 
@@ -32,7 +20,31 @@ from router.settings import DEFAULT_FILE
 _READ_IT_THEMSELVES: Final = frozenset({"run", "doctor"})
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+_COMMANDS: Final = (
+    *("run", "check", "explain", "test", "diff", "tail", "report", "callers", "prompts", "rules", "promote"),
+    *("journal", "doctor"),
+)
+"""Each is in the module of its name, under its name."""
+
+
+class _Commands(click.Group):
+    """Commands that are loaded when they are wanted: DuckDB counts days, Arrow loads callers, and calls need neither.
+
+    Source: click's documentation, Lazily Loading Subcommands.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Their names."""
+        return sorted({*_COMMANDS, *self.commands})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name; None if there is none."""
+        if cmd_name in _COMMANDS and cmd_name not in self.commands:
+            self.add_command(getattr(import_module(f"router.cli.{cmd_name}"), cmd_name))
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option(
     "--config",
     "settings_file",
@@ -66,7 +78,3 @@ def _is_there(file: Path) -> bool:
         return file.exists()
     except OSError:
         return True
-
-
-for command in (run, check, explain, test, diff, tail, report, callers, prompts, rules, promote, journal, doctor):
-    main.add_command(command)

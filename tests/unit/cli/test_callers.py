@@ -16,6 +16,7 @@ from router.callers.keys import IMPORT_KEY
 from router.callers.number import PhoneNumber
 from router.callers.secret_ring import load_or_create_ring, load_ring
 from router.cli import main
+from router.cli.callers import callers
 from router.journal.hashing import caller_key, load_or_create_secret
 from tests.unit.journal.samples import DECISION, OUTCOME
 
@@ -278,7 +279,7 @@ def test_a_journal_that_cannot_be_read_or_whose_key_is_missing_is_told(place: Pl
     told = place.run("export", "13900000001", "--journal", str(place.folder / "none"), code=2).stderr
     assert "none: cannot be read" in told
     words = ["export", "13900000001", "--journal", str(place.folder / "journal.jsonl"), "--secrets", str(place.secrets)]
-    alone = CliRunner().invoke(main.commands["callers"], [*words, "--redis", place.url])
+    alone = CliRunner().invoke(callers, [*words, "--redis", place.url])
     assert alone.exit_code == 2
     assert "name that with --secret-file" in " ".join(alone.stderr.split())
 
