@@ -9,10 +9,11 @@ What is wrong when a run ends is over with it, so that ending a run writes only 
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, Literal, Protocol
 
@@ -26,6 +27,10 @@ HEARTBEAT_FRESH_S: Final = 3.0
 ROUTER_AWAY: Final = "router away"
 """The router was stopped: every call went to people by itself until it was there again. Ends at the next start, also
 when the end before it was a crash, of which no beginning is told."""
+
+ROUTER_HUNG: Final = "router hung"
+"""The router did nothing for longer than the dialplan bears, for its machine stood still or its disk did: calls went to
+people by themselves. Told once it goes on, beginning and end at once."""
 
 ASTERISK_NOT_LINKED: Final = "asterisk not linked"
 """There is no manager connection to that Asterisk: its calls go to people by themselves."""
@@ -61,7 +66,7 @@ NOTHING_SPOKEN: Final = "nothing spoken"
 """Speech during calls is off, although the settings ask for it: callers hear recorded prompts only."""
 
 EVERY_CONDITION: Final = (
-    *(ROUTER_AWAY, ASTERISK_NOT_LINKED, CALLS_NOT_ROUTED),
+    *(ROUTER_AWAY, ROUTER_HUNG, ASTERISK_NOT_LINKED, CALLS_NOT_ROUTED),
     *(REDIS_NOT_ANSWERING, REGISTRY_STALE, REGISTRY_BANDS_DIFFER, REGISTRY_EMPTY, REGISTRY_UNUSABLE, REGISTRY_LIMITS),
     *(RULES_REFUSED, JOURNAL_NOT_WRITTEN, NOTHING_SPOKEN),
 )
@@ -195,10 +200,15 @@ class Conditions:
 
     Args:
         write: Writes a record; False if it was lost.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, write: Callable[[ConditionRecord], bool]) -> None:
+    def __init__(
+        self, write: Callable[[ConditionRecord], bool], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._write = write
+        self._clock = clock
+        self._looked_at = clock()
         self._active: dict[Key, ActiveCondition] = {}
         self._held: deque[ConditionRecord] = deque(maxlen=MOST_HELD)
         self._lost_before = 0
@@ -210,6 +220,7 @@ class Conditions:
 
     def started(self, now: datetime) -> None:
         """The router is there."""
+        self._looked_at = self._clock()
         self._tell(now, ("", ROUTER_AWAY), "ended", "the router was started")
         self._write_held()
 
@@ -219,7 +230,7 @@ class Conditions:
         self._write_held()
 
     def look(self, now: datetime, wrong: Mapping[Key, str], *, lost: int = 0) -> None:
-        """Take what is wrong now.
+        """Take what is wrong now; once a second, or what lies between two looks is told as well.
 
         Args:
             now: The moment.
@@ -227,6 +238,7 @@ class Conditions:
             lost: Records that the journal has lost since the start. More than at the last look, though it is written
                 again by now, is told as well.
         """
+        self._tell_if_hung(now)
         for key in [key for key in self._active if key not in wrong]:
             del self._active[key]
             why = _lost_in_words(lost - self._lost_before) if key[1] == JOURNAL_NOT_WRITTEN else ""
@@ -247,6 +259,14 @@ class Conditions:
             self._tell(now, ("", JOURNAL_NOT_WRITTEN), "ended", why)
             self._lost_before = lost
         self._write_held()
+
+    def _tell_if_hung(self, now: datetime) -> None:
+        before, self._looked_at = self._looked_at, self._clock()
+        hung_s = self._looked_at - before
+        if hung_s > HEARTBEAT_FRESH_S:
+            why = f"it did nothing for {hung_s:.0f} s: was its machine overloaded or stopped, or does its disk stall?"
+            self._tell(now - timedelta(seconds=hung_s), ("", ROUTER_HUNG), "began", why)
+            self._tell(now, ("", ROUTER_HUNG), "ended", "")
 
     def _tell(self, now: datetime, key: Key, state: Literal["began", "ended"], why: str) -> None:
         node, what = key

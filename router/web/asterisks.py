@@ -31,6 +31,7 @@ from router.journal.conditions import (
     CALLS_NOT_ROUTED,
     EVERY_CONDITION,
     ROUTER_AWAY,
+    ROUTER_HUNG,
     ActiveCondition,
     AsteriskState,
 )
@@ -42,7 +43,8 @@ PAUSE_S: Final = 0.0002
 """Python runs one thread at a time and lets another have its turn after 5 ms, or when this one sleeps. So after so many
 calls, a fraction of a millisecond's work, it does, or calls that are being routed would wait for a scrape."""
 
-_OF_AN_ASTERISK: Final = frozenset({ASTERISK_NOT_LINKED, CALLS_NOT_ROUTED})
+_NOT_TOLD: Final = frozenset({ASTERISK_NOT_LINKED, CALLS_NOT_ROUTED, ROUTER_AWAY, ROUTER_HUNG})
+"""Of an Asterisk, whose names conditions alone do not have; or never true of a router that answers."""
 
 
 class LinkMetrics(Collector):
@@ -87,7 +89,7 @@ class ConditionMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """1 for what is wrong; 0 for what could be of the whole router, and is not."""
-        told = {("", what): 0.0 for what in EVERY_CONDITION if what not in {*_OF_AN_ASTERISK, ROUTER_AWAY}}
+        told = {("", what): 0.0 for what in EVERY_CONDITION if what not in _NOT_TOLD}
         told |= {(condition.node, condition.what): 1.0 for condition in self._active()}
         what = "1 for what is wrong with our systems now."
         conditions = GaugeMetricFamily("elder_router_conditions", what, labels=["asterisk", "what"])

@@ -20,6 +20,7 @@ from router.journal.conditions import (
     OF_THE_REGISTRY,
     REDIS_NOT_ANSWERING,
     ROUTER_AWAY,
+    ROUTER_HUNG,
     RULES_REFUSED,
     ActiveCondition,
     AsteriskState,
@@ -211,9 +212,10 @@ def test_an_asterisk_whose_calls_are_not_answered_is_wrong(state: AsteriskState,
 
 
 def test_everything_else_that_is_wrong_is_gathered() -> None:
+    by_other_ways = {ROUTER_AWAY, ROUTER_HUNG, ASTERISK_NOT_LINKED, CALLS_NOT_ROUTED}
     registry = RegistryHealth(warnings=dict.fromkeys(OF_THE_REGISTRY, "words"))
     wrong = wrong_now([UP], registry, REFUSED, is_journal_written=False, not_spoken="no espeak-ng here")
-    assert {what for _, what in wrong} == set(EVERY_CONDITION) - {ROUTER_AWAY, ASTERISK_NOT_LINKED, CALLS_NOT_ROUTED}
+    assert {what for _, what in wrong} == set(EVERY_CONDITION) - by_other_ways
     assert wrong["", NOTHING_SPOKEN] == "no espeak-ng here"
     assert wrong["", RULES_REFUSED] == (
         "the rules on disk are refused since 2026-11-25T09:00:00+00:00, version 3f2a9c51d0e7 stays in force; "
@@ -231,3 +233,31 @@ def test_every_phrase_fits_a_record_and_says_what_it_means() -> None:
     for what in EVERY_CONDITION:
         ConditionRecord(time=START, what=what, state="began")
         assert f'Final = "{what}"\n"""' in text, what
+
+
+def test_a_router_that_hung_says_so_once_it_goes_on_with_when_it_was(journal: Journal) -> None:
+    clock = [100.0]
+    conditions = Conditions(journal.write, clock=lambda: clock[0])
+    conditions.started(START)
+    clock[0] += 3.0
+    conditions.look(START + timedelta(seconds=3), {})
+    assert journal.told == [("", ROUTER_AWAY, "ended")], "so long the dialplan waits for a heartbeat"
+    clock[0] += 8.0
+    conditions.look(START + timedelta(seconds=11), {})
+    began, ended = journal.records[1:]
+    assert (began.what, began.state, began.time) == (ROUTER_HUNG, "began", START + timedelta(seconds=3))
+    assert (ended.what, ended.state, ended.time) == (ROUTER_HUNG, "ended", START + timedelta(seconds=11))
+    assert "for 8 s" in began.why
+    clock[0] += 1.0
+    conditions.look(START + timedelta(seconds=12), {})
+    assert len(journal.records) == 3
+    assert conditions.active == ()
+
+
+def test_a_clock_that_is_set_is_no_router_that_hung(journal: Journal) -> None:
+    clock = [100.0]
+    conditions = Conditions(journal.write, clock=lambda: clock[0])
+    conditions.started(START)
+    clock[0] += 1.0
+    conditions.look(START + timedelta(hours=1), {})
+    assert [what for _, what, _ in journal.told] == [ROUTER_AWAY]
