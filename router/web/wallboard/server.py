@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from typing import Final
+from typing import Final, cast
 
 import structlog
 from aiohttp import ClientConnectionResetError, web
@@ -27,6 +27,7 @@ from router.journal.day_so_far import EarlierRuns
 from router.web.settings import WallboardSettings
 from router.web.wallboard.access import COOKIE, COOKIE_S, Access, is_named_so
 from router.web.wallboard.board import Board
+from router.web.wallboard.connections import Connections
 from router.web.wallboard.feed import Feed
 from router.web.wallboard.files import LANGUAGES, PageFiles, language_of, page_files
 
@@ -36,9 +37,8 @@ RETRY_MS: Final = 2_000
 SENT_WITHIN_S: Final = 10.0
 MOST_VIEWERS: Final = 200
 MOST_CONNECTIONS: Final = MOST_VIEWERS + 64
-"""Beyond that a connection is closed at once, or whoever opens many would leave the router none for its Asterisk."""
+"""Bounded, or whoever opens many would leave the router none for its Asterisk."""
 SHUTDOWN_WITHIN_S: Final = 1.0
-KEEPALIVE_S: Final = 15.0
 
 _MOST_SENT_BYTES: Final = 4096
 _HEADERS: Final = {
@@ -72,19 +72,22 @@ async def wallboard_served(
     Raises:
         ConfigurationError: It cannot be served there.
     """
-    feed = Feed(board, page_files().version)
+    files = page_files()
+    feed = Feed(board, files.version)
+    connections = Connections(MOST_CONNECTIONS)
     runner = web.AppRunner(
-        _Wallboard(settings, feed, page_files()).application(),
+        _Wallboard(settings, feed, files, connections).application(),
         access_log=None,
         logger=_QUIET,
-        keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=SHUTDOWN_WITHIN_S,
         handler_cancellation=True,  # who is gone makes room for others at once
     )
     await runner.setup()
+    answering = cast("web.Server", runner.server)  # it is there once the runner is set up
     tasks = []
     try:
-        with closing(await _listening(settings, runner)):  # it does not wait for connections: those are ended below
+        listening = await _listening(settings, lambda: connections.new(answering()))
+        with closing(listening):  # it does not wait for connections: those are ended below
             tasks.append(asyncio.create_task(feed.run()))
             if earlier is not None:
                 tasks.append(asyncio.create_task(_count(board, earlier)))
@@ -100,11 +103,12 @@ async def wallboard_served(
 class _Wallboard:
     """Answers requests."""
 
-    def __init__(self, settings: WallboardSettings, feed: Feed, files: PageFiles) -> None:
+    def __init__(self, settings: WallboardSettings, feed: Feed, files: PageFiles, connections: Connections) -> None:
         self._names = settings.hosts | {settings.address.lower()}
         self._access = Access(settings.token)
         self._feed = feed
         self._files = files
+        self._connections = connections
 
     def application(self) -> web.Application:
         application = web.Application(client_max_size=_MOST_SENT_BYTES, middlewares=[self._guarded()])
@@ -161,6 +165,7 @@ class _Wallboard:
         if request.method == "HEAD":
             await response.prepare(request)
             return response
+        self._connections.viewing(request.transport)
         feed.came()
         try:
             await self._sent(request, response)
@@ -242,6 +247,7 @@ class _Wallboard:
 async def _protected(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(_HEADERS)
     response.headers.pop("Server", None)
+    response.force_close()  # one request a connection: see `Connections`
 
 
 async def _count(board: Board, earlier: EarlierRuns) -> None:
@@ -258,10 +264,10 @@ async def _count(board: Board, earlier: EarlierRuns) -> None:
     board.not_counted()
 
 
-async def _listening(settings: WallboardSettings, runner: web.AppRunner) -> asyncio.Server:
+async def _listening(settings: WallboardSettings, new: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     try:
-        return await loop.create_server(lambda: _connection(runner), settings.address, settings.port)
+        return await loop.create_server(new, settings.address, settings.port)
     except OSError as error:
         place = f"port {settings.port} of {settings.address}"
         if error.errno == errno.EADDRINUSE:
@@ -269,13 +275,3 @@ async def _listening(settings: WallboardSettings, runner: web.AppRunner) -> asyn
         else:
             message = f"the wallboard cannot be served at {place}: {error.strerror}"
         raise settings.wrong(message) from error
-
-
-def _connection(runner: web.AppRunner) -> asyncio.BaseProtocol:
-    server = runner.server
-    return server() if server and len(server.connections) < MOST_CONNECTIONS else _TurnedAway()
-
-
-class _TurnedAway(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()

@@ -22,7 +22,7 @@ from router.errors import ConfigurationError
 from router.journal.day_so_far import EarlierRuns
 from router.journal.writer import JournalWriter
 from router.web.settings import WallboardSettings
-from router.web.wallboard import access, feed, server
+from router.web.wallboard import access, connections, feed, server
 from router.web.wallboard.access import COOKIE
 from router.web.wallboard.board import Board
 from router.web.wallboard.server import wallboard_served
@@ -244,14 +244,58 @@ async def test_viewers_beyond_the_most_are_told_so_and_the_others_served(
         held[1].close()
 
 
-async def test_connections_beyond_the_most_are_closed_at_once(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MOST_CONNECTIONS", 1)
-    port = URL(await serve()).port
-    _, first = await asyncio.open_connection("127.0.0.1", port)
-    reader, second = await asyncio.open_connection("127.0.0.1", port)
-    assert await asyncio.wait_for(reader.read(), 5) == b""
-    for writer in (first, second):
+async def test_of_too_many_connections_the_one_unanswered_longest_makes_room(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 2)
+    url = await serve()
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/events") as looks:
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(url).port)
+        assert (await ask(f"{url}/")).status == 200
+        assert await asyncio.wait_for(_all(reader), 5) == b""
         writer.close()
+        async with asyncio.timeout(5):  # who looks is not cut off
+            while not (await looks.content.readline()).startswith(b"data: "):
+                pass
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: local",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\ntoken=",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\ntoken=",
+    ],
+    ids=["nothing", "half a request", "half a form", "half of what is refused"],
+)
+async def test_who_does_not_say_what_is_wanted_is_hung_up_on(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(connections, "ANSWERED_WITHIN_S", 0.2)
+    url = await serve(token=TOKEN)
+    reader, writer = await asyncio.open_connection("127.0.0.1", URL(url).port)
+    writer.write(said)
+    await asyncio.wait_for(_all(reader), 5)
+    writer.close()
+
+
+async def test_a_connection_is_for_one_request(serve: Serve) -> None:
+    url = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", URL(url).port)
+    writer.write(b"HEAD /icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2_000)
+    assert (await asyncio.wait_for(_all(reader), 5)).count(b"HTTP/1.1 200") == 1
+    writer.close()
+
+
+async def _all(reader: asyncio.StreamReader) -> bytes:
+    found = b""
+    try:
+        while part := await reader.read(100_000):
+            found += part
+    except ConnectionResetError:
+        pass  # it was closed before all that was sent had been read
+    return found
 
 
 async def test_who_does_not_read_is_hung_up_on_and_the_others_go_on(
