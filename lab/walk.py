@@ -35,6 +35,7 @@ from router.callers.number import PhoneNumber, masked
 from router.calls.decisions import Handled, decision_record
 from router.calls.events import Request
 from router.journal.hashing import caller_key, rollout_place
+from router.journal.records import DecisionRecord, Ending, OutcomeRecord
 from router.rules.book import RuleBook, load_rules
 from router.rules.model import Facts, QueueState
 
@@ -225,4 +226,30 @@ def _day(book: RuleBook, secret: bytes) -> Iterator[bytes]:
             request, handled, node="pbx1", fallback="", book=book, caller_masked=masked(caller), caller_key=key,
             full_caller=None,
         )  # fmt: skip
-        yield record.model_copy(update={"time": at.astimezone(UTC)}).model_dump_json().encode() + b"\n"
+        decided = record.model_copy(update={"time": at.astimezone(UTC)})
+        yield decided.model_dump_json().encode() + b"\n"
+        yield _ended(decided, random.Random(number)).model_dump_json().encode() + b"\n"
+
+
+def _ended(decision: DecisionRecord, chance: random.Random) -> OutcomeRecord:
+    """A made-up end of a call: a person answers who is sent to people, and others serve themselves."""
+    people = bool(decision.queue)
+    wait_s, talk_s = chance.uniform(1, 25), chance.uniform(40, 400)
+    return OutcomeRecord(
+        time=decision.time + timedelta(seconds=wait_s + talk_s),
+        node=decision.node,
+        uniqueid=decision.uniqueid,
+        linkedid=decision.linkedid,
+        ask=1,
+        ended=Ending.ANSWERED if people else Ending.SELF_SERVED,
+        answered_by=f"agent{chance.randint(1, 40)}" if people else "",
+        queue=decision.queue,
+        wait_s=wait_s if people else None,
+        talk_s=talk_s if people else None,
+        touched_assistant=not people,
+        keys=() if people else ("1",),
+        choice="",
+        speech=decision.speech,
+        hangup_cause=16,
+        duration_s=wait_s + talk_s + 4,
+    )

@@ -37,10 +37,14 @@ def console_for_answers() -> Console:
 
 @contextmanager
 def reading_bar(what: str) -> Iterator[Callable[..., None]]:
-    """A bar of how much of some journals has been read, on a terminal. Takes `total` and `completed`, in bytes."""
+    """A bar of how much of some journals has been read, on a terminal that can take it away again.
+
+    Takes `total` and `completed`, in bytes.
+    """
     console = Console(stderr=True)
+    can_draw = console.is_terminal and not console.is_dumb_terminal
     bar = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*bar, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*bar, console=console, transient=True, disable=not can_draw) as progress:
         yield partial(progress.update, progress.add_task(what, total=None))
 
 
