@@ -13,7 +13,8 @@
 Others are told where their subject is: `calls`, `asterisks`, `registry`, `journal`, `process`. All of them stand, with
 what they mean, in docs/monitoring.md. `GET /health` and what is below it is answered by `health`.
 
-One thread answers one request after the other: whoever asks too often or too slowly waits, and calls do not.
+A few connections are served at once, so that who connects and says nothing keeps no probe waiting; metrics are made for
+one of them after the other: whoever asks too often waits, and calls do not.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -40,7 +42,10 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 REQUEST_WITHIN_S: Final = 2.0
-"""Whoever takes longer to ask is hung up on: others wait behind them."""
+"""Whoever takes longer to ask, or to take the answer, is hung up on: others may wait behind them."""
+
+MOST_AT_ONCE: Final = 16
+"""Connections served at once. The next one waits until one is over, `REQUEST_WITHIN_S` at most."""
 
 HEALTH_PATH: Final = "/health"
 LIVE_PATH: Final = "/health/live"
@@ -149,7 +154,7 @@ class MetricsServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop, at the latest when the request in hand is answered."""
+        """Stop, at the latest when the requests in hand are answered."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -166,6 +171,7 @@ class _Pages:
     def __init__(self, metrics: WSGIApplication, pages: Mapping[str, HealthPage]) -> None:
         self._metrics = metrics
         self._pages = pages
+        self._turn = threading.Lock()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -176,7 +182,8 @@ class _Pages:
                 # A probe whose path is misspelt must not take the metrics for a yes.
                 start_response("404 Not Found", [])
                 return [b""]
-            return self._metrics(environ, start_response)
+            with self._turn:
+                return self._metrics(environ, start_response)
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             start_response("405 Method Not Allowed", [("Allow", "GET, HEAD")])
             return [b""]
@@ -191,8 +198,11 @@ class _Handler(WSGIRequestHandler):
         """A line for every scrape would drown the log."""
 
 
-class _Server(WSGIServer):
+class _Server(ThreadingMixIn, WSGIServer):
+    request_queue_size = 64
+
     def __init__(self, address: str, port: int) -> None:
+        self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         super().__init__((address, port), _Handler)
 
@@ -202,6 +212,20 @@ class _Server(WSGIServer):
         self.socket.bind(self.server_address)
         self.server_name, self.server_port = self.socket.getsockname()[:2]
         self.setup_environ()
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the library has it
+        self._free.acquire()  # each is over within its deadline
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread was to be had
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the library has it
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the library has it
         deadline = threading.Timer(REQUEST_WITHIN_S, _hang_up, (request,))

@@ -4,8 +4,10 @@ import http.client
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -18,7 +20,7 @@ from router.reloading.keeper import RulesStatus
 from router.speech.during_calls import SpeakerCounts
 from router.web import metrics as metrics_module
 from router.web.health import HealthAnswer
-from router.web.metrics import MetricsServer, RulesMetrics, SpeechMetrics
+from router.web.metrics import MOST_AT_ONCE, MetricsServer, RulesMetrics, SpeechMetrics
 from router.web.settings import MetricsSettings
 
 LOADED = datetime(2026, 11, 25, 15, 3, 1, tzinfo=UTC)
@@ -171,6 +173,41 @@ def test_whoever_asks_nothing_is_hung_up_on_and_the_next_is_served(monkeypatch: 
         silent.sendall(b"GET /metrics")
         assert "elder_router_rules_info" in get(port)
         assert silent.recv(1) == b""
+
+
+def test_whoever_connects_and_says_nothing_keeps_no_probe_waiting() -> None:
+    with served(lambda: FINE) as port, ExitStack() as connected:
+        for _ in range(MOST_AT_ONCE - 1):
+            connected.enter_context(socket.create_connection(("127.0.0.1", port)))
+        began = time.monotonic()
+        assert "elder_router_rules_info" in get(port)
+        assert time.monotonic() - began < metrics_module.REQUEST_WITHIN_S
+
+
+def test_more_connections_than_are_served_at_once_wait_until_one_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_module, "REQUEST_WITHIN_S", 0.05)
+    threads = threading.active_count()
+    with served(lambda: FINE) as port, ExitStack() as connected:
+        for _ in range(3 * MOST_AT_ONCE):
+            connected.enter_context(socket.create_connection(("127.0.0.1", port)))
+        assert "elder_router_rules_info" in get(port)
+        assert threading.active_count() - threads <= 2 * MOST_AT_ONCE + 1, "a connection has a thread, and its deadline"
+
+
+def test_metrics_are_made_for_one_after_the_other() -> None:
+    making: list[int] = []
+    most: list[int] = []
+
+    def status() -> RulesStatus:
+        making.append(1)
+        most.append(len(making))
+        time.sleep(0.01)  # what makes two of them meet, if they can
+        making.pop()
+        return FINE
+
+    with served(status) as port, ThreadPoolExecutor(4) as pool:
+        assert all("elder_router_rules_info" in text for text in pool.map(lambda _: get(port), range(8)))
+    assert max(most) == 1
 
 
 def test_whoever_hangs_up_early_harms_nobody() -> None:
