@@ -24,13 +24,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from router.callers.health import RegistryHealth
-from router.journal.conditions import RULES_REFUSED, AsteriskState, rules_refused_in_words
+from router.journal.conditions import (
+    JOURNAL_NOT_WRITTEN,
+    NOTHING_SPOKEN,
+    RULES_REFUSED,
+    ActiveCondition,
+    AsteriskState,
+    rules_refused_in_words,
+)
 from router.reloading.keeper import RulesStatus
 
 BEAT_EVERY_S: Final = 0.5
 HUNG_AFTER_S: Final = 5.0
 """Longer than anything that is done in the loop takes, and than the dialplan bears without a heartbeat, 3 s: calls go
 to people by then, and a restart harms nobody."""
+
+_THOUGH_ROUTED: Final = frozenset({JOURNAL_NOT_WRITTEN, NOTHING_SPOKEN})
+"""Conditions that neither the registry's health nor the rules' status tells, and that no call falls back for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +137,23 @@ class Readiness:
         return HealthAnswer(is_ready, _json(said))
 
 
-def health_text(registry: RegistryHealth, rules: RulesStatus) -> bytes:
-    """What is answered to `GET /health`."""
+def health_text(registry: RegistryHealth, rules: RulesStatus, active: Iterable[ActiveCondition] = ()) -> bytes:
+    """What is answered to `GET /health`; of the conditions that are active, those that leave calls routed."""
     warnings = dict(registry.warnings)
     if why := rules_refused_in_words(rules):
         warnings[RULES_REFUSED] = why
+    warnings |= {condition.what: condition.why for condition in active if condition.what in _THOUGH_ROUTED}
     every = [{"what": what, "why": why} for what, why in warnings.items()]
     return _json({"status": "warning" if every else "ok", "warnings": every})
 
 
-def health_page(registry: Callable[[], RegistryHealth], rules: Callable[[], RulesStatus]) -> Callable[[], HealthAnswer]:
+def health_page(
+    registry: Callable[[], RegistryHealth],
+    rules: Callable[[], RulesStatus],
+    active: Callable[[], Iterable[ActiveCondition]] = tuple,
+) -> Callable[[], HealthAnswer]:
     """What makes the answer of `GET /health` each time it is asked for."""
-    return lambda: HealthAnswer(is_so=True, text=health_text(registry(), rules()))
+    return lambda: HealthAnswer(is_so=True, text=health_text(registry(), rules(), active()))
 
 
 def _json(said: object) -> bytes:

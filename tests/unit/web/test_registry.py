@@ -11,10 +11,11 @@ from router.callers.breaker import BreakerState
 from router.callers.generation import Generation, StoredBand
 from router.callers.health import BANDS_DIFFER, STALE, RegistryHealth
 from router.callers.meanings import meanings_that_differ
+from router.journal.conditions import ASTERISK_NOT_LINKED, JOURNAL_NOT_WRITTEN, ActiveCondition
 from router.web.health import health_page, health_text
 from router.web.registry import RegistryMetrics
 
-from .test_metrics import BROKEN, FINE, get, samples, served
+from .test_metrics import BROKEN, FINE, LOADED, get, samples, served
 
 NOW = 1_795_400_000.0
 GENERATION = Generation(
@@ -103,6 +104,17 @@ def test_health_tells_what_is_wrong_with_registry_and_rules() -> None:
     assert [warning["what"] for warning in answer["warnings"]] == ["stale", "rules refused"]
     assert answer["warnings"][0]["why"] == "callers are old"
     assert "since 2026-11-25T16:00:00+00:00, version 3f2a9c51d0e7 stays in force" in answer["warnings"][1]["why"]
+
+
+def test_health_tells_of_a_journal_that_is_not_written_and_leaves_to_readiness_what_is_its_own() -> None:
+    active = [
+        ActiveCondition("", JOURNAL_NOT_WRITTEN, "the last record could not be written", LOADED),
+        ActiveCondition("pbx1", ASTERISK_NOT_LINKED, "no manager connection", LOADED),
+    ]
+    with served(lambda: FINE, health=health_page(lambda: HEALTH, lambda: FINE, lambda: active)) as port:
+        answer = json.loads(get(port, path="/health"))
+    why = "the last record could not be written"
+    assert answer == {"status": "warning", "warnings": [{"what": "journal not written", "why": why}]}
 
 
 def test_health_is_served_beside_the_metrics() -> None:
