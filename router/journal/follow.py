@@ -49,6 +49,8 @@ class Following:
         # Where nothing was there to read, or no longer is: what has been written to since, in ns, is read from its
         # beginning. None before the first look.
         self._new_after_ns: int | None = None
+        # A file that was read, and an empty journal, with nothing begun between the two.
+        self._nothing_between: tuple[FileId, FileId] | None = None
         self._warnings: list[str] = []
 
     @property
@@ -174,33 +176,36 @@ class Following:
 
     def _successor(self, source: FollowedFile) -> FollowedFile | None:
         """The file that was begun after this one, opened; None while it is the last or the next has nothing in it."""
-        try:
-            if file_id(self._path.stat()) == source.file_id:
+        journal: FileId | None = None
+        with suppress(FileNotFoundError):
+            there = self._path.stat()
+            journal = file_id(there)
+            if journal == source.file_id or (not there.st_size and self._nothing_between == (source.file_id, journal)):
                 return None
-        except FileNotFoundError:
-            pass
         for _ in range(_TRIES):
             try:
-                newer = self._newer_than(source)
-                return self._open(*newer[-1]) if newer else None
+                following = self._next_after(source)
+                # In a quiet night, names are not to be read all the time only to find the new journal empty again.
+                self._nothing_between = (source.file_id, journal) if journal and not following else None
+                return self._open(*following) if following else None
             except GoneError:
                 continue
         return None
 
-    def _newer_than(self, source: FollowedFile) -> list[_Listed]:
-        """Files with something in them that were begun after this one, newest first."""
+    def _next_after(self, source: FollowedFile) -> _Listed | None:
+        """The file with something in it that was begun next."""
         files = _listed(self._path)
+        place = next((at for at, (_, there) in enumerate(files) if file_id(there) == source.file_id), None)
+        if place is not None:
+            # No more of them than needed: of a compressed file, even its first line takes some milliseconds.
+            return next((each for each in reversed(files[:place]) if _has_begun(each)), None)
         newer: list[_Listed] = []
-        for file, there in files:
-            if file_id(there) == source.file_id:
-                return newer
-            if not there.st_size or not (head := head_of(file, there)):
-                continue  # nothing has been written to it yet
-            if head == source.head:
-                return newer
-            newer.append((file, there))
+        for each in filter(_has_begun, files):
+            if head_of(*each) == source.head:
+                return newer[-1] if newer else None
+            newer.append(each)
         # It is nowhere any more. What was written to since it was cannot be older.
-        return [(file, there) for file, there in newer if there.st_mtime_ns > source.changed_ns]
+        return next((each for each in reversed(newer) if each[1].st_mtime_ns > source.changed_ns), None)
 
 
 def _listed(path: Path) -> list[_Listed]:
@@ -221,6 +226,10 @@ def _listed(path: Path) -> list[_Listed]:
             break
         before = now
     return found
+
+
+def _has_begun(listed: _Listed) -> bool:
+    return bool(listed[1].st_size and head_of(*listed))
 
 
 def _is_compressed(path: Path) -> bool:

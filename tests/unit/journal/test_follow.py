@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from router.errors import JournalError
 from router.journal.follow import Following
+from router.journal.followed_file import head_of
 from router.journal.reader import MAX_LINE_BYTES, journal_files
 from router.journal.settings import RotationSettings
 from router.journal.writer import JournalWriter
@@ -474,3 +475,45 @@ def test_a_file_missed_because_it_was_renamed_while_names_were_read_is_found(
 
     monkeypatch.setattr("router.journal.follow.journal_files", missed_at_first)
     assert all_of(following) == numbered(3, 4)
+
+
+def test_in_a_quiet_night_names_are_not_read_again_and_again(
+    follow: Follow, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(path, numbered(1, 2))
+    following = follow(path)
+    assert all_of(following) == numbered(1, 2)
+    path.rename(path.with_name("journal.jsonl.20261126T000000Z"))
+    path.touch()
+    looks = []
+
+    def counted(journal: Path) -> list[Path]:
+        looks.append(journal)
+        return journal_files(journal)
+
+    monkeypatch.setattr("router.journal.follow.journal_files", counted)
+    for _ in range(10):
+        assert not following.read()
+    assert len(looks) == 2
+    # What the router writes is found, and what it has rotated away since, too.
+    put(path, numbered(3, 3))
+    path.rename(path.with_name("journal.jsonl.20261126T000001Z"))
+    path.touch()
+    assert all_of(following) == numbered(3, 3)
+
+
+def test_of_many_files_each_is_opened_a_few_times_only(
+    follow: Follow, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for hour in range(20):
+        put(path.with_name(f"journal.jsonl.20261126T{hour:02}0000Z"), numbered(hour, hour))
+    put(path, numbered(20, 20))
+    opened = []
+
+    def counted(file: Path, there: os.stat_result) -> bytes:
+        opened.append(file)
+        return head_of(file, there)
+
+    monkeypatch.setattr("router.journal.follow.head_of", counted)
+    assert all_of(follow(path, since=NEVER)) == numbered(0, 20)
+    assert len(opened) <= 2 * 21
