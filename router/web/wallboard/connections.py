@@ -8,7 +8,7 @@ Only pictures go on, which have deadlines of their own.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
 ANSWERED_WITHIN_S: Final = 10.0
 """From the connection to the end of the answer, however much of that is the other side's."""
@@ -23,14 +23,14 @@ class Connections:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._open: set[asyncio.BaseTransport] = set()
-        self._unanswered: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
+        self._open: set[asyncio.Transport] = set()
+        self._unanswered: dict[asyncio.Transport, asyncio.TimerHandle] = {}
 
     def new(self, answers: asyncio.Protocol) -> asyncio.Protocol:
         """What speaks on the next one, and lets `answers` speak."""
         return _Connection(self, answers)
 
-    def viewing(self, transport: asyncio.BaseTransport | None) -> None:
+    def viewing(self, transport: asyncio.Transport | None) -> None:
         """It is sent pictures from now on, and has no deadline here."""
         if transport is not None and (timer := self._unanswered.pop(transport, None)) is not None:
             timer.cancel()
@@ -39,7 +39,7 @@ class Connections:
         """Whether there is room for one, which then has its deadline."""
         if len(self._open) >= self._most:
             longest = next(iter(self._unanswered), None)
-            if not isinstance(longest, asyncio.Transport):
+            if longest is None:
                 return False
             self.went(longest)
             longest.abort()
@@ -48,7 +48,7 @@ class Connections:
         self._unanswered[transport] = loop.call_later(ANSWERED_WITHIN_S, transport.abort)
         return True
 
-    def went(self, transport: asyncio.BaseTransport) -> None:
+    def went(self, transport: asyncio.Transport) -> None:
         """It is closed."""
         self._open.discard(transport)
         self.viewing(transport)
@@ -60,14 +60,15 @@ class _Connection(asyncio.Protocol):
     def __init__(self, connections: Connections, answers: asyncio.Protocol) -> None:
         self._connections = connections
         self._answers = answers
-        self._transport: asyncio.BaseTransport | None = None
+        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport) and self._connections.came(transport):
-            self._transport = transport
-            self._answers.connection_made(transport)
+        stream = cast("asyncio.Transport", transport)  # uvloop's, which is one, does not say so to isinstance
+        if self._connections.came(stream):
+            self._transport = stream
+            self._answers.connection_made(stream)
         else:
-            transport.close()
+            stream.close()
 
     def data_received(self, data: bytes) -> None:
         if self._transport is not None:
