@@ -25,7 +25,7 @@ help:
 	@echo 'make fuzz    the property tests, for longer'
 	@echo 'make lock    lock the newest versions of all Python packages'
 
-setup: prompts
+setup: test-system prompts
 
 system:
 	@lab/setup.sh

@@ -29,7 +29,7 @@ HEARTBEAT_S = 1.0
 """The dialplan takes the router for dead when the heartbeat is older than 3 s, `elder-settings`."""
 
 QUEUES_EVERY_S = 1.0
-AGENTS_EVERY_S = 5.0
+AGENTS_EVERY_S = 2.0
 
 _TAKE_UP_AGAIN_S = 5.0
 

@@ -159,7 +159,7 @@ async def _report(centre: Centre) -> dict[str, Any]:
 
 
 async def _picture(centre: Centre) -> dict[str, Any]:
-    """What the wallboard shows once all agents are free again, of whom it asks every five seconds."""
+    """What the wallboard shows once all agents are free again, of whom it asks every other second."""
     url = f"http://127.0.0.1:{centre.router.wallboard_port}/events"
     async with asyncio.timeout(20), aiohttp.ClientSession() as session, session.get(url) as response:
         async for line in response.content:
