@@ -18,7 +18,7 @@ import orjson
 from router.cli.tail_lines import CallLines, Cell
 from router.cli.tail_screen import Screen
 from router.cli.tracing import printable
-from router.journal.joining import Happened, JoinedCall, Told
+from router.journal.joining import Happened, Told
 from router.journal.records import ConditionRecord, PromotionRecord
 
 
@@ -136,13 +136,14 @@ class ScreenView:
         call = told.call
         key = (call.node, call.uniqueid)
         if told.happened is Happened.DECIDED or not self.screen.change(key):
-            self._begin_day(call)
+            self._begin_day(call.decided_at)
             self.screen.add(partial(self.lines.call, call), key)
         self._draw_if_due()
 
     def apart(self, record: ConditionRecord | PromotionRecord, line: bytes) -> None:  # noqa: ARG002 - for JSON
         """See `View`."""
         cell = _cell_of(self.lines, record, with_date=False)
+        self._begin_day(record.time)
         self.screen.add(lambda _: [cell])
         self._draw_if_due()
 
@@ -168,9 +169,9 @@ class ScreenView:
             with self.held():
                 self.screen.draw(self.lines.titles, self.status(), now_s)
 
-    def _begin_day(self, call: JoinedCall) -> None:
+    def _begin_day(self, time: datetime) -> None:
         """Rows have the time only; the day stands in one of its own where it is another."""
-        day = self._day_of(call.decided_at)
+        day = self._day_of(time)
         if day > self._day or (day != self._day and not self._has_rows):
             self._day = day
             self.screen.add(lambda _: [Cell(day, "bold")])

@@ -106,6 +106,15 @@ def test_what_begins_to_be_wrong_is_a_line_in_red_and_what_is_over_in_green(jour
         assert terminal.style_of("! fallback: deadline") == ("red", True)
 
 
+def test_what_was_wrong_on_another_day_stands_below_that_day(journal: Path) -> None:
+    write(journal, condition(1), condition(2, state="ended"))
+    with tail(journal) as terminal:
+        shown = terminal.until(lambda shown: any("over:" in line for line in shown))
+        assert shown[0] == "2025-11-26"
+        assert shown[1].startswith("09:00:01  ! began:")
+        assert shown[2].startswith("09:00:02  over:")
+
+
 def test_protected_bands_stand_out_by_colour_and_by_a_sign(journal: Path) -> None:
     write(journal, decided(1), decided(2, "senior"), decided(3, "adult"), ended(1, Ending.ABANDONED), ended(2))
     with tail(journal) as terminal:
