@@ -11,7 +11,7 @@ from router.journal.intervals import newcombe
 
 Kind = Literal["calls", "share", "seconds"]
 Value: TypeAlias = int | Share | float | None
-Verdict = Literal["better", "worse", "more", "fewer", "chance", "same"]
+Verdict = Literal["better", "worse", "more", "fewer", "longer", "shorter", "chance", "same"]
 
 _MINUTE_S: Final = 60.0
 
@@ -40,9 +40,9 @@ MEASURES: Final = (
     Measure("without_assistant", "share", lambda tally: tally.share_without_assistant, 1),
     Measure("answered_within_15s", "share", lambda tally: tally.answered_within_15s, 1),
     Measure("service_level", "share", lambda tally: tally.service_level, 1),
-    Measure("wait_median_s", "seconds", lambda tally: tally.wait_median_s, -1),
-    Measure("wait_95th_s", "seconds", lambda tally: tally.wait_95th_s, -1),
-    Measure("wait_longest_s", "seconds", lambda tally: tally.wait_longest_s, -1),
+    Measure("wait_median_s", "seconds", lambda tally: tally.wait_median_s),
+    Measure("wait_95th_s", "seconds", lambda tally: tally.wait_95th_s),
+    Measure("wait_longest_s", "seconds", lambda tally: tally.wait_longest_s),
     Measure("abandoned", "calls", lambda tally: tally.abandoned),
     Measure("abandon_rate", "share", lambda tally: tally.abandon_rate, -1),
     Measure("abandoned_short", "calls", lambda tally: tally.abandoned_short),
@@ -69,7 +69,8 @@ class Change:
 
     Attributes:
         text: By how much: points of a share, percent of a number of calls, seconds.
-        verdict: What to think of it; `chance` says that so small a difference of shares says nothing.
+        verdict: What to think of it; `chance` says that so small a difference of shares says nothing. Waits are
+            `longer` or `shorter` and neither better nor worse, since that is not asked of them.
     """
 
     text: str
@@ -86,7 +87,7 @@ def change(measure: Measure, now: Tally, before: Tally) -> Change | None:
             return _of_calls(measure, (new, now.calls), (old, before.calls))
         case float(), float():
             by = round(new - old, 1)
-            return Change(f"{_signed(by, 1)} s", _verdict(by, measure.good) if by else "same")
+            return Change(f"{_signed(by, 1)} s", "same" if not by else "longer" if by > 0 else "shorter")
     return None
 
 

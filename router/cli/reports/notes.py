@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Final
 
 from router.cli.reports.shown import Shown
@@ -10,6 +11,8 @@ from router.cli.reports.words import Words
 
 # At the edges of a day calls are under way; more than these without an outcome are told of.
 _UNDER_WAY_SHARE: Final = 0.001
+# A journal whose first call is so much of a span after the span's begin is told to begin there.
+_MISSING_SHARE: Final = 0.05
 
 
 def notes(shown: Shown, words: Words) -> Iterator[str]:
@@ -23,6 +26,18 @@ def notes(shown: Shown, words: Words) -> Iterator[str]:
         yield says["note_unseen"].format(count=f"{tally.unseen:,}")
     if shown.book is None:
         yield says["note_no_rules"]
+    if begins := _begins(shown):
+        yield says["note_begins"].format(moment=f"{begins.astimezone(shown.zone):%Y-%m-%d %H:%M}")
     if left_out := len(shown.counted.left_out):
         yield says["note_left_out"].format(count=left_out)
     yield from shown.counted.read.complaints()
+
+
+def _begins(shown: Shown) -> datetime | None:
+    """When the journal begins, if that is in the middle of what is shown: a part of a day looks like a quiet day."""
+    counted, first = shown.counted, shown.counted.first
+    if first is None or counted.ended_before is not None:
+        return None
+    span = shown.asked.before if shown.is_compared else shown.asked.span
+    begin, end = span.begin.astimezone(UTC), span.end.astimezone(UTC)
+    return first if first - begin > _MISSING_SHARE * (end - begin) else None

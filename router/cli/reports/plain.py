@@ -45,16 +45,13 @@ def _span(span: Span) -> dict[str, str]:
 
 
 def _figures(shown: Shown, figures: Figures) -> dict[str, Any]:
-    which = "now" if figures is shown.now else "before"
     plain: dict[str, Any] = {
         "overall": _tally(figures.overall),
         "protected": _tally(figures.protected),
     }
     for section in SECTIONS:
         plain[f"by_{section}"] = [
-            {"name": row.name or None, **_tally(tally)}
-            for row in shown.rows(section)
-            if (tally := getattr(row, which)).calls
+            {"name": name or None, **_tally(tally)} for name, tally in shown.groups(section, figures)
         ]
     plain["fallback"] = dict(figures.fallback)
     plain["unknown"] = dict(figures.unknown)
@@ -102,17 +99,16 @@ def as_csv(shown: Shown) -> str:
 
 
 def _rows(shown: Shown) -> Iterator[tuple[object, ...]]:
-    spans = (("this", "now", shown.asked.span, shown.now), ("before", "before", shown.asked.before, shown.before))
-    for period, which, span, figures in spans:
+    spans = (("this", shown.asked.span, shown.now), ("before", shown.asked.before, shown.before))
+    for period, span, figures in spans:
         yield period, "report", "", "from", span.begin.isoformat(), "time"
         yield period, "report", "", "to", span.end.isoformat(), "time"
         yield period, "report", "", "service level within", figures.within_s, "s"
         yield from _of_tally(period, "overall", "", figures.overall)
         yield from _of_tally(period, "protected", "", figures.protected)
         for section in SECTIONS:
-            for row in shown.rows(section):
-                if (tally := getattr(row, which)).calls:
-                    yield from _of_tally(period, section, row.name, tally)
+            for name, tally in shown.groups(section, figures):
+                yield from _of_tally(period, section, name, tally)
         for what in ("fallback", "unknown"):
             for name, calls in sorted(getattr(figures, what).items()):
                 yield period, what, name, "calls", calls, "calls"

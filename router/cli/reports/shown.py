@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -94,8 +94,7 @@ class Shown:
                     for h in hours
                 ]
             case _:
-                days = self.now.by_day
-                return [Row(day.isoformat(), tally, NOTHING) for day, tally in days.items()] if len(days) > 1 else []
+                return [Row(day.isoformat(), tally, NOTHING) for day, tally in days_of(self.now)]
 
     def reasons(self, what: str) -> list[Reason]:
         """Why calls fell back (`fallback`), or why age bands were not known (`unknown`): most first."""
@@ -103,9 +102,27 @@ class Shown:
         names = sorted({*now, *before}, key=lambda name: (-now.get(name, 0), name))
         return [Reason(name, now.get(name, 0), before.get(name, 0)) for name in names]
 
+    def groups(self, section: str, figures: Figures) -> Iterator[tuple[str, Tally]]:
+        """The names of a section's groups and what was counted of them in one of the two spans, if there was a call."""
+        if section == "day":  # those of the span before are others
+            yield from ((day.isoformat(), tally) for day, tally in days_of(figures) if tally.calls)
+            return
+        for row in self.rows(section):
+            if (tally := row.now if figures is self.now else row.before).calls:
+                yield row.name, tally
+
     @staticmethod
     def _named(now: Mapping[str, Tally], before: Mapping[str, Tally], order: Collection[str]) -> list[Row]:
         place = {name: nth for nth, name in enumerate(order)}
         calls = {name: -now.get(name, NOTHING).calls for name in {*now, *before}}
         names = sorted(calls, key=lambda name: (not name, place.get(name, len(place)), calls[name], name))
         return [Row(name, now.get(name, NOTHING), before.get(name, NOTHING)) for name in names]
+
+
+def days_of(figures: Figures) -> list[tuple[date, Tally]]:
+    """Every day from the first with a call to the last, those without any between them too; none of a single day."""
+    if len(figures.by_day) <= 1:
+        return []
+    first, last = min(figures.by_day), max(figures.by_day)
+    days = (first + timedelta(days=nth) for nth in range((last - first).days + 1))
+    return [(day, figures.by_day.get(day, NOTHING)) for day in days]

@@ -29,7 +29,7 @@ class Asked:
 
 
 def asked(day: str | None, since: str | None, until: str | None, zone: ZoneInfo, now: datetime) -> Asked:
-    """The span that options ask for; yesterday, if they ask for none.
+    """The span that options ask for; yesterday, if they ask for none. One that is not over ends now.
 
     Raises:
         click.UsageError: They do not fit together, or name no time.
@@ -44,6 +44,8 @@ def asked(day: str | None, since: str | None, until: str | None, zone: ZoneInfo,
     end = moment_given("--until", until, zone) if until is not None else now.astimezone(zone)
     if begin.astimezone(UTC) >= end.astimezone(UTC):
         raise click.UsageError(f"the span ends before it begins: from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}")
+    if begin <= now < end:
+        end = now.astimezone(zone)  # what is compared with it is only as long as what has been
     if begin.timetz() == end.timetz() and begin.tzinfo is end.tzinfo is zone:
         return Asked(
             Span(begin, end), Span(begin - (end - begin), begin), "span"
@@ -54,16 +56,16 @@ def asked(day: str | None, since: str | None, until: str | None, zone: ZoneInfo,
 
 def _day(text: str, zone: ZoneInfo, now: datetime) -> Asked:
     here = now.astimezone(zone)
-    if text == "today":
-        begin = _midnight(here.date(), zone)
-        back = timedelta(days=1)  # by the clock
-        return Asked(Span(begin, here), Span(begin - back, here - back), "today")
+    named = {"today": here.date(), "yesterday": here.date() - timedelta(days=1)}
     try:
-        day = here.date() - timedelta(days=1) if text == "yesterday" else date.fromisoformat(text)
+        day = named.get(text) or date.fromisoformat(text)
     except ValueError as error:
         raise click.BadParameter('write a day like "2026-11-25", or yesterday, or today', param_hint="--day") from error
     if not 2000 < day.year < 2100:  # noqa: PLR2004 - what lies beyond is a slip of the pen
         raise click.BadParameter("write a year from 2001 to 2099", param_hint="--day")
+    if day == here.date():
+        begin, back = _midnight(day, zone), timedelta(days=1)  # by the clock
+        return Asked(Span(begin, here), Span(begin - back, here - back), "today")
     begin, end = _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
     return Asked(Span(begin, end), Span(_midnight(day - timedelta(days=1), zone), begin), "day")
 

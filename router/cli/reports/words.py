@@ -133,6 +133,7 @@ _EN: Final = Words(
         ),
         "note_unseen": "end not seen, as the router was away: {count}; such calls are in no share",
         "note_no_rules": "the rules are not to be had, so that hours are in UTC; name them with --rules",
+        "note_begins": "the journal begins {moment}: what was before is in no figure, nor in what changed",
         "note_left_out": "not read, as nothing of these spans is in them: {count} journals",
         "what_is": "What the figures are",
         "definitions": (
@@ -185,6 +186,8 @@ _EN: Final = Words(
         "worse": "worse",
         "more": "more",
         "fewer": "fewer",
+        "longer": "longer",
+        "shorter": "shorter",
         "chance": "within chance",
         "same": "the same",
     },
@@ -259,6 +262,7 @@ _ZH: Final = Words(
         "note_under_way": "{calls} 通来电中 {count} 通没有结果：进行中或已丢失；`elder-router journal verify` 可查明",
         "note_unseen": "路由器离线期间未见结束的来电：{count} 通，不计入任何比率",
         "note_no_rules": "读不到规则，时间按 UTC；请用 --rules 指明",
+        "note_begins": "日志自 {moment} 开始：此前的来电不计入任何指标，也不计入变化",
         "note_left_out": "未读取的日志文件（不含此时段）：{count} 个",
         "what_is": "指标说明",
         "definitions": (
@@ -310,6 +314,8 @@ _ZH: Final = Words(
         "worse": "变差",
         "more": "增加",
         "fewer": "减少",
+        "longer": "延长",
+        "shorter": "缩短",
         "chance": "偶然范围内",
         "same": "不变",
     },

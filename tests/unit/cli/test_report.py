@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def test_the_one_question_is_answered_first(rules: Path, journal: Path) -> None:
 def test_the_terminal_has_every_section(rules: Path, journal: Path) -> None:
     out = re.sub(" {2,}", "  ", report(rules, "--journal", journal).output)
     assert "by a person, without the assistant  50.0%  100.0%  −50.0 pt within chance" in out
-    assert "wait, longest  1:30 min  3.0 s  +87.0 s worse" in out
+    assert "wait, longest  1:30 min  3.0 s  +87.0 s longer" in out
     assert "promised: 80% (service level, 20s)" in out
     assert "By age band  calls  person  ≤ 15 s  ≤ 20s  aband.  median  95th  longest\nadult  3  " in out
     assert "\nunknown  4  25.0%  33.3%  33.3%  33.3%  2.0  20.0  20.0\n" in out
@@ -107,7 +108,7 @@ def test_json_has_all_of_it_as_numbers(rules: Path, journal: Path) -> None:
     assert plain["before"]["overall"]["calls"] == 1
     assert plain["span"] == {"from": "2026-11-25T00:00:00+08:00", "to": "2026-11-26T00:00:00+08:00"}
     assert plain["before_span"]["from"] == "2026-11-24T00:00:00+08:00"
-    assert plain["changes"]["protected"]["wait_longest_s"] == {"by": "+87.0 s", "verdict": "worse"}
+    assert plain["changes"]["protected"]["wait_longest_s"] == {"by": "+87.0 s", "verdict": "longer"}
     assert plain["service_level"] == {"within_s": 20.0, "promised": 0.8}
 
 
@@ -138,6 +139,41 @@ def test_a_day_can_be_named_and_any_span(rules: Path, journal: Path) -> None:
     assert plain["before_span"] == {"from": "2026-11-25T07:58:00+08:00", "to": "2026-11-25T09:00:00+08:00"}
     days = as_json(rules, "--journal", journal, "--since", "2026-11-24", "--until", "2026-11-26")
     assert [(day["name"], day["calls"]) for day in days["figures"]["by_day"]] == [("2026-11-24", 1), ("2026-11-25", 17)]
+
+
+def test_each_span_has_its_own_days_those_without_calls_too(tmp_path: Path, rules: Path) -> None:
+    days = {"2026-11-18": 1, "2026-11-20": 2, "2026-11-21": 3, "2026-11-23": 4, "2026-11-25": 5}
+    records = [
+        {**record, "time": at("10:00:00", day)}
+        for day, calls in days.items()
+        for number in range(calls)
+        for record in call(int(day[-2:]) * 100 + number, "10:00:00")
+    ]
+    words = ("--journal", write(tmp_path / "j", records), "--since", "2026-11-22", "--until", "2026-11-26")
+    plain = as_json(rules, *words)
+    told = [[(day["name"], day["calls"]) for day in plain[span]["by_day"]] for span in ("figures", "before")]
+    assert [dict(of) for of in told] == [
+        {"2026-11-23": 4, "2026-11-25": 5},
+        {"2026-11-18": 1, "2026-11-20": 2, "2026-11-21": 3},
+    ]
+    table = csv.DictReader(io.StringIO(report(rules, *words, "--csv", "-").stdout))
+    rows = [(row["name"], row["period"]) for row in table if (row["section"], row["figure"]) == ("day", "calls")]
+    assert rows == [
+        *(("2026-11-23", "this"), ("2026-11-25", "this")),
+        *(("2026-11-18", "before"), ("2026-11-20", "before"), ("2026-11-21", "before")),
+    ]
+    assert re.search(r"^2026-11-24 +0 +– +– ", report(rules, *words).output, re.M), "a day without calls is seen"
+
+
+@pytest.mark.parametrize(
+    ("first", "is_told"), [("00:10:00", False), ("15:00:00", True)], ids=["from the beginning", "from the afternoon"]
+)
+def test_a_journal_that_begins_within_what_is_compared_is_told(
+    tmp_path: Path, rules: Path, first: str, is_told: bool
+) -> None:
+    records = [{**record, "time": at(first, "2026-11-24")} for record in call(90, first)]
+    out = report(rules, "--journal", write(tmp_path / "j", [*records, *DAY])).output
+    assert ("the journal begins 2026-11-24 15:00: what was before is in no figure" in " ".join(out.split())) is is_told
 
 
 @pytest.mark.parametrize(
@@ -275,6 +311,20 @@ def test_no_journal_is_ever_written_over(tmp_path: Path, rules: Path, journal: P
         result = report(rules, "--journal", journal, "--html", target)
         assert (result.exit_code, "is never written over" in result.output) == (2, True)
         assert target.read_bytes() == before
+
+
+def test_a_pipe_is_written_to_and_a_link_stays_one(tmp_path: Path, rules: Path, journal: Path) -> None:
+    pipe, latest, day = tmp_path / "pipe", tmp_path / "latest.html", tmp_path / "day.html"
+    os.mkfifo(pipe)
+    latest.symlink_to(day)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_bytes)
+        result = report(rules, "--journal", journal, "--csv", pipe, "--html", latest)
+        assert result.exit_code == 0, result.output
+        assert read.result(timeout=60).startswith(b"\xef\xbb\xbfperiod,")
+    assert pipe.is_fifo(), "nothing was put in its place, which would have been the end of a device as well"
+    assert latest.is_symlink()
+    assert day.read_text().startswith("<!DOCTYPE html>")
 
 
 @pytest.mark.parametrize(("target", "told"), [("", "this is a folder"), ("no/where.csv", "there is no folder")])

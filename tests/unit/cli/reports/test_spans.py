@@ -23,6 +23,7 @@ def told(*moments: datetime) -> list[str]:
         ("yesterday", ["11-25 00:00", "11-26 00:00"], ["11-24 00:00", "11-25 00:00"]),
         ("2026-11-01", ["11-01 00:00", "11-02 00:00"], ["10-31 00:00", "11-01 00:00"]),
         ("today", ["11-26 00:00", "11-26 10:30"], ["11-25 00:00", "11-25 10:30"]),
+        ("2026-11-26", ["11-26 00:00", "11-26 10:30"], ["11-25 00:00", "11-25 10:30"]),
     ],
 )
 def test_days_are_those_of_the_rules_zone(day: str | None, span: list[str], before: list[str]) -> None:
@@ -55,6 +56,12 @@ def test_any_other_span_is_compared_with_one_as_long() -> None:
 
 def test_a_span_without_an_end_goes_on_until_now() -> None:
     assert told(asked(None, "2026-11-25", None, SHANGHAI, NOW).span.end) == ["11-26 10:30"]
+
+
+def test_a_span_that_is_not_over_is_compared_with_one_as_long_as_what_has_been() -> None:
+    found = asked(None, "2026-11-26", "2026-12-01", SHANGHAI, NOW)
+    assert told(found.span.begin, found.span.end) == ["11-26 00:00", "11-26 10:30"]
+    assert told(found.before.begin, found.before.end) == ["11-25 13:30", "11-26 00:00"]
 
 
 def test_spans_are_said_as_people_say_them() -> None:
