@@ -71,8 +71,8 @@ DECIDED: Final = "SELECT min(at_ms), max(at_ms) FROM records WHERE record = 'dec
 
 # The parameters are the bands that are protected now, and whether files of before were left out: a call whose first
 # decision is not there was decided in one of them then. Of a call that asked several times the first decision counts;
-# `any_fallback` is that of whichever ask fell back. If a router that was away wrote `unseen`, and another one saw the
-# end, what was seen counts.
+# `any_fallback` is that of whichever record tells of one. If a router that was away wrote `unseen`, and another one saw
+# the end, what was seen counts.
 CALLS: Final = """
 CREATE TABLE calls AS
 WITH decided AS (
@@ -85,9 +85,13 @@ WITH decided AS (
   ) WHERE nth = 1
 ),
 ended AS (
-  SELECT node, uniqueid, ended, queue, touched_assistant, wait_ms, fallback
-  FROM records WHERE record = 'outcome' AND NOT is_bad
-  QUALIFY row_number() OVER (PARTITION BY node, uniqueid ORDER BY ended = 'unseen', at_ms) = 1
+  SELECT node, uniqueid, ended, queue, touched_assistant, wait_ms, any_fallback
+  FROM (
+    SELECT *,
+      row_number() OVER (PARTITION BY node, uniqueid ORDER BY ended = 'unseen', at_ms) AS nth,
+      min_by(fallback, at_ms) OVER (PARTITION BY node, uniqueid) AS any_fallback
+    FROM records WHERE record = 'outcome' AND NOT is_bad
+  ) WHERE nth = 1
 )
 SELECT
   {span} AS span,
@@ -98,7 +102,7 @@ SELECT
   coalesce(target, '') AS target,
   ({local_ms} // 3600000) % 24 AS hour,
   {local_ms} // 86400000 AS day,
-  coalesce(any_fallback, ended.fallback) AS fallback,
+  coalesce(decided.any_fallback, ended.any_fallback) AS fallback,
   ended,
   CASE WHEN ended IN ('answered', 'abandoned') THEN coalesce(queue, '') END AS queue,
   coalesce(touched_assistant, false) AS touched_assistant,

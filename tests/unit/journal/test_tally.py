@@ -117,11 +117,10 @@ def one_call(draw: st.DrawFn) -> list[tuple[datetime, DecisionRecord | OutcomeRe
         )
         told.append((at, asked))
         at += timedelta(seconds=draw(st.integers(1, 4000)))
-    end_fallback = reason if draw(st.booleans()) else ""
     for _ in range(draw(st.integers(0, 2))):
         ended = draw(st.sampled_from(Ending))
         end = over(uniqueid, ended, node=node, wait_s=draw(WAITS), touched_assistant=draw(st.booleans()))
-        told.append((at, end.model_copy(update={"time": at, "fallback": end_fallback})))
+        told.append((at, end.model_copy(update={"time": at, "fallback": reason if draw(st.booleans()) else ""})))
         at += timedelta(seconds=draw(st.integers(1, 4000)))
         if ended is not Ending.UNSEEN:
             break

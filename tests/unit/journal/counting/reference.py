@@ -16,12 +16,14 @@ def figures_of(
 ) -> Figures:
     calls: dict[tuple[str, str], list[dict[str, Any]]] = {}
     ends: dict[tuple[str, str], dict[str, Any]] = {}
+    late: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for record in records:
         key = (record["node"], record["uniqueid"])
         if record["record"] == "decision":
             calls.setdefault(key, []).append(record)
         elif record["record"] == "outcome":
             ends.setdefault(key, record)
+            late.setdefault(key, []).append(record)
     told = []
     for key, decisions in calls.items():
         decisions.sort(key=lambda decision: (decision["ask"], decision["time"]))
@@ -29,7 +31,7 @@ def figures_of(
         at = datetime.fromisoformat(first["time"])
         if not span.begin <= at < span.end:
             continue
-        fallbacks = [one["fallback"] for one in [*decisions, *([end] if end else [])] if one["fallback"]]
+        fallbacks = [one["fallback"] for one in [*decisions, *late.get(key, [])] if one["fallback"]]
         protected = first["protected"] if first["protected"] is not None else first["age_band"] in protected_now
         told.append((first, end, at.astimezone(zone), fallbacks[0] if fallbacks else "", protected))
 

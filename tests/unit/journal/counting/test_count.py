@@ -163,6 +163,11 @@ def test_an_end_that_was_seen_counts_before_unseen(tmp_path: Path) -> None:
     assert counted(write(tmp_path / "j", records)).overall.answered == 1
 
 
+def test_a_fallback_counts_whichever_end_tells_of_it(tmp_path: Path) -> None:
+    records = call(1, "09:00:00", end="unseen", end_fallback="heartbeat") + call(1, "09:00:01", wait=3.0)[1:]
+    assert counted(write(tmp_path / "j", records)).fallback == {"heartbeat": 1}
+
+
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress], ids=["plain", "gz", "bz2", "xz"])
 def test_compressed_journals_count_like_plain_ones(
     tmp_path: Path, pack: Callable[[bytes], bytes], figures: Figures
