@@ -21,6 +21,7 @@ AROUND: Final = timedelta(seconds=60)
 SLOW_MS: Final = 500.0
 """A decision that took longer is told as trouble: callers hear nothing meanwhile, and the dialplan waits 1.9 s."""
 
+_FIRST_YEAR, _LAST_YEAR = 2000, 2100
 _FELL_BACK_LATE: Final = timedelta(days=7)
 _MOST_OVER: Final = 2000  # conditions that are over: something that comes and goes each second, for half an hour
 _EPOCH: Final = re.compile(r"(?:.*-)?([0-9]{10})\.[0-9]+", re.DOTALL)
@@ -85,6 +86,11 @@ class Minute:
         slow = self.slowest_ms is not None and self.slowest_ms > SLOW_MS
         counted = self.fell_back or self.not_applied or self.lookups_failed or self.lost
         return not (counted or slow or self.away or self.wrong)
+
+
+def can_be(time: datetime) -> bool:
+    """Whether a router can have written a time; those at the ends of what Python counts have none in other zones."""
+    return time.tzinfo is not None and _FIRST_YEAR <= time.year <= _LAST_YEAR
 
 
 def began_at(uniqueid: str) -> datetime | None:
@@ -178,7 +184,9 @@ def minute_of(
     seen = _Seen(moment - AROUND, moment + AROUND, node)
     for fields in records:
         try:
-            seen.take(fields, datetime.fromisoformat(fields["time"]))
+            time = datetime.fromisoformat(fields["time"])
+            if can_be(time):
+                seen.take(fields, time)
         except (KeyError, TypeError, ValueError):
             continue
     return seen.told(conditions, known_since)
@@ -209,13 +217,13 @@ class _Seen:
             case "decision" if self._begins <= moment_of(fields) <= self._ends:
                 self._decision(fields)
             case "outcome" if fields.get("fallback") and fields["uniqueid"] in self._decided:
-                self._fell_back.setdefault(fields["uniqueid"], fields["fallback"])
+                self._fell_back.setdefault(fields["uniqueid"], str(fields["fallback"]))
 
     def _decision(self, fields: Mapping[str, Any]) -> None:
         uniqueid = fields["uniqueid"]
         self._decided.add(uniqueid)
         if fallback := fields.get("fallback"):
-            self._fell_back[uniqueid] = fallback
+            self._fell_back[uniqueid] = str(fallback)
         elif not fields["applied"]:
             self._not_applied.add(uniqueid)
         if fields["band_source"] == "lookup_failed":

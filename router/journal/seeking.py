@@ -19,7 +19,7 @@ import orjson
 
 from router.errors import JournalError
 from router.journal.conditions import ASTERISK_NOT_LINKED, CALLS_NOT_ROUTED, ROUTER_AWAY
-from router.journal.minute import AROUND, ConditionsSeen, Minute, minute_of, moment_decided
+from router.journal.minute import AROUND, ConditionsSeen, Minute, can_be, minute_of, moment_decided
 from router.journal.records import (
     ConditionRecord,
     DecisionRecord,
@@ -40,7 +40,6 @@ _CONDITION: Final = b'{"record":"condition",'
 _TIME: Final = re.compile(rb'"time":"([^"\\]{10,40})"')
 _MOST_KEPT: Final = 256  # a quarter of a gigabyte: at ten times the calls of a big centre, ten minutes
 _KEPT: Final = 2 * AROUND
-_FIRST_YEAR, _LAST_YEAR = 2000, 2100
 _BLOCKS_BEHIND: Final = 2
 _TOLD_LATE: Final = frozenset({ASTERISK_NOT_LINKED, CALLS_NOT_ROUTED})
 _LATE: Final = timedelta(minutes=10)  # until all that fell back in the meantime is written, thousands of calls at most
@@ -177,7 +176,7 @@ class Seeker:
                     begins = datetime.fromisoformat(match[1].decode())
                 except ValueError:
                     continue
-                if not _can_be(begins):
+                if not can_be(begins):
                     continue
                 if self._first is None:
                     fields = _fields(raw) or {}
@@ -230,8 +229,8 @@ class Seeker:
         self._late_until = record.time + _LATE
 
     def _hit(self, raw: bytes) -> None:
-        record = _record(raw)
-        if record is None:
+        record, fields = _record(raw), _fields(raw)
+        if record is None or fields is None:
             self.damaged += 1
             return
         if isinstance(record, ConditionRecord):
@@ -243,7 +242,7 @@ class Seeker:
             call = self._calls[record.node, record.uniqueid] = CallFound(record.node, record.uniqueid)
         match record:
             case DecisionRecord():
-                self._decided(call, orjson.loads(raw), record)
+                self._decided(call, fields, record)
             case OutcomeRecord():
                 call.outcomes.append(record)
                 self._needle()
@@ -298,11 +297,7 @@ def _record(raw: bytes) -> Record | None:
     except (JournalError, OverflowError):  # times at the ends of what Python counts have none in UTC
         return None
     at = record.at if isinstance(record, DecisionRecord) else None
-    return record if _can_be(record.time) and _can_be(at or record.time) else None
-
-
-def _can_be(time: datetime) -> bool:
-    return time.tzinfo is not None and _FIRST_YEAR <= time.year <= _LAST_YEAR
+    return record if can_be(record.time) and can_be(at or record.time) else None
 
 
 def _fields(raw: bytes) -> dict[str, Any] | None:

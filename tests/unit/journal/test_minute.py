@@ -162,6 +162,19 @@ def test_lines_that_tell_nothing_are_passed_over() -> None:
     assert told.minute().is_well
 
 
+def test_times_that_cannot_be_are_no_sign_of_a_router() -> None:
+    told = Told().call(0)
+    last = {"record": "condition", "time": "9999-12-31T23:59:59-14:00", "node": "", "what": ROUTER_AWAY}
+    told.fields.append({**last, "state": "ended", "run": SECOND, "seq": 1})
+    assert told.minute().is_well
+
+
+def test_a_fallback_for_a_reason_that_is_no_text_counts_all_the_same() -> None:
+    told = Told().call(0).add(OUTCOME.model_copy(update={"time": after(9), "uniqueid": "0.1"}))
+    told.fields[-1]["fallback"] = ["deadline"]
+    assert sum(told.minute().fell_back.values()) == 1
+
+
 @pytest.mark.parametrize(
     ("uniqueid", "epoch"),
     [("1795573815.7", 1795573815), ("pbx1-1795573815.70", 1795573815), ("1.1", None), ("x1795573815.7", None)],

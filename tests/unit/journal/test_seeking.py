@@ -155,6 +155,13 @@ def test_what_is_not_known_of_the_runs_beginning_is_said() -> None:
     assert seeker.minutes(seeker.calls()[0])[0].known_since is None
 
 
+def test_a_line_with_a_number_beyond_all_bounds_is_damaged_and_no_error() -> None:
+    seeker = Seeker(Sought(uniqueid="1.1"))
+    (line,) = lines([decided(0, "1.1")])
+    seeker.take([line.replace(b'"ask":1', b'"ask":1' + b"0" * 400)])
+    assert (seeker.damaged, seeker.calls()) == (1, [])
+
+
 def test_lines_that_name_it_and_are_no_records_are_counted() -> None:
     seeker = Seeker(Sought(uniqueid="1.1"))
     seeker.take([b'{"record":"decision","uniqueid":"1.1"', b"nonsense", b'{"record":"condition",', b'"1.1"'])
