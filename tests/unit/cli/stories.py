@@ -97,6 +97,8 @@ def fell_back(book: RuleBook, at: datetime, written: datetime, caller: PhoneNumb
     uniqueid = named(at)
     request = Request(uniqueid, uniqueid, 1, "PJSIP/x", caller.e164, False, "95519", "zh")
     handled = Handled(caller, not_applied_why="the router was not asked", queue="agents")
+    handled.age_band, handled.band_source = ("senior" if caller == CALLER else "adult"), "registry"
+    handled.registry_age_s = 27_941.0
     record = decision_record(
         *(request, handled),
         node="pbx1",
