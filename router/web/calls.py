@@ -137,13 +137,16 @@ class CallMetrics(Collector):
             self._ended(record)
 
     def expect(self, rules: RuleBook) -> None:
-        """Tell the outcomes of the rules' age bands as 0 until there are some.
+        """Tell outcomes, and decisions of calls that fell back unasked, as 0 for each age band until there are some.
 
         Prometheus sees no increase in a series that begins with its first sample: after each restart, whatever happened
-        before the first scrape would be missing from every rate.
+        before the first scrape would be missing from every rate: most of all what fell back while the router was away.
         """
         for band in rules.bands.names:
             self._group(band, band in rules.protected)
+        for band, reason in product((*rules.bands.names, UNKNOWN_BAND), self._of_fallback):
+            labels = (band, rules.fallback.name, "", f"fallback_{reason}")
+            self._of_decision[labels] = self._decisions.labels(*labels)
 
     def adopt(self, decisions: Iterable[DecisionRecord]) -> None:
         """Know of calls that an earlier run decided and whose end is still to come; they are not counted anew."""

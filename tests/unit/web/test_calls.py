@@ -186,6 +186,17 @@ def test_outcomes_of_each_band_are_told_as_0_before_the_first(metrics: CallMetri
     assert "elder_router_outcomes_total{assistant=no}{band=unknown}{ended=answered}{protected=no}" in every
 
 
+@pytest.mark.parametrize("band", ["elder", "adult", None])
+def test_a_call_that_fell_back_unasked_is_counted_in_a_series_that_was_0_before(
+    metrics: CallMetrics, band: str | None
+) -> None:
+    metrics.expect(BOOK)
+    before = {sample for sample in told(metrics) if sample.startswith("elder_router_decisions_total")}
+    unasked = {"age_band": band, "rule": "", "target": BOOK.fallback.name, "applied": False, "fallback": "heartbeat"}
+    metrics.take(decision(**unasked))
+    assert f"elder_router_decisions_total{next(iter(of(metrics, 'decisions_total')))}" in before
+
+
 def test_a_bands_outcomes_are_told_as_0_from_its_first_decision_on(metrics: CallMetrics) -> None:
     metrics.take(decision(age_band="elder", protected=True))
     assert told(metrics)["elder_router_outcomes_total{assistant=no}{band=elder}{ended=answered}{protected=yes}"] == 0
