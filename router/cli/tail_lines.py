@@ -265,11 +265,16 @@ def _gap(width: int) -> int:
     return _SMALL_GAP if width < _NARROW else _GAP
 
 
+def shortened(text: str, cells: int) -> str:
+    """A text in so many cells at most, cut with a sign of it where it is longer."""
+    if cell_len(text) <= cells:
+        return text
+    return set_cell_size(set_cell_size(text, max(0, cells - 1)).rstrip() + "…", cells).rstrip()
+
+
 def _fitted(text: str, cells: int, *, right: bool = False) -> str:
-    """A text in so many cells, cut with a sign of it where it is longer."""
-    if cell_len(text) > cells:
-        return set_cell_size(set_cell_size(text, max(0, cells - 1)).rstrip() + "…", cells)
-    return _padded(text, cells, right=right)
+    """The same in so many cells, no fewer."""
+    return _padded(shortened(text, cells), cells, right=right)
 
 
 def _padded(text: str, cells: int, *, right: bool = False) -> str:

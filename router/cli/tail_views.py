@@ -15,7 +15,7 @@ from typing import Protocol, TextIO
 import click
 import orjson
 
-from router.cli.tail_lines import CallLines, Cell
+from router.cli.tail_lines import CallLines, Cell, shortened
 from router.cli.tail_screen import Screen
 from router.cli.tracing import printable
 from router.journal.joining import Happened, Told
@@ -144,13 +144,13 @@ class ScreenView:
         """See `View`."""
         cell = _cell_of(self.lines, record, with_date=False)
         self._begin_day(record.time)
-        self.screen.add(lambda _: [cell])
+        self.screen.add(lambda width: [Cell(shortened(cell.text, width), cell.style)])
         self._draw_if_due()
 
     def complain(self, text: str) -> None:
         """See `View`."""
-        cell = Cell(printable(text), "yellow")
-        self.screen.add(lambda _: [cell])
+        said = printable(text)
+        self.screen.add(lambda width: [Cell(shortened(said, width), "yellow")])
 
     def rest(self) -> bool:
         """See `View`."""

@@ -115,6 +115,13 @@ def test_what_was_wrong_on_another_day_stands_below_that_day(journal: Path) -> N
         assert shown[2].startswith("09:00:02  over:")
 
 
+def test_what_there_is_no_room_for_is_cut_with_a_sign_of_it(journal: Path) -> None:
+    write(journal, condition(1, why="长" * 60))
+    with tail(journal, columns=80) as terminal:
+        shown = terminal.until(lambda shown: any("began:" in line for line in shown))
+        assert shown[1].endswith("长…")
+
+
 def test_protected_bands_stand_out_by_colour_and_by_a_sign(journal: Path) -> None:
     write(journal, decided(1), decided(2, "senior"), decided(3, "adult"), ended(1, Ending.ABANDONED), ended(2))
     with tail(journal) as terminal:
