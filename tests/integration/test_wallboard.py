@@ -23,6 +23,7 @@ from router.journal.records import Ending, Record
 from router.journal.tally import day_of
 from router.journal.telling import TellingJournal
 from router.journal.writer import JournalWriter
+from router.rules.model import QueueState
 from router.web.settings import WallboardSettings
 from router.web.wallboard import feed, files, server
 from router.web.wallboard.board import Board, Seen
@@ -220,6 +221,76 @@ async def test_a_wall_has_everything_on_one_screen(served: Served, look: Open) -
         await expect(row).to_be_in_viewport(ratio=1)
     height = await page.locator("#waiting-count").evaluate("element => parseFloat(getComputedStyle(element).fontSize)")
     assert height >= 100
+
+
+async def test_a_finer_wall_shows_the_same_larger(served: Served, look: Open) -> None:
+    await served.start(made_up_board(is_wrong=True))
+    page = await look(viewport={"width": 3840, "height": 2160})
+    await is_live(page)
+    size = await page.locator("#bands").evaluate("element => parseFloat(getComputedStyle(element).fontSize)")
+    assert size >= 2 * 18
+    assert await page.evaluate("document.documentElement.scrollHeight") <= 2160
+
+
+async def test_many_long_names_hide_no_figure_on_a_wall(served: Served, look: Open) -> None:
+    bands = [f"band-{n}-{'x' * 50}" for n in range(12)]
+    queues = [f"{n}-{'q' * 50}" for n in range(100)]
+    book = replace(BOOK, queues=frozenset(queues))
+    centre = Centre(book=book)
+    states = {name: QueueState(0, 0, 1) for n, name in enumerate(queues)}
+    states["99-" + "q" * 50] = QueueState(3, 95, 0)
+    linked = AsteriskState("pbx1", is_linked=True, link="up", is_taken_up=True, heartbeat_age_s=0)
+    centre.seen = [Seen(linked, {}, states)]
+    board = centre.board()
+    for n, band in enumerate(bands):
+        board.take(begun(f"{n}.0", age_band=band, rule="老年来电者直接接入人工坐席" * 4, caller="+8613900000001"))
+    await served.start(board)
+    page = await look("?lang=en", **VIEWS["wall"])
+    await is_live(page)
+    assert await page.evaluate("document.documentElement.scrollHeight") <= 1080
+    for place in ("#bands", "#queues"):
+        hidden = "element => element.parentElement.parentElement"
+        inside = await page.locator(place).evaluate(
+            f"element => (({hidden})(element).scrollWidth - ({hidden})(element).clientWidth)"
+        )
+        assert inside == 0, place
+    await expect(page.locator("#bands tr[data-kind=all] th")).to_be_in_viewport(ratio=1)
+    await expect(page.locator("#queues tr").first).to_contain_text("99-qq")
+
+
+async def test_before_the_first_call_that_is_said_in_full(served: Served, look: Open) -> None:
+    await served.start(Centre().board())
+    page = await look("?lang=en", **VIEWS["wall"])
+    await is_live(page)
+    cell = page.locator("#last th")
+    await expect(cell).to_have_text("No call since the router was started")
+    assert await cell.evaluate("element => getComputedStyle(element).overflow") == "visible"
+
+
+async def test_of_an_old_fault_the_day_is_told_too(served: Served, look: Open) -> None:
+    centre = Centre()
+    since = centre.now - timedelta(days=3)
+    centre.conditions = [ActiveCondition("", "rules refused", "why", since)]
+    await served.start(centre.board())
+    page = await look("?lang=en")
+    day = since.astimezone(ZONE)
+    await expect(page.locator("#faults")).to_contain_text(f"since {day:%A} {day.day} {day:%B}, {day:%H:%M:%S}")
+
+
+async def test_after_a_laptop_slept_old_figures_are_not_taken_for_new_ones(
+    served: Served, look: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Centre().board()
+    await served.start(board)
+    page = await look("?lang=en")
+    await is_live(page)
+    monkeypatch.setattr(board, "look", lambda: 1 / 0)  # the connection stands, and brings nothing
+    await page.evaluate("const now = Date.now; Date.now = () => now() + 8 * 3600 * 1000")
+    await expect(page.locator("#lost")).to_contain_text("8 h 0 min", timeout=3_000)
+    await expect(page.locator("body.old")).to_be_attached()
+    await expect(page.locator("#live")).not_to_have_text("Live")
+    monkeypatch.undo()
+    await is_live(page)
 
 
 async def test_the_keyboard_reaches_all_there_is_to_do(served: Served, look: Open) -> None:

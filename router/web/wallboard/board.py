@@ -201,6 +201,7 @@ class Board:
         told: Picture = {
             "state": self._state,
             "date": tally.day.date,
+            "start_s": tally.day.start_s,
             "since_s": self._started_s if self._state == "partly" else tally.day.start_s,
             "percent": self._level.percent,
             "within_s": self._level.within_s,

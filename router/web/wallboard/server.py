@@ -149,7 +149,12 @@ class _Wallboard:
         return web.Response(body=content, content_type=kind, charset="utf-8")
 
     async def _login(self, request: web.Request) -> web.StreamResponse:
-        sent = await request.post()
+        if request.content_type != "application/x-www-form-urlencoded":
+            raise web.HTTPUnsupportedMediaType(text="The token comes by the login form, or as a bearer.\n")
+        try:
+            sent = await request.post()
+        except (LookupError, ValueError):  # of a charset that is none, or not in the one it says
+            raise web.HTTPBadRequest(text="The form cannot be read.\n") from None
         return self._entered(request, str(sent.get("token", "")))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:

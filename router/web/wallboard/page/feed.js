@@ -12,12 +12,17 @@ export const STALE = "stale";
 export const LOGIN = "login_again";
 export const FULL = "full";
 
+// A clock that is set moves only one of the two, and one stands still while a laptop sleeps: the later one is believed,
+// for figures that are called old wrongly are new again with the next picture.
+const moment = () => ({ running: performance.now(), wall: Date.now() });
+const passedMs = (since) => Math.max(performance.now() - since.running, Date.now() - since.wall);
+
 export class Feed {
   constructor(address, onPicture, onState) {
     this.address = address;
     this.onPicture = onPicture;
     this.onState = onState;
-    this.cameAt = null; // when the last picture came, by performance.now()
+    this.cameAt = null; // when the last picture came
     this.delay = FIRST_DELAY_MS;
     this.source = null;
     this.waiting = null;
@@ -32,19 +37,19 @@ export class Feed {
 
   // Seconds since the last picture; null before the first.
   get age() {
-    return this.cameAt === null ? null : (performance.now() - this.cameAt) / 1_000;
+    return this.cameAt === null ? null : passedMs(this.cameAt) / 1_000;
   }
 
   open() {
     this.close();
-    this.openedAt = performance.now();
+    this.openedAt = moment();
     const source = (this.source = new EventSource(this.address));
     source.onmessage = (event) => {
       if (source !== this.source) return;
-      this.cameAt = performance.now();
+      this.onPicture(JSON.parse(event.data));
+      this.cameAt = moment();
       this.delay = FIRST_DELAY_MS;
       this.onState(LIVE);
-      this.onPicture(JSON.parse(event.data));
     };
     source.onerror = () => {
       if (source === this.source) this.lost(LOST);
@@ -89,7 +94,7 @@ export class Feed {
 
   watch() {
     if (this.source === null) return;
-    const since = Math.max(this.cameAt ?? 0, this.openedAt);
-    if (performance.now() - since > QUIET_MS) this.lost(STALE);
+    const quiet = Math.min(passedMs(this.openedAt), this.cameAt === null ? Infinity : passedMs(this.cameAt));
+    if (quiet > QUIET_MS) this.lost(STALE);
   }
 }

@@ -55,11 +55,11 @@ export function draw(picture) {
   const { today, waiting } = picture;
   say(at("clock"), time(picture.at_s));
   say(at("date"), date(picture.at_s));
-  faults(picture.conditions);
+  faults(picture);
   tiles(waiting, today);
   sums(today);
   bands(waiting, today);
-  queues(picture.queues, picture.agents);
+  queues(inOrder(picture.queues, today.within_s), picture.agents);
   last(picture.last);
   links(picture.links);
   say(at("rules"), picture.rules);
@@ -67,11 +67,11 @@ export function draw(picture) {
 
 let faultsTold = "";
 
-function faults(conditions) {
+function faults({ conditions, today }) {
   // The list is read out when it changes, so it is touched only then.
   const texts = conditions.map(({ node, what, why, since_s }) => [
     [node, wordOr(`what.${what}`, what)].filter(Boolean).join(": "),
-    [why, word("since", { time: time(since_s) })].filter(Boolean).join(", "),
+    [word("since", { time: since_s < today.start_s ? `${date(since_s)}, ${time(since_s)}` : time(since_s) }), why],
   ]);
   const told = JSON.stringify(texts);
   if (told === faultsTold) return;
@@ -79,7 +79,7 @@ function faults(conditions) {
   at("faults").hidden = texts.length === 0;
   list(at("fault-list"), texts, fault, (item, [what, why]) => {
     say(item.children[0], what);
-    say(item.children[1], why);
+    say(item.children[1], why.filter(Boolean).join(" · "));
   });
 }
 
@@ -184,6 +184,15 @@ function bands(waiting, today) {
   });
 }
 
+const MANY_QUEUES = 8; // more than a wall has room for
+
+// Of many queues those come first in which somebody waits too long: nobody scrolls on a wall.
+function inOrder(queues, withinS) {
+  if (queues.length <= MANY_QUEUES) return queues;
+  const isLate = (one) => one.waiting > 0 && one.longest_s > withinS;
+  return [...queues.filter(isLate), ...queues.filter((one) => !isLate(one))];
+}
+
 const queueRow = row(["", ...Array(4).fill("number")]);
 
 function queues(told, agents) {
@@ -209,6 +218,7 @@ const lastRow = row(["", "minor", "", "minor", "minor", "number minor", "outcome
 function last(decisions) {
   const none = { time: word("no_decisions") };
   list(at("last"), decisions.length ? decisions : [none], lastRow, (line, one) => {
+    line.firstElementChild.classList.toggle("none", one === none);
     if (one === none) {
       mark(line, "");
       cells(line, [none.time, "", "", "", "", "", ""]);

@@ -30,13 +30,14 @@ function telling() {
   const trouble = [LOST, STALE, LOGIN, FULL].includes(state);
   lost.hidden = !trouble;
   live.dataset.kind = state === LIVE && !isOld ? "good" : "bad";
-  const said = word(state === LIVE ? "live" : "connecting");
+  const said = word(state === LIVE && !isOld ? "live" : "connecting");
   if (live.textContent !== said) live.textContent = said;
   if (!trouble) {
     toldState = "";
     return;
   }
-  const told = word(age === null && state === LOST ? "lost_first" : state, { age: lasting(age) });
+  const isFirst = age === null && [LOST, FULL].includes(state);
+  const told = word(isFirst ? `${state}_first` : state, { age: lasting(age) });
   // Read out once, when it happens; the seconds that follow are for the eye.
   if (toldState !== state) {
     lost.setAttribute("role", "alert");
@@ -81,7 +82,7 @@ feed = new Feed(
   (picture) => {
     if (picture.page !== VERSION) loadAnew(picture.page);
     newest = picture;
-    show();
+    draw(picture); // one that cannot be drawn has not come: what is seen grows old
   },
   (now) => {
     state = now;

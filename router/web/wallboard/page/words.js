@@ -8,7 +8,7 @@ let zone = "UTC";
 let formats = {};
 
 export function speak(wanted) {
-  language = wanted in WORDS ? wanted : "en";
+  language = Object.hasOwn(WORDS, wanted) ? wanted : "en";
   document.documentElement.lang = language === "zh" ? "zh-Hans" : language;
   inZone(zone, true);
   for (const element of document.querySelectorAll("[data-words]")) {
@@ -26,12 +26,12 @@ export function spoken() {
 
 export function wanted() {
   const asked = new URLSearchParams(location.search).get("lang");
-  if (asked in WORDS) return asked;
+  if (Object.hasOwn(WORDS, asked)) return asked;
   const kept = remembered();
-  if (kept in WORDS) return kept;
+  if (Object.hasOwn(WORDS, kept)) return kept;
   for (const name of navigator.languages ?? []) {
     const plain = name.toLowerCase().split("-")[0];
-    if (plain in WORDS) return plain;
+    if (Object.hasOwn(WORDS, plain)) return plain;
   }
   return "en";
 }
@@ -67,16 +67,16 @@ export function wordOr(name, otherwise) {
 
 export function inZone(name, anew = false) {
   if (name === zone && !anew) return;
-  zone = name;
-  const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone: zone };
+  const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone: name };
   const local = language === "zh" ? "zh-CN" : "en-GB";
   formats = {
     time: new Intl.DateTimeFormat(local, time),
-    date: new Intl.DateTimeFormat(local, { weekday: "long", day: "numeric", month: "long", timeZone: zone }),
+    date: new Intl.DateTimeFormat(local, { weekday: "long", day: "numeric", month: "long", timeZone: name }),
     count: new Intl.NumberFormat(local),
     share: new Intl.NumberFormat(local, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 }),
     goal: new Intl.NumberFormat(local, { style: "percent", maximumFractionDigits: 1 }),
   };
+  zone = name;
 }
 
 export const time = (s) => formats.time.format(new Date(s * 1000));

@@ -225,6 +225,19 @@ async def test_a_form_that_is_too_long_is_refused(serve: Serve) -> None:
     assert (await ask(f"{url}/login", "POST", data={"token": "x" * 10_000})).status == 413
 
 
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("application/x-www-form-urlencoded; charset=nonsense", 400),
+        ("multipart/form-data", 415),
+        ("application/json", 415),
+    ],
+)
+async def test_a_form_that_no_browser_sends_is_refused(serve: Serve, kind: str, status: int) -> None:
+    url = await serve(token=TOKEN)
+    assert (await ask(f"{url}/login", "POST", data=b"token=\xff", headers={"Content-Type": kind})).status == status
+
+
 async def test_viewers_beyond_the_most_are_told_so_and_the_others_served(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
