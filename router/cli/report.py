@@ -137,7 +137,8 @@ def _report(
     journal_file: Path | None,
 ) -> None:
     files = journals or all_of(journal_file)
-    if not files:
+    read = journals or journal_file
+    if not files or not read:
         raise click.UsageError(
             f"{journal_file}: there is no journal; name it with --journal"
             if journal_file
@@ -155,7 +156,7 @@ def _report(
     try:
         with Console(stderr=True).status("counting calls"):
             counted = count_spans(
-                files,
+                read,
                 [spans.span, spans.before],
                 zone,
                 book.protected if book else (),
@@ -164,7 +165,7 @@ def _report(
             )
     except JournalError as error:
         raise CouldNotRunError(str(error)) from error
-    shown = Shown(files, zone, spans, counted, book, percent, now)
+    shown = Shown(counted.journals, zone, spans, counted, book, percent, now)
     if not counted.figures[0].overall.calls:
         for complaint in counted.read.complaints():
             click.echo(printable(complaint), err=True)

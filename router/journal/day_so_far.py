@@ -18,12 +18,12 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import orjson
 
 from router.errors import JournalError
-from router.journal.reader import journal_files
+from router.journal.opening import opened_at_once
 from router.journal.stream import RecordStream
 from router.journal.tally import Tally
 
@@ -34,7 +34,6 @@ MARGIN_S: Final = 6 * 3600.0
 """Files last written so long before the day are looked at too: calls that began in them may be under way still."""
 
 _LOWEST_PRIORITY: Final = 19
-_ATTEMPTS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ def count_into(tally: Tally, journal: Path, run: str) -> None:
     """
     with ExitStack() as opened:
         # As they are open here: what is rotated, compressed or removed meanwhile is read all the same.
-        every = _opened(journal, opened)
+        every = [stream for _, stream in opened_at_once(journal, opened)]
         wanted = [one for one in every if os.fstat(one.fileno()).st_mtime >= tally.day.start_s - MARGIN_S]
         files = [Path(f"/dev/fd/{stream.fileno()}") for stream in wanted]
         is_all = len(wanted) == len(every)
@@ -122,33 +121,6 @@ def _count(tally: Tally, fields: Mapping[str, Any], *, is_all: bool) -> None:
         protected=fields.get("protected"),
         fallback=fields.get("fallback", ""),
     )
-
-
-def _opened(journal: Path, stack: ExitStack) -> list[BinaryIO]:
-    """The journal's files, open, oldest first: all as at one moment, none twice and none missing.
-
-    Raises:
-        JournalError: One cannot be opened.
-    """
-    for _ in range(_ATTEMPTS):
-        with ExitStack() as attempt:
-            try:
-                streams: list[BinaryIO] = [
-                    attempt.enter_context(file.open("rb")) for file in reversed(journal_files(journal))
-                ]
-                inodes = [_inode(os.fstat(stream.fileno())) for stream in streams]
-                if inodes == [_inode(file.stat()) for file in reversed(journal_files(journal))]:
-                    stack.enter_context(attempt.pop_all())
-                    return streams
-            except FileNotFoundError:
-                continue  # rotated or compressed in this very moment
-            except OSError as error:
-                raise JournalError(f"{error.filename}: cannot be read: {error.strerror or error}") from error
-    raise JournalError(f"{journal}: is rotated again and again while it is being opened")
-
-
-def _inode(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
 
 
 def _answered(told: bytes) -> Tally:

@@ -37,6 +37,7 @@ class Counted:
     """What came out.
 
     Attributes:
+        journals: What was counted.
         figures: Of each span, in their order.
         read: What was read, and what is to be told of it.
         first: When the first call of all that was read was decided; None if there is none.
@@ -46,6 +47,7 @@ class Counted:
         begins_after: When those of them that are newer begin.
     """
 
+    journals: tuple[Path, ...]
     figures: tuple[Figures, ...]
     read: Read
     first: datetime | None
@@ -67,7 +69,7 @@ def count(
 
 
 def count_spans(
-    files: Sequence[Path],
+    journals: Sequence[Path] | Path,
     spans: Sequence[Span],
     zone: ZoneInfo,
     protected_now: Collection[str] = (),
@@ -78,7 +80,8 @@ def count_spans(
     """The figures of several spans that do not overlap, in one pass over the journals.
 
     Args:
-        files: The journals in any order, plain or compressed; `-` stands for `stdin`.
+        journals: In any order, plain or compressed, `-` standing for `stdin`; or one, with which all is counted that
+            was rotated away from it, as it lies at one moment.
         spans: At least one.
         zone: Where hours and days are counted.
         protected_now: The age bands that are protected now, for records that do not tell.
@@ -91,7 +94,7 @@ def count_spans(
     source = stdin or io.BytesIO()
     with tempfile.TemporaryDirectory(prefix="elder-report-") as name:
         scratch = Path(name)
-        with Sources(files, spans, scratch, stdin=source) as sources:
+        with Sources(journals, spans, scratch, stdin=source) as sources:
             try:
                 with _engine(scratch, sources) as engine:
                     return _counted(engine, sources, spans, zone, protected_now, within_s)
@@ -168,6 +171,7 @@ def _counted(
 ) -> Counted:
     counted = partial(
         Counted,
+        journals=sources.files,
         read=sources.read,
         left_out=tuple(sources.left_out),
         ended_before=sources.ended_before,

@@ -22,6 +22,7 @@ import orjson
 
 from router.errors import JournalError
 from router.journal.counting.figures import Span
+from router.journal.opening import opened_at_once
 from router.journal.reader import MAX_LINE_BYTES, BadLine
 from router.journal.stream import MOST_BAD_LINES_KEPT, STDIN, JournalBlocks, Read
 
@@ -47,6 +48,7 @@ class Sources:
     """Some journals, open; a context manager.
 
     Attributes:
+        files: The journals.
         opened: What is to be read.
         left_out: Files of which nothing can belong to the spans.
         ended_before: When the last of them that end before the spans was last written; None if there is none.
@@ -54,7 +56,7 @@ class Sources:
         read: What is to be told of the reading.
 
     Args:
-        files: The journals in any order; `-` stands for `stdin`.
+        journals: In any order, `-` standing for `stdin`; or one, with which all is read that was rotated away from it.
         spans: What is counted.
         scratch: An empty folder, for what must be laid down.
         stdin: Where `-` is read from.
@@ -63,10 +65,12 @@ class Sources:
         JournalError: One of the files cannot be read, or is there twice.
     """
 
-    def __init__(self, files: Sequence[Path], spans: Sequence[Span], scratch: Path, *, stdin: BinaryIO) -> None:
-        JournalBlocks(files, stdin=stdin)  # refuses what is not there, or is there twice
+    def __init__(
+        self, journals: Sequence[Path] | Path, spans: Sequence[Span], scratch: Path, *, stdin: BinaryIO
+    ) -> None:
         self._scratch = scratch
         self._stdin = stdin
+        self.files: tuple[Path, ...] = ()
         self._open = ExitStack()
         self._laid_down = 0
         self._begin, self._end = min(span.begin for span in spans), max(span.end for span in spans)
@@ -76,8 +80,15 @@ class Sources:
         self.begins_after: datetime | None = None
         self.opened: list[Source] = []
         try:
-            for file in files:
-                self._add(file)
+            # All of them before any is read, which may take minutes, in which a journal may be rotated.
+            every = (
+                opened_at_once(journals, self._open)
+                if isinstance(journals, Path)
+                else [(file, self._opened(file)) for file in _each_once(journals, stdin)]
+            )
+            self.files = tuple(file for file, _ in every)
+            for file, stream in every:
+                self._add(file, stream)
         except BaseException:
             self._open.close()
             raise
@@ -100,12 +111,19 @@ class Sources:
     def _again(self, source: Source) -> BinaryIO:
         return self._open.enter_context(Path(source.path).open("rb"))
 
-    def _add(self, file: Path) -> None:
+    def _opened(self, file: Path) -> BinaryIO:
         if file == STDIN:
-            self.opened.append(self._laid(file, self._stdin))
+            return self._stdin
+        try:
+            return self._open.enter_context(file.open("rb"))
+        except OSError as error:
+            raise JournalError(f"{file}: cannot be read: {error.strerror or error}") from error
+
+    def _add(self, file: Path, stream: BinaryIO) -> None:
+        if file == STDIN:
+            self.opened.append(self._laid(file, stream))
             return
         try:
-            stream = self._open.enter_context(file.open("rb"))
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 self.opened.append(self._laid(file, stream))  # a pipe, which an engine would have to read twice
@@ -160,6 +178,12 @@ class Sources:
         self.read.bad += 1
         if len(self.read.bad_lines) < MOST_BAD_LINES_KEPT:
             self.read.bad_lines.append(BadLine(name_of(file), line, reason))
+
+
+def _each_once(files: Sequence[Path], stdin: BinaryIO) -> Sequence[Path]:
+    """The same files, if all of them are there, and none twice."""
+    JournalBlocks(files, stdin=stdin)
+    return files
 
 
 def name_of(file: Path) -> str:

@@ -17,6 +17,7 @@ import pytest
 
 from router.errors import JournalError
 from router.journal import day_so_far as module
+from router.journal import opening
 from router.journal.day_so_far import EarlierRuns, count_into
 from router.journal.reader import journal_files
 from router.journal.records import Ending, Record
@@ -131,7 +132,7 @@ def test_a_file_rotated_while_the_files_are_opened_is_neither_missed_nor_read_tw
             journal.touch()
         return files
 
-    monkeypatch.setattr(module, "journal_files", rotated_behind)
+    monkeypatch.setattr(opening, "journal_files", rotated_behind)
     tally = empty()
     count_into(tally, journal, THIS_RUN)
     assert (tally.of_all().calls, tally.of_all().answered) == (4, 2)

@@ -21,9 +21,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.errors import JournalError
+from router.journal import opening
 from router.journal.counting.count import _engine, _run, count, count_spans
 from router.journal.counting.figures import NOTHING, Figures, Share, Span, Tally
 from router.journal.counting.sources import Sources
+from router.journal.reader import journal_files
 from tests.unit.journal.calls import decided, lines
 from tests.unit.journal.counting.days import CARE, DAY, REST, SHANGHAI, at, call, condition, day_of, write
 from tests.unit.journal.counting.reference import figures_of
@@ -305,6 +307,26 @@ def test_files_of_other_times_are_not_read(tmp_path: Path, figures: Figures) -> 
     assert result.left_out == (old, later)
     assert result.figures == (figures,)
     assert count([now], THE_DAY, SHANGHAI, OLDER).overall.calls == 18, "with no file left out, what is there counts"
+
+
+def test_a_journal_rotated_while_it_is_opened_is_counted_whole_and_once(
+    tmp_path: Path, figures: Figures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, rotated = tmp_path / "journal.jsonl", tmp_path / "journal.jsonl.20261125T160000Z"
+    write(journal, DAY)
+    turns = iter([True])
+
+    def rotated_behind(path: Path) -> list[Path]:
+        files = journal_files(path)
+        if next(turns, False):
+            journal.rename(rotated)
+            journal.touch()
+        return files
+
+    monkeypatch.setattr(opening, "journal_files", rotated_behind)
+    result = count_spans(journal, [THE_DAY], SHANGHAI, OLDER)
+    assert result.figures == (figures,)
+    assert result.journals == (rotated, journal)
 
 
 def test_the_engine_opens_nothing_but_the_journals_and_loads_nothing(tmp_path: Path) -> None:

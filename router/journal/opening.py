@@ -1,0 +1,47 @@
+"""A journal and all that was rotated away from it, opened as at one moment, while its router goes on rotating.
+
+What is open stays readable, whatever becomes of its name. What is done with it is its reader's.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from router.errors import JournalError
+from router.journal.reader import journal_files
+
+_ATTEMPTS: Final = 20
+
+
+def opened_at_once(journal: Path, stack: ExitStack) -> list[tuple[Path, BinaryIO]]:
+    """A journal's files by name, open, oldest first: none twice and none missing. `stack` closes them.
+
+    Raises:
+        JournalError: One cannot be opened.
+    """
+    for _ in range(_ATTEMPTS):
+        with ExitStack() as attempt:
+            try:
+                every: list[tuple[Path, BinaryIO]] = [
+                    (file, attempt.enter_context(file.open("rb"))) for file in _oldest_first(journal)
+                ]
+                inodes = [_inode(os.fstat(stream.fileno())) for _, stream in every]
+                if inodes == [_inode(file.stat()) for file in _oldest_first(journal)]:
+                    stack.enter_context(attempt.pop_all())
+                    return every
+            except FileNotFoundError:
+                continue  # rotated or compressed in this very moment
+            except OSError as error:
+                raise JournalError(f"{error.filename}: cannot be read: {error.strerror or error}") from error
+    raise JournalError(f"{journal}: is rotated again and again while it is being opened")
+
+
+def _oldest_first(journal: Path) -> list[Path]:
+    return journal_files(journal)[::-1]
+
+
+def _inode(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
