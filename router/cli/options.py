@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ _STANDARD_INPUT = "-"
 _LONGEST_LINE = 1000  # much longer than a number in any spelling
 # What lies beyond is a slip of the pen, and near the ends of what Python counts, time zones cannot be reckoned with.
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
+_TIME_OF_DAY = re.compile(r"[0-9]{2}:[0-9]{2}(?::[0-9]{2})?")
 
 
 class CouldNotRunError(click.ClickException):
@@ -55,15 +57,18 @@ def could_not_run(error: Exception) -> CouldNotRunError:
 
 
 def moment_given(option: str, text: str, zone: ZoneInfo) -> datetime:
-    """A moment from the command line; one without an offset is meant in `zone`.
+    """A moment from the command line; one without an offset is meant in `zone`, a time of day alone today.
 
     Raises:
         click.BadParameter: `text` is no time, or is none from 2000 to 2100.
     """
+    if _TIME_OF_DAY.fullmatch(text):
+        text = f"{datetime.now(zone):%Y-%m-%d} {text}"
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise click.BadParameter('write a time like "2026-11-23 09:00"', param_hint=option) from error
+        what = 'write a time like "2026-11-23 09:00", or 09:00 for today'
+        raise click.BadParameter(what, param_hint=option) from error
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         raise click.BadParameter(f"write a year from {_FIRST_YEAR} to {_LAST_YEAR}", param_hint=option)
     return moment.astimezone(zone) if moment.tzinfo else moment.replace(tzinfo=zone)

@@ -101,7 +101,11 @@ def call_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @click.option("--caller", metavar="NUMBER", default="", help="The caller's number; withheld if not given.")
     @click.option("--called", metavar="NUMBER", default="", help="The number that was called.")
-    @click.option("--at", metavar="TIME", help='When: "2026-11-23 09:00", in the rules\' time zone. [default: now]')
+    @click.option(
+        "--at",
+        metavar="TIME",
+        help='When: "2026-11-23 09:00", or 09:00 for today, in the rules\' time zone. [default: now]',
+    )
     @click.option("--band", metavar="NAME", help="The caller's age band, or `unknown`; the registry is not asked.")
     @click.option("--language", default="en", show_default=True, help="The channel's language.")
     @click.option(

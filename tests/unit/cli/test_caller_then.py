@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner, Result
@@ -38,6 +39,12 @@ def call(centre: Centre, seconds: float, number: int, **changed: Any) -> list[De
         decided(centre.book(), at, number=number, **changed),
         ended(named(at, number), at + timedelta(seconds=30), wait_s=float(number)),
     ]
+
+
+def test_a_time_of_day_alone_is_today_in_the_rules_zone(centre: Centre) -> None:
+    centre.journal.write_bytes(Lines().starts("aaaa0001", AT).text())
+    today = datetime.now(ZoneInfo("Asia/Shanghai"))
+    assert f"within 15m of {today:%A %Y-%m-%d} 00:00 CST is in" in told(centre, at="00:00").stderr
 
 
 def test_the_callers_call_nearest_to_the_time_is_told_and_the_others_are_listed(centre: Centre) -> None:
