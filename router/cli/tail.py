@@ -127,10 +127,10 @@ def tail(
     except JournalError as error:
         raise CouldNotRunError(str(error)) from error
     except OSError as error:
-        if error.errno not in _NOBODY_READS:
-            raise
-        # Nothing is wrong, and nothing is to be said of it; not by Python either, which still has something to write.
+        # Python still has something to write, and would complain of that in its own words.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno not in _NOBODY_READS:
+            raise CouldNotRunError(f"what is shown cannot be written: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,7 @@ def _doubted(option: str, asked: Iterable[str], known: Collection[str], what: st
 
 
 def since_given(text: str, zone: ZoneInfo, now: datetime) -> datetime:
-    """The moment that `--since` means: a time, or a time of today, or so long ago.
+    """The moment that `--since` means: a time, or a time of day when it was last, or so long ago.
 
     Raises:
         click.BadParameter: It is none of these.
@@ -143,12 +143,15 @@ def since_given(text: str, zone: ZoneInfo, now: datetime) -> datetime:
         if ago > _LONGEST_AGO:
             raise click.BadParameter("write at most 3650d", param_hint="--since")
         return now - ago
-    if ":" in text and len(text) <= len("00:00:00"):
-        text = f"{now.astimezone(zone):%Y-%m-%d} {text}"
+    today = now.astimezone(zone).date()
+    is_of_day = ":" in text and len(text) <= len("00:00:00")
     try:
-        return moment_given("--since", text, zone)
+        moment = moment_given("--since", f"{today} {text}" if is_of_day else text, zone)
+        if is_of_day and moment > now:  # after midnight, 22:00 is that of the evening before
+            moment = moment_given("--since", f"{today - timedelta(days=1)} {text}", zone)
     except click.BadParameter as error:
         if "year" in error.message:
             raise
         what = 'write how long ago, like 30m, or a time, like 09:00 or "2026-11-23 09:00"'
         raise click.BadParameter(what, param_hint="--since") from error
+    return moment

@@ -233,11 +233,13 @@ NOW = datetime(2025, 11, 26, 1, 30, tzinfo=UTC)
         ("2h", NOW - timedelta(hours=2)),
         ("09:00", NOW - timedelta(minutes=30)),
         ("2025-11-25 09:00", NOW - timedelta(days=1, minutes=30)),
+        ("22:00", datetime(2025, 11, 25, 22, tzinfo=ZONE)),
+        ("2025-11-26 22:00", datetime(2025, 11, 26, 22, tzinfo=ZONE)),
         ("2025-11-25", datetime(2025, 11, 25, tzinfo=ZONE)),
         ("2025-11-26T01:00:00+00:00", NOW - timedelta(minutes=30)),
     ],
 )
-def test_since_is_so_long_ago_or_a_time_of_today_or_a_whole_time(text: str, moment: datetime) -> None:
+def test_since_is_so_long_ago_or_a_time_of_day_when_it_was_last_or_a_whole_time(text: str, moment: datetime) -> None:
     assert since_given(text, ZONE, NOW) == moment
 
 
@@ -380,6 +382,21 @@ def test_it_ends_quietly_when_nobody_reads_any_more(journal: Path, is_busy: bool
         assert process.wait(timeout=DEADLINE_S) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+@pytest.mark.timeout(DEADLINE_S)
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_a_full_disk_ends_it_with_a_sentence(journal: Path, words: list[str]) -> None:
+    write(journal, decided(1))
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [PROGRAM, "tail", "--journal", journal, "--no-follow", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (2, "what is shown cannot be written: No space left on device\n")
 
 
 @pytest.mark.timeout(DEADLINE_S)
