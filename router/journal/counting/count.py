@@ -6,9 +6,11 @@ Why an engine, and why this one: docs/adr/0010. What is counted is `statements`'
 from __future__ import annotations
 
 import io
+import secrets
 import tempfile
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -29,6 +31,8 @@ from router.journal.stream import MOST_BAD_LINES_KEPT, STDIN, Read, RecordStream
 _MEMORY: Final = "400MB"
 """What the engine may keep in memory; beyond that it uses the disk. Its buffers for reading come on top."""
 _THREADS: Final = 2
+_ROTATIONS: Final = 4
+"""So many during one count are lived with; the count begins anew after each."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -108,7 +112,7 @@ def count_spans(
 def _engine(scratch: Path, sources: Sources) -> duckdb.DuckDBPyConnection:
     """An engine with all records read; it can open nothing but the journals, and loads nothing."""
     try:
-        return _with_records(scratch / "first.duckdb", scratch, sources)
+        return _rotated_or_not(scratch, sources)
     except duckdb.IOException:
         # It gives up on compressed data that end too soon, as while they are being written, or are damaged.
         if all(source.compression == "uncompressed" for source in sources.opened):
@@ -116,10 +120,19 @@ def _engine(scratch: Path, sources: Sources) -> duckdb.DuckDBPyConnection:
         sources.lay_down(["gzip"])
     except duckdb.InvalidInputException:
         sources.lay_down(COMPRESSIONS)  # and on a line of many megabytes, which no record is
-    return _with_records(scratch / "second.duckdb", scratch, sources)
+    return _rotated_or_not(scratch, sources)
 
 
-def _with_records(database: Path, scratch: Path, sources: Sources) -> duckdb.DuckDBPyConnection:
+def _rotated_or_not(scratch: Path, sources: Sources) -> duckdb.DuckDBPyConnection:
+    """The engine looks at what a descriptor's file is called, and refuses one that was renamed or removed since."""
+    for _ in range(_ROTATIONS):
+        with suppress(duckdb.PermissionException):
+            return _with_records(scratch, sources)
+    return _with_records(scratch, sources)
+
+
+def _with_records(scratch: Path, sources: Sources) -> duckdb.DuckDBPyConnection:
+    database = scratch / f"{secrets.token_hex(4)}.duckdb"
     engine = duckdb.connect(
         database,
         config={
@@ -147,6 +160,7 @@ def _with_records(database: Path, scratch: Path, sources: Sources) -> duckdb.Duc
             _run(engine, statements.RECORDS.format(sources=" UNION ALL ".join(selects)), paths)
     except BaseException:
         engine.close()
+        database.unlink(missing_ok=True)
         raise
     return engine
 

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -327,6 +327,21 @@ def test_a_journal_rotated_while_it_is_opened_is_counted_whole_and_once(
     result = count_spans(journal, [THE_DAY], SHANGHAI, OLDER)
     assert result.figures == (figures,)
     assert result.journals == (rotated, journal)
+
+
+@pytest.mark.parametrize("is_removed", [False, True], ids=["renamed", "compressed, and removed"])
+def test_a_journal_rotated_while_it_is_counted_is_counted_all_the_same(
+    tmp_path: Path, figures: Figures, monkeypatch: pytest.MonkeyPatch, *, is_removed: bool
+) -> None:
+    journal, turns = write(tmp_path / "journal.jsonl", DAY), iter([True])
+
+    def rotated_before(engine: duckdb.DuckDBPyConnection, statement: str, parameters: Sequence[object]) -> None:
+        if next(turns, False):
+            journal.unlink() if is_removed else journal.rename(tmp_path / "rotated")
+        _run(engine, statement, parameters)
+
+    monkeypatch.setattr("router.journal.counting.count._run", rotated_before)
+    assert counted(journal) == figures
 
 
 def test_the_engine_opens_nothing_but_the_journals_and_loads_nothing(tmp_path: Path) -> None:
