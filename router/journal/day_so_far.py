@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+import structlog
 
 from router.errors import JournalError
 from router.journal.opening import opened_at_once
@@ -34,6 +35,9 @@ MARGIN_S: Final = 6 * 3600.0
 """Files last written so long before the day are looked at too: calls that began in them may be under way still."""
 
 _LOWEST_PRIORITY: Final = 19
+_MOST_WARNINGS: Final = 10
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +81,45 @@ class EarlierRuns:
         if child.returncode != 0:
             last = complaints.decode(errors="replace").strip().rpartition("\n")[2]
             raise JournalError(f"what counts the day so far ended with status {child.returncode}: {last[:500]}")
-        return await asyncio.to_thread(_answered, told)
+        tally, warnings = await asyncio.to_thread(_answered, told)
+        for warning in warnings:
+            _log.warning("not all of the day so far counted", reason=warning)
+        return tally
 
 
-def count_into(tally: Tally, journal: Path, run: str) -> None:
+def count_into(tally: Tally, journal: Path, run: str) -> Sequence[str]:
     """Count what the journal has of the tally's day, but for the records of one run.
+
+    Returns:
+        Which files it has read in part only: compressed data that end too soon.
 
     Raises:
         JournalError: It cannot be read, or has been rotated over and over while it was opened.
     """
     with ExitStack() as opened:
         # As they are open here: what is rotated, compressed or removed meanwhile is read all the same.
-        every = [stream for _, stream in opened_at_once(journal, opened)]
-        wanted = [one for one in every if os.fstat(one.fileno()).st_mtime >= tally.day.start_s - MARGIN_S]
-        files = [Path(f"/dev/fd/{stream.fileno()}") for stream in wanted]
-        is_all = len(wanted) == len(every)
-        for fields in RecordStream(files, stdin=sys.stdin.buffer, kinds=("decision", "outcome")):
-            if fields.get("run") != run:
-                with suppress(KeyError, TypeError, ValueError):  # no router wrote it
-                    _count(tally, fields, is_all=is_all)
+        every = opened_at_once(journal, opened)
+        since_s = tally.day.start_s - MARGIN_S
+        names = {
+            Path(f"/dev/fd/{stream.fileno()}"): name
+            for name, stream in every
+            if os.fstat(stream.fileno()).st_mtime >= since_s
+        }
+        records = RecordStream(list(names), stdin=sys.stdin.buffer, kinds=("decision", "outcome"))
+        try:
+            for fields in records:
+                if fields.get("run") != run:
+                    with suppress(KeyError, TypeError, ValueError, OverflowError):  # no router wrote it
+                        _count(tally, fields, is_all=len(names) == len(every))
+        except JournalError as error:
+            raise JournalError(_by_name(str(error), names)) from error
+        return [_by_name(warning, names) for warning in records.read.warnings[:_MOST_WARNINGS]]
+
+
+def _by_name(text: str, names: Mapping[Path, Path]) -> str:
+    """What is told of a file that was read by its descriptor, with its name."""
+    read, colon, what = text.partition(":")
+    return f"{names.get(Path(read), read)}{colon}{what}"
 
 
 def _count(tally: Tally, fields: Mapping[str, Any], *, is_all: bool) -> None:
@@ -123,11 +147,11 @@ def _count(tally: Tally, fields: Mapping[str, Any], *, is_all: bool) -> None:
     )
 
 
-def _answered(told: bytes) -> Tally:
+def _answered(told: bytes) -> tuple[Tally, Sequence[str]]:
     answer = orjson.loads(told)
     if "error" in answer:
         raise JournalError(answer["error"])
-    return Tally.of_fields(answer)
+    return Tally.of_fields(answer["tally"]), answer["warnings"]
 
 
 def _answer(request: bytes) -> bytes:
@@ -135,10 +159,10 @@ def _answer(request: bytes) -> bytes:
     asked = orjson.loads(request)
     tally = Tally.of_fields(asked["into"])
     try:
-        count_into(tally, Path(asked["journal"]), asked["run"])
+        warnings = count_into(tally, Path(asked["journal"]), asked["run"])
     except JournalError as error:
         return orjson.dumps({"error": str(error)})
-    return orjson.dumps(tally.as_fields())
+    return orjson.dumps({"tally": tally.as_fields(), "warnings": warnings})
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from router.errors import JournalError
 from router.journal import day_so_far as module
@@ -79,6 +81,26 @@ async def test_what_cannot_be_read_is_told(journal: Path) -> None:
     content[40:60] = bytes(20)
     damaged.write_bytes(content)
     with pytest.raises(JournalError, match="damaged"):
+        await EarlierRuns(journal, THIS_RUN).counted(empty())
+
+
+async def test_a_file_that_ends_too_soon_counts_as_far_as_it_goes_and_is_told_of_by_its_name(journal: Path) -> None:
+    (packed,) = journal.parent.glob("*.gz")
+    packed.write_bytes(packed.read_bytes()[:-4])
+    with capture_logs() as logs:
+        tally = await EarlierRuns(journal, THIS_RUN).counted(empty())
+    assert tally.of_all().calls == 4
+    (line,) = logs
+    assert line["event"] == "not all of the day so far counted"
+    assert line["reason"].startswith(f"{packed}: its compressed data end too soon")
+
+
+async def test_a_damaged_file_is_told_of_by_its_name(journal: Path) -> None:
+    (packed,) = journal.parent.glob("*.gz")
+    content = bytearray(packed.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    packed.write_bytes(content)
+    with pytest.raises(JournalError, match=f"^{re.escape(str(packed))}: its compressed data are damaged"):
         await EarlierRuns(journal, THIS_RUN).counted(empty())
 
 
