@@ -26,6 +26,8 @@ def notes(shown: Shown, words: Words) -> Iterator[str]:
         yield says["note_unseen"].format(count=f"{tally.unseen:,}")
     if shown.book is None:
         yield says["note_no_rules"]
+    if shown.was_protected_otherwise:
+        yield says["note_protected"]
     if begins := _begins(shown):
         yield says["note_begins"].format(moment=f"{begins.astimezone(shown.zone):%Y-%m-%d %H:%M}")
     if left_out := len(shown.counted.left_out):

@@ -74,6 +74,15 @@ class Shown:
         """The names of the age bands that are protected now, youngest first."""
         return tuple(name for name in self.book.bands.names if name in self.book.protected) if self.book else ()
 
+    @property
+    def was_protected_otherwise(self) -> bool:
+        """Whether calls of either span were decided while other age bands were protected than now."""
+        return any(
+            figures.protected.calls != sum(figures.by_band.get(name, NOTHING).calls for name in self.protected_bands)
+            for figures in (self.now, self.before)
+            if self.book
+        )
+
     def rows(self, section: str) -> list[Row]:
         """The groups of a section. Age bands, rules and targets have the rules' order, queues come by their calls."""
         match section:

@@ -56,7 +56,7 @@ def print_report(console: Console, shown: Shown, words: Words) -> None:
 def headline(shown: Shown, words: Words) -> str:
     """The one question and its answer."""
     protected = shown.now.protected
-    bands = words.names(shown.protected_bands)
+    bands = "" if shown.was_protected_otherwise else words.names(shown.protected_bands)
     whom = words.says["older_of"].format(bands=bands) if bands else words.says["older"]
     if not protected.ended and not protected.offered:
         return f"{whom}: {words.says['none']}"

@@ -133,6 +133,10 @@ _EN: Final = Words(
         ),
         "note_unseen": "end not seen, as the router was away: {count}; such calls are in no share",
         "note_no_rules": "the rules are not to be had, so that hours are in UTC; name them with --rules",
+        "note_protected": (
+            "the rules protected other age bands when some of these calls were decided; "
+            "older callers are those whose band was protected then"
+        ),
         "note_begins": "the journal begins {moment}: what was before is in no figure, nor in what changed",
         "note_left_out": "not read, as nothing of these spans is in them: {count} journals",
         "what_is": "What the figures are",
@@ -262,6 +266,7 @@ _ZH: Final = Words(
         "note_under_way": "{calls} 通来电中 {count} 通没有结果：进行中或已丢失；`elder-router journal verify` 可查明",
         "note_unseen": "路由器离线期间未见结束的来电：{count} 通，不计入任何比率",
         "note_no_rules": "读不到规则，时间按 UTC；请用 --rules 指明",
+        "note_protected": "部分来电发生时，规则所保护的年龄段与现在不同；“老年来电”按当时的规则统计",
         "note_begins": "日志自 {moment} 开始：此前的来电不计入任何指标，也不计入变化",
         "note_left_out": "未读取的日志文件（不含此时段）：{count} 个",
         "what_is": "指标说明",

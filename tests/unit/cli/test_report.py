@@ -76,6 +76,13 @@ def test_the_one_question_is_answered_first(rules: Path, journal: Path) -> None:
     )
 
 
+def test_bands_that_were_not_always_protected_are_not_said_to_be_what_was_counted(rules: Path, journal: Path) -> None:
+    rules.write_text(RULES.replace("protected: [senior, elder]", "protected: [elder]"))
+    out = " ".join(report(rules, "--journal", journal).output.split())
+    assert out.startswith("Older callers: 50.0% answered by a person without the assistant; 42.9% within 15 s ")
+    assert "the rules protected other age bands when some of these calls were decided" in out
+
+
 def test_the_terminal_has_every_section(rules: Path, journal: Path) -> None:
     out = re.sub(" {2,}", "  ", report(rules, "--journal", journal).output)
     assert "by a person, without the assistant  50.0%  100.0%  −50.0 pt within chance" in out
