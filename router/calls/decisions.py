@@ -16,7 +16,10 @@ from router.rules.model import ContextTarget, Decision, Facts, QueueTarget
 
 @dataclass(slots=True)
 class Handled:
-    """What was done about one request, filled in as it is done. Times are in ms, None for steps not reached."""
+    """What was done about one request, filled in as it is done. Times are in ms, None for steps not reached.
+
+    `asked_at` is when it was asked, where no facts tell.
+    """
 
     caller: Caller
     not_applied_why: str = ""
@@ -32,6 +35,7 @@ class Handled:
     lookup_ms: float | None = None
     decide_ms: float | None = None
     apply_ms: float | None = None
+    asked_at: datetime | None = None
 
     def looked_up(self, lookup: BandLookup, bands: Collection[str]) -> None:
         """Take what the registry says; a band that the rules do not define counts as not known."""
@@ -99,7 +103,7 @@ def decision_record(
         overflow_s=overflow.after_s if overflow else None,
         overflow_queue=overflow.queue if overflow else "",
         note=decision.note if decision else "",
-        at=facts.at if facts else None,
+        at=facts.at if facts else handled.asked_at,
         queues={name: (q.waiting, q.longest_wait_s, q.agents_free) for name, q in facts.queues.items()}
         if facts
         else {},

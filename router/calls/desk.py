@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -238,8 +238,15 @@ class CallDesk:
         task = self._routing[call.uniqueid] = self._tasks.create_task(self._route(call, request, now))
         task.add_done_callback(partial(self._routed, call.uniqueid))
 
-    def fell_back(self, request: Request, reason: str, queue: str) -> None:
-        """A call went to people by itself. If it was never decided here, that is its decision record."""
+    def fell_back(self, request: Request, reason: str, queue: str, *, ago_s: float | None = 0.0) -> None:
+        """A call went to people by itself. If it was never decided here, that is its decision record.
+
+        Args:
+            request: What it asked.
+            reason: Why, as the dialplan has it.
+            queue: Where it was sent.
+            ago_s: How many seconds ago it asked; None where that is not known.
+        """
         call = self.calls.get(request.uniqueid)
         self.counts.fell_back += 1
         self._fell_back.append(request.uniqueid)
@@ -247,9 +254,10 @@ class CallDesk:
         if call is not None and call.ask >= request.ask:
             call.fallback, call.queue = reason, queue
             return
-        call = self._in_hand(request, self.now())
+        call = self._in_hand(request, self.now() - (ago_s or 0.0))
         call.fallback, call.queue = reason, queue
         handled = Handled(self._caller(request), not_applied_why="the router was not asked", queue=queue)
+        handled.asked_at = datetime.now(UTC) - timedelta(seconds=ago_s) if ago_s is not None else None
         self._unasked.record(call, request, handled, self._rules(), reason)
 
     def see_queues(self, states: Mapping[str, QueueState]) -> None:

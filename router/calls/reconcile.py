@@ -75,7 +75,7 @@ async def reconcile(desk: CallDesk, send: Send, send_for_list: SendForList, aste
         _take_up(desk, present[uniqueid], ours, asterisk_now)
         _catch_up(desk, uniqueid, ours)
     _follow_again(desk, waiting, answered_by)
-    missed = await _read_ring(desk, send)
+    missed = await _read_ring(desk, send, asterisk_now)
     for call in lost:  # only now, or the ring's word of them would make a second set of records
         if desk.calls.pop(call.uniqueid, None) is not None:
             desk.end(call, None, seen=False)
@@ -102,14 +102,14 @@ def _take_up(desk: CallDesk, event: Event, ours: Mapping[str, str], asterisk_now
         desk.identify(known, request)
     if known is not None and known.ask >= request.ask and (known.fallback or ours["ELDER_STATE"] != "fallback"):
         return
-    waited_s = asterisk_now - whole_number(ours.get("ELDER_ASKED", ""))
+    waited_s = _ago_s(ours.get("ELDER_ASKED", ""), asterisk_now)
     match ours["ELDER_STATE"]:
-        case "asking" if waited_s < ANSWER_WITHIN_S:
-            desk.route(request, desk.now() - max(0.0, waited_s))
+        case "asking" if waited_s is not None and waited_s < ANSWER_WITHIN_S:
+            desk.route(request, desk.now() - waited_s)
         case "asking":
             pass  # too late to answer: in a moment it falls back, tells so, and has its record from that
         case "fallback":
-            desk.fell_back(request, ours.get("ELDER_WHY", ""), ours.get("ELDER_QUEUE", ""))
+            desk.fell_back(request, ours.get("ELDER_WHY", ""), ours.get("ELDER_QUEUE", ""), ago_s=waited_s)
         case state:
             # Routed by a run of the daemon whose journal is not here: nothing to undo, its outcome is followed.
             log.warning("call of an earlier run found", call=request.uniqueid, state=state)
@@ -149,7 +149,7 @@ def _agents(present: Mapping[str, Event]) -> dict[str, str]:
     }
 
 
-async def _read_ring(desk: CallDesk, send: Send) -> int:
+async def _read_ring(desk: CallDesk, send: Send, asterisk_now: float) -> int:
     """Record the calls that fell back and ended while nobody listened; return how many."""
     newest, recorded = [_answer(answer) for answer in await send(
         [_get("ELDER_FALLBACKS"), _get("ELDER_FALLBACKS_SEEN")]
@@ -164,18 +164,23 @@ async def _read_ring(desk: CallDesk, send: Send) -> int:
     for start in range(first, last + 1, _SLOTS_AT_ONCE):
         slots = range(start, min(start + _SLOTS_AT_ONCE, last + 1))
         answers = await send([_get(f"ELDER_FALLBACK_{slot % RING_SIZE}") for slot in slots])
-        missed += sum(_record_missed(desk, _answer(answer)) for answer in answers)
+        missed += sum(_record_missed(desk, _answer(answer), asterisk_now) for answer in answers)
     desk.last_slot = last
     await send([set_globally("ELDER_FALLBACKS_SEEN", str(last))])
     return missed
 
 
-def _record_missed(desk: CallDesk, slot: str) -> bool:
+def _ago_s(epoch: str, asterisk_now: float) -> float | None:
+    """Seconds since an epoch second of Asterisk's clock; None where it is none."""
+    return max(0.0, asterisk_now - at) if (at := whole_number(epoch)) else None
+
+
+def _record_missed(desk: CallDesk, slot: str, asterisk_now: float) -> bool:
     match slot.split("|"):
         case [uniqueid, ask, _, _, why, *_] if (known := desk.calls.get(uniqueid)) is not None:
             if known.ask == whole_number(ask):
                 known.fallback = known.fallback or why
-        case [uniqueid, ask, linkedid, _, why, caller, called, language, presentation] if not desk.knows(uniqueid):
+        case [uniqueid, ask, linkedid, asked, why, caller, called, language, presentation] if not desk.knows(uniqueid):
             request = Request(
                 uniqueid=uniqueid,
                 linkedid=linkedid,
@@ -186,7 +191,7 @@ def _record_missed(desk: CallDesk, slot: str) -> bool:
                 called=decoded(called),
                 language=language,
             )
-            desk.fell_back(request, why, "")
+            desk.fell_back(request, why, "", ago_s=_ago_s(asked, asterisk_now))
             if (call := desk.calls.pop(uniqueid, None)) is not None:
                 desk.end(call, None, seen=False)
             return True

@@ -102,8 +102,8 @@ def began_at(uniqueid: str) -> datetime | None:
 def moment_of(fields: Mapping[str, Any]) -> datetime:
     """When a call of a decision record asked to be routed.
 
-    A call that fell back while the router was away has its record from when it was there again; then its channel's
-    name tells.
+    A call that fell back while the router was away has its record from when it was there again. Where that does not
+    tell `at`, as records of earlier versions do not, its channel's name does, though that may be older than the asking.
 
     Raises:
         KeyError, TypeError, ValueError: The fields are not those of a decision.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -163,6 +164,26 @@ async def test_calls_that_fell_back_and_ended_unheard_are_found_in_the_ring(tmp_
         *(("0.1", Ending.UNSEEN), ("1.1", Ending.UNSEEN), ("2.1", Ending.UNSEEN)),
     ]
     assert {record.fallback for record in outcomes} == {"heartbeat"}
+
+
+async def test_calls_that_fell_back_are_recorded_with_when_they_asked(tmp_path: Path) -> None:
+    async with working_desk(tmp_path) as rig:
+        falls_back_unheard(rig, "1763880000.1")  # made long before: it was somewhere else until it asked
+        await make_good(rig, a_call("fallback"), now=NOW + 600.0)
+        await rig.settled()
+        hangs_up(rig)
+    for record in rig.all_of(DecisionRecord):
+        assert record.at is not None
+        assert timedelta(seconds=600) <= record.time - record.at < timedelta(seconds=605)
+    durations = {record.uniqueid: record.duration_s for record in rig.all_of(OutcomeRecord)}
+    assert durations == {"1763880000.1": None, CALL: 600.0}
+
+
+async def test_a_call_in_the_ring_without_a_time_is_recorded_without_one(tmp_path: Path) -> None:
+    async with working_desk(tmp_path) as rig:
+        rig.asterisk.variables |= {"ELDER_FALLBACKS": "1", "ELDER_FALLBACK_1": "7.1|1|7.1||heartbeat|1|2|en|allowed"}
+        await make_good(rig)
+    assert rig.decision().at is None
 
 
 async def test_a_number_withheld_stays_so_in_the_ring(tmp_path: Path) -> None:
