@@ -127,9 +127,11 @@ class _Wallboard:
                 raise web.HTTPMisdirectedRequest(
                     text="The wallboard is not known by this name. Add it to `hosts` of `wallboard` in the settings.\n"
                 )
-            fetched = request.headers.get("Sec-Fetch-Site", "none")
-            if fetched in {"cross-site", "same-site"} and request.headers.get("Sec-Fetch-Mode") != "navigate":
-                raise web.HTTPForbidden(text="Other sites may not read the wallboard.\n")
+            # They may link to it. What they sent to the login form would count as this browser's wrong tokens.
+            is_foreign = request.headers.get("Sec-Fetch-Site", "none") in {"cross-site", "same-site"}
+            is_link = request.headers.get("Sec-Fetch-Mode") == "navigate" and request.method in {"GET", "HEAD"}
+            if is_foreign and not is_link:
+                raise web.HTTPForbidden(text="Other sites may not read the wallboard, nor log in.\n")
             return await handler(request)
 
         return guard

@@ -155,6 +155,14 @@ async def test_pages_of_other_sites_may_link_to_it_and_read_nothing(serve: Serve
     assert (await ask(f"{url}/", headers=foreign | {"Sec-Fetch-Mode": "navigate"})).status == 200
 
 
+async def test_pages_of_other_sites_cannot_use_up_a_browsers_attempts(serve: Serve) -> None:
+    url = await serve(token=TOKEN)
+    foreign = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    for _ in range(access.MOST_WRONG):
+        assert (await ask(f"{url}/login", "POST", data={"token": "wrong"}, headers=foreign)).status == 403
+    assert (await ask(f"{url}/login", "POST", data={"token": TOKEN})).status == 303
+
+
 async def test_without_the_token_there_is_a_form_and_no_figure(serve: Serve) -> None:
     url = await serve(token=TOKEN)
     page = await ask(f"{url}/", headers={"Accept-Language": "zh-CN"})
