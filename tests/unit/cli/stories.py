@@ -98,7 +98,7 @@ def fell_back(book: RuleBook, at: datetime, written: datetime, caller: PhoneNumb
     request = Request(uniqueid, uniqueid, 1, "PJSIP/x", caller.e164, False, "95519", "zh")
     handled = Handled(caller, not_applied_why="the router was not asked", queue="agents")
     handled.age_band, handled.band_source = ("senior" if caller == CALLER else "adult"), "registry"
-    handled.registry_age_s = 27_941.0
+    handled.registry_age_s, handled.asked_at = 27_941.0, at
     record = decision_record(
         *(request, handled),
         node="pbx1",
