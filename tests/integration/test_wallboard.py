@@ -221,6 +221,10 @@ async def test_a_wall_has_everything_on_one_screen(served: Served, look: Open) -
         await expect(row).to_be_in_viewport(ratio=1)
     height = await page.locator("#waiting-count").evaluate("element => parseFloat(getComputedStyle(element).fontSize)")
     assert height >= 100
+    await served.stop()
+    await expect(page.locator("#lost")).to_be_visible(timeout=20_000)
+    hidden = "element => element.closest('.scroll').scrollHeight - element.closest('.scroll').clientHeight"
+    assert await page.locator("#bands").evaluate(hidden) <= 1  # of a pixel that is none
 
 
 async def test_a_finer_wall_shows_the_same_larger(served: Served, look: Open) -> None:
