@@ -312,10 +312,10 @@ def _wrong_with(fields: dict[str, Any]) -> str:
         if not isinstance(fields.get(name), str):
             return f"has no {name}"
     try:
-        datetime.fromisoformat(fields["time"])
+        year = datetime.fromisoformat(fields["time"]).year
     except ValueError:
         return "has no time that can be read"
-    return ""
+    return "" if statements.FIRST_YEAR <= year <= statements.LAST_YEAR else f"is of the year {year}"
 
 
 def _first_line(error: Exception) -> str:

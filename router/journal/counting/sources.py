@@ -146,8 +146,8 @@ class Sources:
             self.ended_before = max(changed, self.ended_before or changed)
             return True
         first = _first_moment(stream, is_gzip=head.startswith(_GZIP))
-        if first is None or first <= self._end + LONGEST_CALL:
-            return False
+        if first is None or first <= self._end + LONGEST_CALL or first > changed + LONGEST_CALL:
+            return False  # a file that begins after it ended was begun while a clock was wrong
         self.begins_after = min(first, self.begins_after or first)
         return True
 

@@ -20,6 +20,9 @@ _FIELDS: Final = {
     **dict.fromkeys(("protected", "touched_assistant"), "BOOLEAN"),
     "wait_s": "DOUBLE",
 }
+FIRST_YEAR: Final = 2000
+LAST_YEAR: Final = 2099
+"""What was written before or after was not written by a router; so far from now, moments cannot even be shown."""
 # No zone changes its clocks twice within it.
 _STEP: Final = timedelta(days=1)
 _COLUMNS: Final = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in _FIELDS.items()) + "}"
@@ -32,7 +35,8 @@ _SOURCE: Final = f"""
 SELECT
   filename AS source,
   record,
-  epoch_ms(try_cast(time AS TIMESTAMPTZ)) AS at_ms,
+  CASE WHEN try_cast(time AS TIMESTAMPTZ) BETWEEN TIMESTAMPTZ '{FIRST_YEAR}-01-01' AND TIMESTAMPTZ '{LAST_YEAR}-12-31'
+    THEN epoch_ms(try_cast(time AS TIMESTAMPTZ)) END AS at_ms,
   node, uniqueid, ask, age_band, band_source, protected, rule, target, queue,
   nullif(fallback, '') AS fallback,
   ended, touched_assistant,

@@ -251,6 +251,23 @@ def test_odd_values_neither_stop_the_count_nor_make_numbers_up(tmp_path: Path) -
     assert (figures.overall.answered, figures.overall.in_time, figures.overall.wait_median_s) == (2, 0, None)
 
 
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "294247-01-10T04:00:54.775806Z", "infinity"]
+)
+def test_moments_at_the_ends_of_time_are_bad_lines(tmp_path: Path, figures: Figures, time: str) -> None:
+    records = [{**record, "time": time} for record in call(30, "09:00:00")]
+    result = count_spans([write(tmp_path / "j", [*records, *DAY])], [THE_DAY], SHANGHAI, OLDER)
+    assert result.figures == (figures,)
+    assert (result.read.bad, [line.line for line in result.read.bad_lines]) == (2, [1, 2])
+
+
+def test_a_file_begun_while_a_clock_was_wrong_is_read(tmp_path: Path, figures: Figures) -> None:
+    records = [{**record, "time": at("09:00:00", "2036-01-01")} for record in call(30, "09:00:00")]
+    file = write(tmp_path / "j", [*records, *DAY])
+    os.utime(file, (datetime.fromisoformat(at("23:59:59.999")).timestamp(),) * 2)
+    assert counted(file) == figures
+
+
 def test_a_line_longer_than_any_record_does_not_stop_the_count(tmp_path: Path, figures: Figures) -> None:
     file = write(tmp_path / "j", DAY)
     with file.open("ab") as into:
@@ -303,6 +320,8 @@ def test_files_of_other_times_are_not_read(tmp_path: Path, figures: Figures) -> 
     within = THE_DAY.begin.timestamp() + 86_399  # as one that was rotated away just then
     os.utime(now, (within, within))
     write(later, [decided(70, time="2026-11-29T00:00:00.000Z"), decided(71, time=at("09:00:00"))])
+    after = THE_DAY.end.timestamp() + 4 * 86_400
+    os.utime(later, (after, after))
     result = count_spans([old, now, later], [THE_DAY], SHANGHAI, OLDER)
     assert result.left_out == (old, later)
     assert result.figures == (figures,)
