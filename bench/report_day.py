@@ -109,12 +109,7 @@ def _decision(book: RuleBook, band: str | None, fallback: str) -> bytes:
         caller_key=_KEY,
         full_caller=None,
     )
-    fields = record.model_dump(mode="json") | {
-        "time": _TIME,
-        "at": _TIME,
-        "protected": band in OLDER,
-        "run": "5f0c21aa",
-    }
+    fields = record.model_dump(mode="json") | {"time": _TIME, "at": _TIME, "run": "5f0c21aa"}
     return _with_places(fields)
 
 
