@@ -15,6 +15,7 @@ import os
 import stat
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -24,6 +25,7 @@ import orjson
 from router.errors import JournalError
 from router.journal.reader import MAX_LINE_BYTES, BadLine
 from router.journal.records import SCHEMA_VERSION
+from router.journal.rotation import rotated_files
 
 STDIN: Final = Path("-")
 CHUNK_BYTES: Final = 1024 * 1024
@@ -117,7 +119,7 @@ class JournalBlocks:
         self.unfinished = 0
         self.read = Read()
         sizes = [_size(file) for file in self._files]
-        _refuse_twice(self._files)
+        self._inodes = _each_once(self._files)
         self.bytes_total = None if None in sizes else sum(size or 0 for size in sizes)
 
     def __iter__(self) -> Iterator[list[bytes]]:
@@ -128,7 +130,7 @@ class JournalBlocks:
                 yield from self._blocks(_Counting(self._stdin))
                 continue
             try:
-                with _by_its_name_now(file).open("rb") as stream:
+                with _as_it_is_called_now(file, self._inodes[file]).open("rb") as stream:
                     yield from self._blocks(_Counting(stream))
             except OSError as error:
                 raise JournalError(f"{file}: cannot be read: {error.strerror or error}") from error
@@ -264,6 +266,22 @@ def _by_its_name_now(file: Path) -> Path:
     return packed if is_gone else file
 
 
+def _as_it_is_called_now(file: Path, inode: tuple[int, int]) -> Path:
+    """The same of a file that may have been rotated away as well, while those before it were read."""
+    with suppress(OSError):
+        if _inode(file.stat()) == inode:
+            return file
+    for each in rotated_files(file):
+        with suppress(OSError):
+            if _inode(each.path.stat()) == inode:
+                return each.path
+    return _by_its_name_now(file)
+
+
+def _inode(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
 def _reader(stream: _Counting, file: str) -> Callable[[int], bytes]:
     """What reads a stream's plain content: some of it at a time, at most so many bytes, nothing at its end."""
     # `read1` and not `read`, which loses what it has gathered when the compressed data end too soon.
@@ -298,23 +316,27 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _refuse_twice(files: Sequence[Path]) -> None:
-    """Calls that are read twice would count twice.
+def _each_once(files: Sequence[Path]) -> dict[Path, tuple[int, int]]:
+    """The inodes of files, but for standard input's. Calls that are read twice would count twice.
 
     Raises:
         JournalError: A file, by whatever name, is there twice.
     """
     seen: dict[object, Path] = {}
+    inodes: dict[Path, tuple[int, int]] = {}
     for file in files:
         try:
             status = file.stat() if file != STDIN else None
         except OSError as error:
             raise JournalError(f"{file}: cannot be read: {error.strerror}") from error
-        which = (status.st_dev, status.st_ino) if status else STDIN
+        which: object = STDIN
+        if status:
+            which = inodes[file] = _inode(status)
         if which in seen:
             what = f"the same file as {seen[which]}" if seen[which] != file else "named twice"
             raise JournalError(f"{file}: is {what}; its calls would count twice, so name it once")
         seen[which] = file
+    return inodes
 
 
 def _size(file: Path) -> int | None:

@@ -78,6 +78,22 @@ def test_files_that_were_compressed_since_they_were_listed_are_read_under_their_
     assert [fields["uniqueid"] for fields in decisions] == ["0.0", "1.0", "2.0"]
 
 
+def test_a_journal_that_is_rotated_while_those_before_are_read_is_the_one_that_was_named(tmp_path: Path) -> None:
+    older = written(tmp_path / "j.20261125T000000Z", journal(1, 0))
+    newest = written(tmp_path / "j", journal(1, 1))
+    decisions = DecisionStream([older, newest], stdin=NOTHING)
+    newest.rename(tmp_path / "j.20261126T000000Z")
+    written(newest, journal(1, 2))
+    assert [fields["uniqueid"] for fields in decisions] == ["0.0", "1.0"]
+
+
+def test_a_file_that_was_written_anew_under_its_name_is_read(tmp_path: Path) -> None:
+    file = written(tmp_path / "j.1", journal(1, 0))
+    decisions = DecisionStream([file], stdin=NOTHING)
+    written(tmp_path / "part", journal(1, 1)).replace(file)
+    assert [fields["uniqueid"] for fields in decisions] == ["1.0"]
+
+
 def test_decisions_come_whole_but_for_their_trace(tmp_path: Path) -> None:
     (fields,) = DecisionStream([written(tmp_path / "j", line(DECISION))], stdin=NOTHING)
     whole = DECISION.model_dump(mode="json")
