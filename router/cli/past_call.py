@@ -27,7 +27,7 @@ from router.cli.tracing import json_text, printable, show_table, shown_text
 from router.errors import RouterError
 from router.journal.minute import Minute
 from router.journal.reader import journal_files
-from router.journal.seeking import CallFound, Sought
+from router.journal.seeking import MOST_CALLS, CallFound, Sought
 from router.journal.stream import STDIN
 from router.rules.durations import in_words, parse_duration_s
 
@@ -86,7 +86,9 @@ class PastCall:
 
     def _list(self, console: Console, found: Found, zone: ZoneInfo | None) -> None:
         """All that may be meant, in the order of their time."""
-        console.print(shown_text(f"{len(found.calls)} calls are near that time; the nearest is told:"))
+        # Who has more than are kept, a company's switchboard perhaps, is not told a number that is none.
+        how_many = f"{MOST_CALLS} calls or more" if len(found.calls) >= MOST_CALLS else f"{len(found.calls)} calls"
+        console.print(shown_text(f"{how_many} are near that time; the nearest is told:"))
         table = Table(box=None, pad_edge=False, show_header=False)
         for call in sorted(found.calls, key=_moment):
             record = call.decisions[0][1]

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from router.cli.explain import explain
 from router.journal.records import DecisionRecord, OutcomeRecord
+from router.journal.seeking import MOST_CALLS
 
 from .stories import AT, CALLER, OTHER, Centre, Lines, centre_in, decided, ended, fell_back, forgotten, named
 
@@ -39,6 +40,14 @@ def call(centre: Centre, seconds: float, number: int, **changed: Any) -> list[De
         decided(centre.book(), at, number=number, **changed),
         ended(named(at, number), at + timedelta(seconds=30), wait_s=float(number)),
     ]
+
+
+def test_more_calls_than_are_told_are_not_counted_as_those_that_are(centre: Centre) -> None:
+    lines = Lines().starts("aaaa0001", AT - timedelta(hours=1))
+    for number in range(MOST_CALLS + 5):
+        lines.add(*call(centre, float(number), number))
+    centre.journal.write_bytes(lines.text())
+    assert told(centre).stdout.startswith(f"{MOST_CALLS} calls or more are near that time; the nearest is told:")
 
 
 def test_a_time_of_day_alone_is_today_in_the_rules_zone(centre: Centre) -> None:
