@@ -12,11 +12,12 @@ from router.cli.reports.measures import MEASURES, change
 from router.cli.reports.notes import notes
 from router.cli.reports.shown import SECTIONS, Shown
 from router.cli.reports.words import words_in
+from router.cli.tracing import printable
 from router.journal.counting.figures import Figures, Share, Span, Tally
 
 HEAD: Final = ("period", "section", "name", "figure", "value", "unit")
 # A spreadsheet takes what begins with one of these for a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@")
 _UNITS: Final = {"calls": "calls", "share": "of 1", "seconds": "s"}
 
 
@@ -89,7 +90,10 @@ def _changes(now: Tally, before: Tally) -> dict[str, Any]:
 
 
 def as_csv(shown: Shown) -> str:
-    """Everything as CSV, `HEAD` first. Texts that a spreadsheet would take for a formula have a ' before them."""
+    """Everything as CSV, `HEAD` first. Texts that a spreadsheet would take for a formula have a ' before them.
+
+    Control characters are escaped, as everywhere.
+    """
     into = io.StringIO()
     writer = csv.writer(into, lineterminator="\r\n")
     writer.writerow(HEAD)
@@ -127,4 +131,7 @@ def _of_tally(period: str, section: str, name: str, tally: Tally) -> Iterator[tu
 
 
 def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    text = printable(value)  # `--csv -` goes to a terminal
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -275,8 +275,18 @@ def test_csv_is_one_tidy_table(rules: Path, journal: Path) -> None:
     assert found["before", "protected", "", "wait_95th_s"] == ("3.0", "s")
 
 
-@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r"])
-def test_no_name_is_a_formula_in_a_spreadsheet(tmp_path: Path, rules: Path, begins: str) -> None:
+@pytest.mark.parametrize(
+    ("begins", "stands"),
+    [
+        *((char, f"'{char}") for char in "=+-@"),
+        ("\t", "\\u0009"),
+        ("\r", "\\u000d"),
+        ("\x1b[2J\x9b", "\\u001b[2J\\u009b"),
+    ],
+)
+def test_no_name_is_a_formula_in_a_spreadsheet_or_obeyed_by_a_terminal(
+    tmp_path: Path, rules: Path, begins: str, stands: str
+) -> None:
     name = f'{begins}HYPERLINK("http://x","y"),\n"'
     journal = write(tmp_path / "j", call(1, "09:00:00", wait=1.0, rule=name, queue=name, target=name))
     text = CliRunner().invoke(
@@ -296,8 +306,10 @@ def test_no_name_is_a_formula_in_a_spreadsheet(tmp_path: Path, rules: Path, begi
     assert text.exit_code == 0, text.output
     with (tmp_path / "t").open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert {row["name"] for row in rows if row["section"] in {"rule", "queue", "target"}} == {f"'{name}"}
-    assert not any(cell.startswith(("=", "+", "@", "\t", "\r")) for row in rows for cell in row.values())
+    assert {row["name"] for row in rows if row["section"] in {"rule", "queue", "target"}} == {
+        f'{stands}HYPERLINK("http://x","y"),\\u000a"'
+    }
+    assert not any(cell.startswith(("=", "+", "@")) or not cell.isprintable() for row in rows for cell in row.values())
 
 
 def test_files_are_written_whole_and_say_so(tmp_path: Path, rules: Path, journal: Path) -> None:
