@@ -24,7 +24,7 @@ _A4_MM = (210, 297)
 
 def made(tmp_path: Path, records: list[dict[str, Any]], language: str = "en") -> Path:
     (tmp_path / "routing.yaml").write_text(RULES)
-    page, journal = tmp_path / "page.html", write(tmp_path / "journal.jsonl", records)
+    page, journal = tmp_path / "page.html", write(tmp_path / f"journal-{'long' * 20}.jsonl", records)
     words = ["report", "--rules", tmp_path / "routing.yaml", "--day", "2026-11-25", "--journal", journal]
     result = CliRunner().invoke(main, [*map(str, words), "--html", str(page), "--language", language])
     assert result.exit_code == 0, result.output
