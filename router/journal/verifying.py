@@ -192,6 +192,9 @@ class Verifier:
         self._time: datetime | None = None
         self._runs: dict[str, _Run] = {}
         self._open: dict[tuple[str, str], _Open] = {}
+        # The file and the run of the record before.
+        self._latest = "", ""
+        self._has_told_of_turns = False
         self._ended: set[int] = set()
         self._ended_before: set[int] = set()
 
@@ -250,9 +253,11 @@ class Verifier:
         if run is None:
             before = [] if seq == 1 else [_Gap(1, seq - 1, self._begins_late(file, line, name, seq))]
             self._runs[name] = _Run(seq, before)
+            self._latest = file, name
             return
         if seq == run.last + 1:
             run.last = seq
+            self._note_turns(file, line, name)
         elif seq > run.last:
             number = seq - run.last - 1
             which = f"{run.last + 1}" if number == 1 else f"{run.last + 1} to {seq - 1}"
@@ -270,6 +275,19 @@ class Verifier:
             self._tell(Kind.OUT_OF_ORDER, file, line, f"{seq} of the run {name} is here, after {run.last}")
         else:
             self._tell(Kind.TWICE, file, line, f"{seq} of the run {name} is there twice")
+
+    def _note_turns(self, file: str, line: int, name: str) -> None:
+        """Note, once, that a run goes on behind another one in the same file."""
+        if self._latest == (file, name):
+            return
+        before, other = self._latest
+        self._latest = file, name
+        if before == file and not self._has_told_of_turns:
+            self._has_told_of_turns = True
+            self._found.notes.append(
+                f"{file}:{line}: the runs {other} and {name} take turns: two routers write this journal; "
+                "give each one its own"
+            )
 
     def _begins_late(self, file: str, line: int, name: str, seq: int) -> bool:
         """Tell of a run whose beginning is not there; whether that is a finding."""

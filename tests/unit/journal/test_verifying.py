@@ -120,6 +120,24 @@ def test_a_file_that_is_not_there_is_seen_by_the_numbers(found: Callable[..., Ve
     ]
 
 
+def test_two_routers_that_write_one_journal_by_mistake_are_told_of_once(found: Callable[..., Verified]) -> None:
+    mine, theirs = whole(range(3)), whole(range(10, 13), run="bbbb0002")
+    mixed = [line for both in zip(mine, theirs, strict=True) for line in both]
+    result = found(mixed)
+    assert result.is_whole
+    assert [note.rpartition("/")[2] for note in result.notes] == [
+        "j1:3: the runs bbbb0002 and aaaa0001 take turns: two routers write this journal; give each one its own"
+    ]
+
+
+def test_a_router_that_was_restarted_and_journals_of_two_are_no_turns(found: Callable[..., Verified]) -> None:
+    restarted = found([*whole(range(3)), *whole(range(10, 13), run="bbbb0002")], whole([13], 7, run="bbbb0002"))
+    assert (restarted.is_whole, restarted.notes) == (True, [])
+    theirs = whole(range(10, 13), run="bbbb0002")
+    two = found(whole([0, 1]), theirs[:4], whole([2], seq=5), theirs[4:])
+    assert (two.is_whole, two.notes) == (True, [])
+
+
 @pytest.mark.parametrize("before", [[], [whole([9], run="bbbb0002")]])
 def test_files_in_the_wrong_order_hold_nothing_twice_and_miss_nothing(
     found: Callable[..., Verified], before: list[list[bytes]]
