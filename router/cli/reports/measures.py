@@ -96,8 +96,10 @@ def _of_shares(measure: Measure, new: Share, old: Share) -> Change | None:
         return None
     points = new.value - old.value
     text = f"{_signed(points * 100, 1)} pt"
+    if text == f"{_signed(0, 1)} pt":
+        return Change(text, "same")
     if newcombe(new.happened, new.of, old.happened, old.of).holds_zero:
-        return Change(text, "chance" if points else "same")
+        return Change(text, "chance")
     return Change(text, _verdict(points, measure.good))
 
 

@@ -44,6 +44,8 @@ def of(**counts: float) -> Tally:
          "+10.0 pt", "better"),
         ("answered_within_15s", of(answered=10, in_time_published=9), of(answered=10, in_time_published=8),
          "+10.0 pt", "chance"),
+        ("answered_within_15s", of(answered=10_000, in_time_published=9_001), of(answered=1000, in_time_published=900),
+         "±0 pt", "same"),
         ("abandon_rate", of(answered=800, abandoned=200), of(answered=900, abandoned=100), "+10.0 pt", "worse"),
         ("wait_95th_s", of(wait_95th_s=12.0), of(wait_95th_s=10.5), "+1.5 s", "longer"),
         ("wait_longest_s", of(wait_longest_s=9.0), of(wait_longest_s=10.5), "−1.5 s", "shorter"),
