@@ -15,6 +15,9 @@ MOST_KEYS = 50
 ASKED_FOR_A_PERSON = PERSON
 """The key 0: whoever hangs up after it, though before a queue was joined, has given up on a person."""
 
+COUNTED_APART_S = 1.5
+"""By so much Asterisk's count of whole seconds may lie above ours, though nothing is wrong."""
+
 WAITS_OUTSIDE = frozenset({"overflow", "no-agents"})
 """Steps after which a caller waits for a person, whether or not a queue lets them join."""
 
@@ -64,9 +67,10 @@ class Call:
         if self.joined_at is None:
             self.joined_at = now
 
-    def answered(self, queue: str, agent: str, now: float) -> None:
-        """A person answered. The first one counts."""
+    def answered(self, queue: str, agent: str, now: float, hold_s: float = 0.0) -> None:
+        """A person answered, after so long in that queue by Asterisk's count. The first one counts."""
         if self.answered_at is None:
+            self._held(now, hold_s)
             self.queue, self.answered_at, self.answered_by = queue, now, agent
 
     def parted(self, now: float) -> None:
@@ -74,10 +78,17 @@ class Call:
         if self.parted_at is None:
             self.parted_at = now
 
-    def abandoned(self, queue: str, now: float) -> None:
-        """The caller gave up waiting."""
+    def abandoned(self, queue: str, now: float, hold_s: float = 0.0) -> None:
+        """The caller gave up waiting, after so long in that queue by Asterisk's count."""
         if self.answered_at is None:
+            self._held(now, hold_s)
             self.queue, self.abandoned_at = queue, now
+
+    def _held(self, now: float, hold_s: float) -> None:
+        """A router that hung sees joining and answering at once, and would tell of no wait at all."""
+        if self.joined_at is not None and now - self.joined_at < hold_s - COUNTED_APART_S:
+            self.joined_at = now - hold_s
+            self.asked_at = min(self.asked_at, self.joined_at)
 
     def stepped(self, step: str, detail: str, now: float) -> None:
         """The dialplan told of a step: see `router.calls.events.Stepped`."""

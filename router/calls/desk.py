@@ -459,12 +459,12 @@ class CallDesk:
                     self.choices.person(call)
             case Joined(_, queue):
                 call.joined(queue, now)
-            case Answered(_, queue, agent):
-                call.answered(queue, agent, now)
+            case Answered(_, queue, agent, hold_s):
+                call.answered(queue, agent, now, hold_s)
             case Parted():
                 call.parted(now)
-            case Abandoned(_, queue):
-                call.abandoned(queue, now)
+            case Abandoned(_, queue, hold_s):
+                call.abandoned(queue, now, hold_s)
 
     def _complain(self, event: Event, why: str) -> None:
         """Say that an event was refused; at most so often, or whoever forges events fills the log."""

@@ -104,10 +104,11 @@ class Parted:
 
 @dataclass(frozen=True, slots=True)
 class Abandoned:
-    """The caller hung up while waiting."""
+    """The caller hung up while waiting, having waited in that queue for `hold_s`."""
 
     uniqueid: str
     queue: str
+    hold_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ def _queue_event(event: Event) -> CallEvent | None:
         case "QueueCallerJoin":
             return Joined(uniqueid, queue)
         case "QueueCallerAbandon":
-            return Abandoned(uniqueid, queue)
+            return Abandoned(uniqueid, queue, _number(event, "HoldTime"))
         case "AgentConnect":
             return Answered(uniqueid, queue, _last(event, "MemberName"), _number(event, "HoldTime"))
         case "AgentComplete":

@@ -30,6 +30,29 @@ def test_an_answered_call_has_waited_until_the_answer_and_talked_from_there() ->
     assert outcome.hangup_cause == 16
 
 
+@pytest.mark.parametrize(("hold_s", "wait_s"), [(0, 0.0), (1, 0.0), (8, 8.0)])
+def test_who_joined_and_was_answered_while_the_router_hung_has_waited_as_asterisk_counted(
+    hold_s: int, wait_s: float
+) -> None:
+    for end in ("answered", "abandoned"):
+        call = a_call()
+        call.joined("agents", 1000.0)
+        if end == "answered":
+            call.answered("agents", "PJSIP/agent-7", 1000.0, hold_s)
+        else:
+            call.abandoned("agents", 1000.0, hold_s)
+        outcome = ended(call, 1000.0)
+        assert (outcome.ended, outcome.wait_s, outcome.duration_s) == (Ending(end), wait_s, wait_s)
+
+
+def test_a_wait_in_two_queues_is_no_shorter_for_what_was_counted_in_the_last() -> None:
+    call = a_call()
+    call.joined("senior-care", 1000.0)
+    call.joined("agents", 1060.0)
+    call.answered("agents", "PJSIP/agent-1", 1070.0, 10)
+    assert ended(call).wait_s == 70.0
+
+
 def test_an_abandoned_call_has_waited_until_it_was_given_up() -> None:
     call = a_call()
     call.joined("agents", 1001.0)

@@ -70,6 +70,7 @@ def request(**headers: str) -> Request:
         ),
         (queue_event("QueueCallerJoin"), Joined(CALL, "agents")),
         (queue_event("QueueCallerAbandon"), Abandoned(CALL, "agents")),
+        (queue_event("QueueCallerAbandon", HoldTime="42"), Abandoned(CALL, "agents", 42)),
         (
             queue_event("AgentConnect", MemberName="PJSIP/agent-7", HoldTime="42"),
             Answered(CALL, "agents", "PJSIP/agent-7", 42),
