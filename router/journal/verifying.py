@@ -163,6 +163,8 @@ def verify(
 
     for file in files:
         blocks = None
+        if opened is not None and file != living and _is_open_as(file, opened):
+            continue  # it has got this name in the moment in which names were read
         try:
             if opened is not None and file == living:
                 blocks = JournalBlocks((STDIN,), stdin=opened, stdin_name=str(file), on_read=count)
@@ -179,6 +181,12 @@ def verify(
             if blocks.unfinished and not blocks.read.warnings and file not in (living, STDIN):
                 verifier.cut_off(blocks.file, "ends in the middle of a line")
     return verifier.close()
+
+
+def _is_open_as(file: Path, opened: BinaryIO) -> bool:
+    with suppress(OSError):
+        return os.path.samestat(file.stat(), os.fstat(opened.fileno()))
+    return False
 
 
 class Verifier:

@@ -87,6 +87,14 @@ def test_a_journal_that_is_rotated_while_those_before_are_read_is_the_one_that_w
     assert [fields["uniqueid"] for fields in decisions] == ["0.0", "1.0"]
 
 
+def test_a_name_that_a_router_has_just_taken_for_its_journal_brings_nothing_twice(tmp_path: Path) -> None:
+    taken, newest = written(tmp_path / "j.20261126T000000Z", b""), written(tmp_path / "j", journal(1, 1))
+    decisions = DecisionStream([taken, newest], stdin=NOTHING)
+    newest.replace(taken)
+    written(newest, journal(1, 2))
+    assert [fields["uniqueid"] for fields in decisions] == ["1.0"]
+
+
 def test_a_file_that_was_written_anew_under_its_name_is_read(tmp_path: Path) -> None:
     file = written(tmp_path / "j.1", journal(1, 0))
     decisions = DecisionStream([file], stdin=NOTHING)

@@ -188,6 +188,18 @@ def test_a_rotation_while_names_are_read_is_no_gap_either(tmp_path: Path, monkey
         assert verify(files, living=path, opened=opened).lines == 4
 
 
+def test_a_name_that_was_just_taken_for_the_journal_brings_nothing_twice(tmp_path: Path) -> None:
+    path, taken = tmp_path / "journal.jsonl", tmp_path / "journal.jsonl.20261126T000000Z"
+    path.write_bytes(b"".join(whole([1])))
+    taken.touch()
+    files, opened = files_and_living(path)
+    path.replace(taken)
+    assert opened is not None
+    with opened:
+        result = verify(files, living=path, opened=opened)
+    assert (result.is_whole, result.lines) == (True, 2)
+
+
 def test_without_the_journal_itself_what_was_rotated_away_is_read(tmp_path: Path) -> None:
     rotated = tmp_path / "journal.jsonl.20261126T000000Z"
     rotated.touch()
