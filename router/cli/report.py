@@ -185,11 +185,15 @@ def _put(shown: Shown, csv_file: Path | None, html_file: Path | None, language: 
             click.echo(text, nl=False)
         else:
             publish(text, target, encoding=encoding)
-            click.echo(printable(f"wrote {target}"), err=True)
+    is_report = not as_json and _STDOUT not in {csv_file, html_file}
     if as_json:
         click.echo(json_text(as_plain(shown)))
-    elif _STDOUT not in {csv_file, html_file}:
+    elif is_report:
         print_report(console_for_answers(), shown, words_in("en"))
+    for target, _, _ in texts:
+        if target != _STDOUT:
+            # Below a report; standard error is for what went wrong, which cron mails.
+            click.echo(printable(f"wrote {target}"), err=not is_report)
 
 
 def _nothing(shown: Shown, spans: Asked, counted: Counted) -> str:

@@ -316,7 +316,9 @@ def test_files_are_written_whole_and_say_so(tmp_path: Path, rules: Path, journal
     target = tmp_path / "day.csv"
     target.write_text("of yesterday")
     result = report(rules, "--journal", journal, "--csv", target)
-    assert f"wrote {target}" in result.stderr
+    assert result.stdout.endswith(f"wrote {target}\n")
+    assert result.stderr == "", "cron mails what stands there"
+    assert f"wrote {target}" in report(rules, "--journal", journal, "--csv", target, "--json").stderr
     assert target.read_bytes().startswith(b"\xef\xbb\xbfperiod,section,name"), "so that Excel knows it to be UTF-8"
     assert result.stdout.startswith("Older callers"), "and the report is shown"
     assert not list(tmp_path.glob(".day.csv*"))
