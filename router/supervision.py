@@ -153,7 +153,7 @@ class Supervision:
             SpeechMetrics(lambda: self.spoken),
             self._timed,
             *process_metrics(),
-            health=health_page(lambda: health.health, lambda: keeper.status),
+            health=health_page(lambda: health.health, lambda: keeper.status, lambda: self._conditions.active),
             live=live_page(self._pulse),
             ready=ready.answer,
         )
