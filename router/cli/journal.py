@@ -15,6 +15,8 @@ import click
 
 from router.cli.options import CouldNotRunError, moment_given
 from router.cli.tracing import json_text, printable, reading_bar
+from router.errors import JournalError
+from router.journal.reader import refuse_unseen
 from router.journal.stream import STDIN
 from router.journal.verifying import MOST_TOLD_OF_A_KIND, Kind, Verified, files_and_living, moment_text, verify
 
@@ -68,6 +70,10 @@ def verify_journal(
         files, opened = files_and_living(journal_file)
     if not files:
         if journal_file:
+            try:
+                refuse_unseen(journal_file)
+            except JournalError as error:
+                raise CouldNotRunError(str(error)) from error
             raise CouldNotRunError(f"{journal_file}: there is no such journal; has the router run yet?")
         raise click.UsageError("where is the journal? name it with --journal, or the settings file with --config")
     if files.count(STDIN) > 1:

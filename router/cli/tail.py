@@ -31,7 +31,7 @@ from router.cli.tracing import counted, printable
 from router.errors import ConfigurationError, JournalError, RouterError
 from router.journal.follow import Following
 from router.journal.joining import JoinedCalls
-from router.journal.reader import journal_files
+from router.journal.reader import journal_files, refuse_unseen
 from router.rules.book import RuleBook, load_rules
 
 _USUAL_LINES: Final = 10
@@ -120,9 +120,11 @@ def tail(
         wanted = replace(wanted, caller_key=_key(caller, home_region, secret_file))
     for doubt in doubts(wanted, book) if book else ():
         click.echo(printable(doubt), err=True)
-    if no_follow and not journal_files(path):
-        raise CouldNotRunError(f"{path}: there is no journal; it begins with the first call")
     try:
+        if not journal_files(path):
+            refuse_unseen(path)
+            if no_follow:
+                raise CouldNotRunError(f"{path}: there is no journal; it begins with the first call")
         _show(path, wanted, lines, _How(moment, most_lines, as_json=as_json, is_followed=not no_follow))
     except JournalError as error:
         raise CouldNotRunError(str(error)) from error

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 
 from router.errors import JournalError
 from router.journal.followed_file import FileId, FollowedFile, GoneError, file_id, head_of
-from router.journal.reader import journal_files
+from router.journal.reader import cannot_be_read, journal_files, refuse_unseen
 from router.journal.rotation import COMPRESSED
 
 LOOK_BACK_BYTES: Final = 16 * 1024 * 1024
@@ -86,7 +86,7 @@ class Following:
                 if cut_off:
                     return [cut_off]
         except OSError as error:
-            raise _unreadable(self._path, error) from error
+            raise cannot_be_read(Path(error.filename or self._path), error) from error
         return []
 
     def complaints(self) -> list[str]:
@@ -117,6 +117,7 @@ class Following:
                     files = [each for each in files if each[0] != source.path]
             except GoneError:
                 continue
+            refuse_unseen(self._path)
             if self._new_after_ns is None:
                 self._new_after_ns = 0
             return None
@@ -234,11 +235,3 @@ def _has_begun(listed: _Listed) -> bool:
 
 def _is_compressed(path: Path) -> bool:
     return path.suffix in COMPRESSED
-
-
-def _unreadable(path: Path, error: OSError) -> JournalError:
-    name = error.filename or path
-    why = f"{name}: cannot be read: {error.strerror or error}"
-    if isinstance(error, PermissionError):
-        why += "; do this as root, or as the router's user"
-    return JournalError(why)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from router.errors import JournalError
-from router.journal.reader import journal_files
+from router.journal.reader import cannot_be_read, journal_files
 
 _ATTEMPTS: Final = 20
 # What else a program has open, an engine that opens the same files once more included.
@@ -38,7 +38,7 @@ def opened_at_once(journal: Path, stack: ExitStack) -> list[tuple[Path, BinaryIO
             except FileNotFoundError:
                 continue  # rotated or compressed in this very moment
             except OSError as error:
-                raise JournalError(f"{error.filename}: cannot be read: {error.strerror or error}") from error
+                raise cannot_be_read(Path(error.filename or journal), error) from error
     raise JournalError(f"{journal}: is rotated again and again while it is being opened")
 
 

@@ -45,6 +45,28 @@ def journal_files(path: Path) -> list[Path]:
     return ([path] if is_there else []) + [each.path for each in each_once(rotated_files(path))]
 
 
+def refuse_unseen(path: Path) -> None:
+    """Tell a journal that is not there from one that may not be looked at; both are listed as nothing.
+
+    Raises:
+        JournalError: It may not be looked at.
+    """
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise cannot_be_read(path, error) from error
+
+
+def cannot_be_read(file: Path, error: OSError) -> JournalError:
+    """What is to be told of a file that cannot be opened, with what to do."""
+    why = f"{file}: cannot be read: {error.strerror or error}"
+    return JournalError(
+        f"{why}; do this as root, or as the router's user" if isinstance(error, PermissionError) else why
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Tail:
     """What the end of a journal tells of, for a router that starts. Calls are known by node and uniqueid.

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Final, cast
 import orjson
 
 from router.errors import JournalError
-from router.journal.reader import MAX_LINE_BYTES, BadLine
+from router.journal.reader import MAX_LINE_BYTES, BadLine, cannot_be_read
 from router.journal.records import SCHEMA_VERSION
 from router.journal.rotation import rotated_files
 
@@ -138,7 +138,7 @@ class JournalBlocks:
                 with _as_it_is_called_now(file, self._inodes[file]).open("rb") as stream:
                     yield from self._blocks(_Counting(stream))
             except OSError as error:
-                raise JournalError(f"{file}: cannot be read: {error.strerror or error}") from error
+                raise cannot_be_read(file, error) from error
 
     def _blocks(self, stream: _Counting) -> Iterator[list[bytes]]:
         before = self.read.bytes_read
@@ -333,7 +333,7 @@ def _each_once(files: Sequence[Path]) -> dict[Path, tuple[int, int]]:
         try:
             status = file.stat() if file != STDIN else None
         except OSError as error:
-            raise JournalError(f"{file}: cannot be read: {error.strerror}") from error
+            raise cannot_be_read(file, error) from error
         which: object = STDIN
         if status:
             which = inodes[file] = _inode(status)
@@ -359,4 +359,4 @@ def _size(file: Path) -> int | None:
         with file.open("rb"):
             return status.st_size
     except OSError as error:
-        raise JournalError(f"{file}: cannot be read: {error.strerror}") from error
+        raise cannot_be_read(file, error) from error

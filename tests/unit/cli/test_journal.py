@@ -113,3 +113,8 @@ def test_of_many_findings_the_first_are_shown_and_the_rest_counted(path: Path) -
     assert len(told) == 53
     assert told[50] == "… and 1,950 more of which it is to be said: is no record"
     assert told[-1] == "not whole: is no record (2,000)"
+
+
+def test_a_journal_that_may_not_be_looked_at_is_another_matter_than_one_that_is_not_there(path: Path) -> None:
+    assert "Not a directory" in verify("--journal-file", str(path / "below"), code=2).stderr
+    assert "has the router run yet?" in verify("--journal-file", str(path.with_name("other")), code=2).stderr

@@ -304,6 +304,12 @@ def test_a_journal_that_is_not_there_is_an_error_where_nothing_is_waited_for(jou
     assert (result.exit_code, result.stderr) == (2, f"{journal}: there is no journal; it begins with the first call\n")
 
 
+def test_a_journal_that_may_not_be_looked_at_is_said_to_be(journal: Path) -> None:
+    write(journal, decided(1))
+    result = tail(journal / "below")
+    assert (result.exit_code, result.stderr) == (2, f"{journal}/below: cannot be read: Not a directory\n")
+
+
 def test_without_a_journal_named_it_is_said_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["tail", "--no-follow"])

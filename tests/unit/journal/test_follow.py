@@ -517,3 +517,9 @@ def test_of_many_files_each_is_opened_a_few_times_only(
     monkeypatch.setattr("router.journal.follow.head_of", counted)
     assert all_of(follow(path, since=NEVER)) == numbered(0, 20)
     assert len(opened) <= 2 * 21
+
+
+def test_a_journal_that_may_not_be_looked_at_is_not_waited_for(follow: Follow, path: Path) -> None:
+    put(path, numbered(1, 1))
+    with pytest.raises(JournalError, match=r"journal\.jsonl/below: cannot be read: Not a directory"):
+        follow(path / "below").read()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from router.journal.reader import MAX_LINE_BYTES, journal_files, journal_tail
+from router.errors import JournalError
+from router.journal.reader import MAX_LINE_BYTES, journal_files, journal_tail, refuse_unseen
 from router.journal.records import Record
 
 from .samples import decision, outcome
@@ -144,3 +145,17 @@ def test_where_nothing_may_be_looked_at_no_journal_is_found(tmp_path: Path, monk
     monkeypatch.setattr(os, "stat", refused)
     monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
     assert journal_files(path) == []
+
+
+def test_a_journal_that_may_not_be_looked_at_is_told_from_one_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_unseen(tmp_path / "journal.jsonl")
+    refuse_unseen(tmp_path / "no-folder" / "journal.jsonl")
+
+    def refused(_: Path) -> os.stat_result:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refused)
+    with pytest.raises(JournalError, match="Permission denied; do this as root, or as the router's user"):
+        refuse_unseen(tmp_path / "journal.jsonl")
