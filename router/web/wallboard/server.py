@@ -33,6 +33,8 @@ from router.web.wallboard.files import LANGUAGES, PageFiles, language_of, page_f
 
 HEARTBEAT_S: Final = 5.0
 """With no picture for so long, a comment is sent, so that proxies keep the connection and a dead one is noticed."""
+APART_S: Final = 0.002
+"""Viewers are sent a picture one after the other so far apart, and calls have their turn in between."""
 RETRY_MS: Final = 2_000
 SENT_WITHIN_S: Final = 10.0
 MOST_VIEWERS: Final = 200
@@ -173,9 +175,10 @@ class _Wallboard:
             await response.prepare(request)
             return response
         self._connections.viewing(request.transport)
+        behind_s = feed.viewers * APART_S
         feed.came()
         try:
-            await self._sent(request, response)
+            await self._sent(request, response, behind_s)
         except TimeoutError:  # whoever looks does not read
             if request.transport is not None:
                 request.transport.abort()
@@ -185,7 +188,7 @@ class _Wallboard:
             feed.went()
         return response
 
-    async def _sent(self, request: web.Request, response: web.StreamResponse) -> None:
+    async def _sent(self, request: web.Request, response: web.StreamResponse, behind_s: float) -> None:
         async with asyncio.timeout(SENT_WITHIN_S):
             await response.prepare(request)
             await response.write(f"retry: {RETRY_MS}\n\n".encode())
@@ -199,6 +202,7 @@ class _Wallboard:
             try:
                 async with asyncio.timeout(HEARTBEAT_S):
                     await turned.wait()
+                await asyncio.sleep(behind_s)
             except TimeoutError:
                 async with asyncio.timeout(SENT_WITHIN_S):
                     await response.write(b": still here\n\n")

@@ -338,6 +338,34 @@ async def test_who_does_not_read_is_hung_up_on_and_the_others_go_on(
     writer.close()
 
 
+async def test_a_picture_is_sent_to_one_after_the_other(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "APART_S", 0.1)
+    board = Centre().board()
+    look, numbers = board.look, iter(range(1_000))
+    monkeypatch.setattr(board, "look", lambda: _with(look(), number=next(numbers)))
+    url = await serve(board)
+    came: dict[int, list[float]] = {}
+
+    async def told(viewer: aiohttp.ClientResponse) -> None:
+        is_first = True  # which was there already
+        while not any(len(times) == 3 for times in came.values()):
+            line = await viewer.content.readline()
+            if not line.startswith(b"data: "):
+                continue
+            if not is_first:
+                number = json.loads(line.removeprefix(b"data: "))["number"]
+                came.setdefault(number, []).append(asyncio.get_running_loop().time())
+            is_first = False
+
+    async with aiohttp.ClientSession(read_bufsize=2**23) as session, asyncio.timeout(20):
+        viewers = [await session.get(f"{url}/events") for _ in range(3)]
+        await asyncio.gather(*map(told, viewers))
+        for viewer in viewers:
+            viewer.close()
+    (times,) = (times for times in came.values() if len(times) == 3)
+    assert times[2] - times[0] >= 0.15
+
+
 def _with(looking: Any, **more: object) -> Any:  # noqa: ANN401
     picture = yield from looking
     return picture | more
