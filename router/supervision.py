@@ -111,7 +111,8 @@ class Supervision:
 
     async def run(self) -> None:
         """Look every second what is wrong, for ever."""
-        self._conditions.started(datetime.now(UTC))
+        if self._earlier is not None:  # else it has never been there
+            self._conditions.started(datetime.now(UTC))
         while True:
             await asyncio.sleep(CONDITIONS_EVERY_S)
             try:

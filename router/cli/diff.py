@@ -19,9 +19,11 @@ import click
 from router.calls.verdict import channel_language
 from router.cli.differing import Shown, as_plain, print_difference
 from router.cli.options import (
+    WHERE_IS_THE_JOURNAL,
     CouldNotRunError,
     history_in,
     history_option,
+    journals_option,
     moment_given,
     rules_option_for,
     secret_file_option,
@@ -45,14 +47,9 @@ _MOST_BAD_SHARE = 0.01
 @click.command("diff")
 @click.argument("new_rules", metavar="NEW.yaml", type=click.Path(path_type=Path, readable=False))
 @click.argument("more_journals", metavar="", nargs=-1, type=click.Path(path_type=Path, readable=False))
-@click.option(
-    "--journal",
-    "journals",
-    metavar="FILE...",
-    multiple=True,
-    type=click.Path(path_type=Path, readable=False),
-    help="Journals, in the order of their time; - is standard input. Plain or compressed (gzip, bzip2, xz). "
-    "[default: the one that the settings file says, after the last that was rotated away from it]",
+@journals_option(
+    "Journals, in the order of their time",
+    "the one that the settings file says, after the last that was rotated away from it",
 )
 @click.option(
     "--since", metavar="TIME", help='Leave out decisions before: "2026-11-23 09:00", in the new rules\' zone.'
@@ -65,9 +62,6 @@ _MOST_BAD_SHARE = 0.01
     "--examples", type=click.IntRange(0, 20), default=3, show_default=True, help="Calls shown of each difference."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what comes out as JSON.")
-@click.option(
-    "--journal-file", hidden=True, type=click.Path(path_type=Path, readable=False), help="What the settings file says."
-)
 @click.pass_context
 def diff(
     context: click.Context,
@@ -102,7 +96,7 @@ def diff(
     """
     files = (*journals, *more_journals) or _last_two(journal_file)
     if not files:
-        raise click.UsageError("where is the journal? name it with --journal, or the settings file with --config")
+        raise click.UsageError(WHERE_IS_THE_JOURNAL)
     try:
         book = load_rules(new_rules)
         zone = ZoneInfo(book.timezone)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from router.cli.options import CouldNotRunError, moment_given
+from router.cli.options import WHERE_IS_THE_JOURNAL, CouldNotRunError, journals_option, moment_given
 from router.cli.tracing import json_text, printable, reading_bar
 from router.errors import JournalError
 from router.journal.reader import refuse_unseen
@@ -31,21 +31,13 @@ def journal() -> None:
 
 @journal.command("verify")
 @click.argument("more_journals", metavar="", nargs=-1, type=click.Path(path_type=Path, readable=False))
-@click.option(
-    "--journal",
-    "journals",
-    metavar="FILE...",
-    multiple=True,
-    type=click.Path(path_type=Path, readable=False),
-    help="Journals, in the order of their time; - is standard input. Plain or compressed (gzip, bzip2, xz). "
-    "[default: the one that the settings file says, after all that was rotated away from it]",
+@journals_option(
+    "Journals, in the order of their time",
+    "the one that the settings file says, after all that was rotated away from it",
 )
 @click.option("--since", metavar="TIME", help='Tell of nothing before: "2026-11-23 09:00", in UTC as the journal is.')
 @click.option("--until", metavar="TIME", help="Tell of nothing from then on.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
-@click.option(
-    "--journal-file", hidden=True, type=click.Path(path_type=Path, readable=False), help="What the settings file says."
-)
 def verify_journal(
     more_journals: tuple[Path, ...],
     *,
@@ -75,7 +67,7 @@ def verify_journal(
             except JournalError as error:
                 raise CouldNotRunError(str(error)) from error
             raise CouldNotRunError(f"{journal_file}: there is no such journal; has the router run yet?")
-        raise click.UsageError("where is the journal? name it with --journal, or the settings file with --config")
+        raise click.UsageError(WHERE_IS_THE_JOURNAL)
     if files.count(STDIN) > 1:
         raise click.BadParameter("standard input can be read once", param_hint="--journal")
     # The newest one is being written, whether its name came from here or from the settings.

@@ -56,6 +56,27 @@ def could_not_run(error: Exception) -> CouldNotRunError:
     return CouldNotRunError(str(error) if isinstance(error, RouterError) else f"{type(error).__name__}: {error}")
 
 
+JOURNAL = click.Path(path_type=Path, readable=False)
+WHERE_IS_THE_JOURNAL = "where is the journal? name it with --journal, or the settings file with --config"
+
+
+def journals_option(which: str, otherwise: str) -> Callable[[Callable[..., _Answer]], Callable[..., _Answer]]:
+    """Give a command `--journal FILE...` as `journals`, and what the settings file says instead as `journal_file`.
+
+    Args:
+        which: Which journals, and in which order.
+        otherwise: Which are read where none is named.
+    """
+
+    def with_journals(command: Callable[..., _Answer]) -> Callable[..., _Answer]:
+        told = f"{which}; - is standard input. Plain or compressed (gzip, bzip2, xz). [default: {otherwise}]"
+        hidden = click.option("--journal-file", hidden=True, type=JOURNAL, help="What the settings file says.")
+        named = click.option("--journal", "journals", metavar="FILE...", multiple=True, type=JOURNAL, help=told)
+        return named(hidden(command))
+
+    return with_journals
+
+
 def moment_given(option: str, text: str, zone: ZoneInfo) -> datetime:
     """A moment from the command line; one without an offset is meant in `zone`, a time of day alone today.
 

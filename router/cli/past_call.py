@@ -18,7 +18,15 @@ from rich.table import Table
 from router.callers.number import masked
 from router.cli.asking_again import RulesOfThen, again_as_plain
 from router.cli.call_search import Found, look_for
-from router.cli.options import CouldNotRunError, could_not_run, history_option, moment_given
+from router.cli.options import (
+    JOURNAL,
+    WHERE_IS_THE_JOURNAL,
+    CouldNotRunError,
+    could_not_run,
+    history_option,
+    journals_option,
+    moment_given,
+)
 from router.cli.recognising import key_of
 from router.cli.story import Story, print_story, zone_of
 from router.cli.story_words import ending_in_words
@@ -151,7 +159,7 @@ def past_call_options(command: Callable[..., None]) -> Callable[..., None]:
     supposed one.
     """
 
-    @click.argument("more_journals", metavar="", nargs=-1, type=_JOURNAL)
+    @click.argument("more_journals", metavar="", nargs=-1, type=JOURNAL)
     @click.option("--call", "uniqueid", metavar="UNIQUEID", help="A call of the past, by Asterisk's name for it.")
     @click.option(
         "--within",
@@ -160,17 +168,11 @@ def past_call_options(command: Callable[..., None]) -> Callable[..., None]:
         show_default=True,
         help="With --caller and --at alone: how far from that time the call may have been.",
     )
-    @click.option(
-        "--journal",
-        "journals",
-        metavar="FILE...",
-        multiple=True,
-        type=_JOURNAL,
-        help="Of a call of the past: journals, in the order of their time; - is standard input. Plain or compressed "
-        "(gzip, bzip2, xz). [default: as the settings file says, and what was rotated away from there]",
+    @journals_option(
+        "Of a call of the past: journals, in the order of their time",
+        "as the settings file says, and what was rotated away from there",
     )
     @history_option("Of a call of the past: ")
-    @click.option("--journal-file", hidden=True, type=_JOURNAL, help="What the settings file says.")
     @wraps(command)
     def with_past(
         *,
@@ -200,7 +202,6 @@ def past_call_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_past
 
 
-_JOURNAL = click.Path(path_type=Path, readable=False)
 _ONLY_PAST = frozenset({"within", "journals", "more_journals", "history_folder", "journal_file"})
 _EITHER = frozenset({"rules_path", "secret_file", "as_json"})
 _CALLER_THEN = frozenset({"caller", "at", "home_region"})
@@ -271,7 +272,7 @@ def _within_s(text: str) -> float:
 
 def _needed(journals: tuple[Path, ...]) -> tuple[Path, ...]:
     if not journals:
-        raise click.UsageError("where is the journal? name the settings file with --config, or --journal FILE")
+        raise click.UsageError(WHERE_IS_THE_JOURNAL)
     return journals
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import click
 from rich.console import Console
 
-from router.cli.options import CouldNotRunError, rules_option_for
+from router.cli.options import WHERE_IS_THE_JOURNAL, CouldNotRunError, journals_option, rules_option_for
 from router.cli.report_speech import speech
 from router.cli.reports.given import all_of, rules_in_force
 from router.cli.reports.page import as_page
@@ -76,14 +76,9 @@ class _ReportGroup(click.Group):
 )
 @click.option("--since", metavar="TIME", help='Any span instead: from "2026-11-23 09:00" on, in the rules\' zone.')
 @click.option("--until", metavar="TIME", help="Until then. [default: now]")
-@click.option(
-    "--journal",
-    "journals",
-    metavar="FILE...",
-    multiple=True,
-    type=click.Path(path_type=Path, readable=False),
-    help="Journals in any order; - is standard input. Plain or compressed (gzip, bzip2, xz). "
-    "[default: the one that the settings file says, and all that was rotated away from it]",
+@journals_option(
+    "Journals in any order",
+    "the one that the settings file says, and all that was rotated away from it",
 )
 @click.option(
     "--within",
@@ -101,9 +96,6 @@ class _ReportGroup(click.Group):
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @rules_option_for("The rules in force: for the time zone, and which age bands are protected.")
 @click.option("--percent", hidden=True, type=float, default=USUAL_SERVICE_LEVEL.percent, help="What is promised.")
-@click.option(
-    "--journal-file", hidden=True, type=click.Path(path_type=Path, readable=False), help="What the settings file says."
-)
 @click.pass_context
 def report(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401 - the options of `_report`
     """Show whether older callers are answered by people, quickly: the figures of a day or any span.
@@ -140,9 +132,7 @@ def _report(
     read = journals or journal_file
     if not files or not read:
         raise click.UsageError(
-            f"{journal_file}: there is no journal; name it with --journal"
-            if journal_file
-            else "where is the journal? name it with --journal, or the settings file with --config"
+            f"{journal_file}: there is no journal; name it with --journal" if journal_file else WHERE_IS_THE_JOURNAL
         )
     for target in (csv_file, html_file):
         if target and target != _STDOUT:

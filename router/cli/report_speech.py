@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from router.cli.options import CouldNotRunError, moment_given, rules_option_for
+from router.cli.options import WHERE_IS_THE_JOURNAL, CouldNotRunError, journals_option, moment_given, rules_option_for
 from router.cli.reporting import Order, Shown, as_plain, print_report
 from router.cli.reports.given import all_of, rules_in_force
 from router.cli.tracing import console_for_answers, json_text, printable, reading_bar
@@ -30,14 +30,9 @@ _LEFT_OUT = b'"failed":"rollout"'
 
 @click.command("speech")
 @click.argument("more_journals", metavar="", nargs=-1, type=click.Path(path_type=Path, readable=False))
-@click.option(
-    "--journal",
-    "journals",
-    metavar="FILE...",
-    multiple=True,
-    type=click.Path(path_type=Path, readable=False),
-    help="Journals, in the order of their time; - is standard input. Plain or compressed (gzip, bzip2, xz). "
-    "[default: the one that the settings file says, after all that was rotated away from it]",
+@journals_option(
+    "Journals, in the order of their time",
+    "the one that the settings file says, after all that was rotated away from it",
 )
 @click.option("--by", "by", type=click.Choice(["rule"]), help="Count the calls of each rule by themselves, too.")
 @click.option("--since", metavar="TIME", help='Leave out calls before: "2026-11-23 09:00", in the rules\' zone.')
@@ -51,9 +46,6 @@ _LEFT_OUT = b'"failed":"rollout"'
 )
 @rules_option_for("The rules in force: for the time zone, and the order of age bands and profiles. Not needed.")
 @click.option("--json", "as_json", is_flag=True, help="Print what comes out as JSON.")
-@click.option(
-    "--journal-file", hidden=True, type=click.Path(path_type=Path, readable=False), help="What the settings file says."
-)
 def speech(
     more_journals: tuple[Path, ...],
     *,
@@ -79,7 +71,7 @@ def speech(
     """
     files = (*journals, *more_journals) or all_of(journal_file)
     if not files:
-        raise click.UsageError("where is the journal? name it with --journal, or the settings file with --config")
+        raise click.UsageError(WHERE_IS_THE_JOURNAL)
     if compared and compared[0] == compared[1]:
         raise click.BadParameter("name two different rules", param_hint="--compare")
     book = rules_in_force(rules_path)

@@ -20,7 +20,7 @@ import click
 from rich.console import Console
 
 from router.callers.number import is_home_region
-from router.cli.options import UNREAD_FILE, CouldNotRunError, could_not_run, rules_option_for
+from router.cli.options import UNREAD_FILE, WHERE_IS_THE_JOURNAL, CouldNotRunError, could_not_run, rules_option_for
 from router.cli.recognising import key_of
 from router.cli.tail_filters import Wanted, doubts, filter_options, since_given
 from router.cli.tail_lines import CallLines
@@ -112,7 +112,7 @@ def tail(
         sys.stdout.reconfigure(errors="backslashreplace")  # of a terminal that knows ASCII only
     path = journal or journal_file
     if path is None:
-        raise click.UsageError("where is the journal? name it with --journal, or the settings file with --config")
+        raise click.UsageError(WHERE_IS_THE_JOURNAL)
     book = _rules(rules_path)
     lines = CallLines(book)
     moment = since_given(since, lines.zone, datetime.now(UTC)) if since is not None else None
