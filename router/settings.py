@@ -42,6 +42,7 @@ MAX_SECRET_BYTES: Final = 4096
 SHORTEST_TOKEN: Final = 16
 # What Linux has room for, `sun_path` in unix(7), less the NUL that ends it.
 MAX_SOCKET_PATH_BYTES: Final = 107
+_HOST_NAME: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 # The line that Asterisk's own file of the same secret holds.
 _ASTERISKS_LINE: Final = re.compile(r"secret\s*=", re.IGNORECASE)
 
@@ -346,6 +347,13 @@ class _Secrets:
                 f"the token is shorter than {SHORTEST_TOKEN} characters and can be guessed; make one with "
                 "`openssl rand -hex 24`",
             )
+        for number, host in enumerate(entry.hosts):
+            if not _HOST_NAME.fullmatch(host):
+                self.wrong(
+                    ("wallboard", "hosts", number),
+                    f"`{host}` is no name that browsers ask for; write it without https://, port, path and *, "
+                    "like wall.example.org (of another script: its form that begins with xn--)",
+                )
         hosts = frozenset(host.lower() for host in entry.hosts)
         return WallboardSettings(entry.address, entry.port, self.document.file, line, column, token=token, hosts=hosts)
 

@@ -118,3 +118,18 @@ def test_a_token_that_can_be_guessed_is_refused(folder: Path) -> None:
 
 def test_a_token_that_is_not_there_is_told_once(folder: Path) -> None:
     assert said(folder, f"{GOOD}wallboard: {{token_file: no.token}}\n").count("error") == 1
+
+
+@pytest.mark.parametrize(
+    "host", ["https://wall.example.org", "wall.example.org:9107", "*.example.org", "wall.", "a b", "墙"]
+)
+def test_a_host_that_no_browser_asks_for_is_refused(folder: Path, host: str) -> None:
+    assert said(folder, f'{GOOD}wallboard: {{hosts: [fine.example, "{host}"]}}\n') == (
+        f"elder-router.yaml:10:34: error: `{host}` is no name that browsers ask for; write it without https://, port, "
+        "path and *, like wall.example.org (of another script: its form that begins with xn--)"
+    )
+
+
+def test_names_of_hosts_are_compared_in_lower_case(folder: Path) -> None:
+    seen = board(folder, 'hosts: [Wall.Example.ORG, wall, xn--9yi, "10.0.0.7"]')
+    assert seen.hosts == {"wall.example.org", "wall", "xn--9yi", "10.0.0.7"}
