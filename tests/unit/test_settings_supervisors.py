@@ -125,7 +125,7 @@ def test_a_token_that_is_not_there_is_told_once(folder: Path) -> None:
 )
 def test_a_host_that_no_browser_asks_for_is_refused(folder: Path, host: str) -> None:
     assert said(folder, f'{GOOD}wallboard: {{hosts: [fine.example, "{host}"]}}\n') == (
-        f"elder-router.yaml:10:34: error: `{host}` is no name that browsers ask for; write it without https://, port, "
+        f"elder-router.yaml:10:35: error: `{host}` is no name that browsers ask for; write it without https://, port, "
         "path and *, like wall.example.org (of another script: its form that begins with xn--)"
     )
 
