@@ -69,7 +69,11 @@ def test_the_files_before_are_looked_into_whoever_rotated_them_and_compressed_wi
     assert open_ids(path, of_the_newest_two + one) == ["1.2", "1.3", "1.4"]
 
 
-@pytest.mark.parametrize("content", [b"BZh9....", b"", b"\x1f\x8b", gzip.compress(b"")[:-4] + b"\xff\xff\xff\x7f"])
+@pytest.mark.parametrize(
+    "content",
+    [b"BZh9....", b"", b"\x1f\x8b", gzip.compress(b"", mtime=0)[:-4] + b"\xff\xff\xff\x7f"],
+    ids=["bzip2", "empty", "cut gzip", "a gzip that lies of its size"],
+)
 def test_behind_a_file_that_cannot_be_looked_into_nothing_is_taken_for_open(tmp_path: Path, content: bytes) -> None:
     """Its outcomes may be in there."""
     journal(tmp_path, lines(decision("1.1")), "journal.jsonl.3")
