@@ -185,7 +185,8 @@ def _password(file: Path) -> str:
     raise ConfigurationError([Problem(str(file), 0, 0, why)])
 
 
-def _region(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def region_given(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """A region from the command line; refuses what is none."""
     if not is_home_region(value):
         raise click.BadParameter("give a two-letter code in capitals, such as CN or GB")
     return value
@@ -316,7 +317,7 @@ def registry_options(command: Callable[..., None]) -> Callable[..., None]:
         envvar="ELDER_HOME_REGION",
         default="CN",
         show_default=True,
-        callback=_region,
+        callback=region_given,
         help="The region of numbers that come without a country code.",
     )
     @wraps(command)

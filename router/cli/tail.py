@@ -19,30 +19,30 @@ from typing import Final
 import click
 from rich.console import Console
 
-from router.callers.number import is_home_region
-from router.cli.options import UNREAD_FILE, WHERE_IS_THE_JOURNAL, CouldNotRunError, could_not_run, rules_option_for
+from router.cli.options import (
+    UNREAD_FILE,
+    WHERE_IS_THE_JOURNAL,
+    CouldNotRunError,
+    could_not_run,
+    region_given,
+    rules_option_for,
+)
 from router.cli.recognising import key_of
+from router.cli.reports.given import rules_in_force
 from router.cli.tail_filters import Wanted, doubts, filter_options, since_given
 from router.cli.tail_lines import CallLines
 from router.cli.tail_screen import Ending, Screen, Styles, size_of, terminal_for_drawing
 from router.cli.tail_views import JsonView, PlainView, ScreenView, View
 from router.cli.tailing import Tailing
 from router.cli.tracing import counted, printable
-from router.errors import ConfigurationError, JournalError, RouterError
+from router.errors import JournalError, RouterError
 from router.journal.follow import Following
 from router.journal.joining import JoinedCalls
 from router.journal.reader import journal_files, refuse_unseen
-from router.rules.book import RuleBook, load_rules
 
 _USUAL_LINES: Final = 10
 _LONGEST_NUMBER: Final = 1000
 _NOBODY_READS: Final = (errno.EPIPE, errno.EIO)  # the other end of the pipe was closed, or the terminal
-
-
-def _home_region(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    if not is_home_region(value):
-        raise click.BadParameter("give a two-letter code in capitals, such as CN or GB")
-    return value
 
 
 @click.command("tail")
@@ -79,7 +79,7 @@ def _home_region(_context: click.Context, _parameter: click.Parameter, value: st
     envvar="ELDER_HOME_REGION",
     default="CN",
     show_default=True,
-    callback=_home_region,
+    callback=region_given,
     help="The region of a --caller that comes without a country code.",
 )
 @click.option(
@@ -113,7 +113,7 @@ def tail(
     path = journal or journal_file
     if path is None:
         raise click.UsageError(WHERE_IS_THE_JOURNAL)
-    book = _rules(rules_path)
+    book = rules_in_force(rules_path)
     lines = CallLines(book)
     moment = since_given(since, lines.zone, datetime.now(UTC)) if since is not None else None
     if caller is not None:
@@ -200,17 +200,6 @@ def _screen_view(stack: ExitStack, console: Console, ending: Ending, status: _St
     screen = Screen(write, lambda: size_of(descriptor), Styles(console))
     stack.enter_context(terminal_for_drawing(descriptor, screen.begin_anew))
     return ScreenView(status.lines, screen, status, ending.held)
-
-
-def _rules(path: Path) -> RuleBook | None:
-    """The rules in force, if they are to be had."""
-    if not os.path.exists(path):  # noqa: PTH110 - of what may not be looked at: no
-        return None
-    try:
-        return load_rules(path)
-    except ConfigurationError as error:
-        click.echo(printable(f"the rules are wrong; times are in UTC: {error.problems[0]}"), err=True)
-        return None
 
 
 def _key(caller: str, home_region: str, secret_file: Path | None) -> str:

@@ -19,7 +19,6 @@ one of them after the other: whoever asks too often waits, and calls do not.
 
 from __future__ import annotations
 
-import errno
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,6 +35,7 @@ from prometheus_client.registry import Collector
 from router.reloading.keeper import RulesStatus
 from router.speech.during_calls import SpeakerCounts
 from router.web.health import HealthAnswer
+from router.web.listening import not_served
 from router.web.settings import MetricsSettings
 
 if TYPE_CHECKING:
@@ -141,12 +141,7 @@ class MetricsServer:
         try:
             self._server = _Server(settings.address, settings.port)
         except OSError as error:
-            place = f"port {settings.port} of {settings.address}"
-            if error.errno == errno.EADDRINUSE:
-                message = f"metrics cannot be served: another program listens on {place}; write another port"
-            else:
-                message = f"metrics cannot be served at {place}: {error.strerror}"
-            raise settings.wrong(message) from error
+            raise settings.wrong(not_served("metrics", settings.address, settings.port, error)) from error
         pages = {HEALTH_PATH: health, LIVE_PATH: live, READY_PATH: ready}
         known = {path: page for path, page in pages.items() if page is not None}
         self._server.set_app(_Pages(make_wsgi_app(registry, disable_compression=True), known))

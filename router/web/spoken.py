@@ -13,7 +13,6 @@ Asterisk keeps what it has fetched in its `astcachedir`, and asks again after `M
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -24,6 +23,7 @@ from aiohttp import web
 
 from router.speech.settings import ServeSettings
 from router.speech.spoken import SpokenFiles, is_name
+from router.web.listening import not_served
 
 MAX_AGE_S: Final = 600
 SUFFIX: Final = "wav"
@@ -70,12 +70,7 @@ async def _listening(settings: ServeSettings, runner: web.AppRunner) -> asyncio.
     try:
         return await loop.create_server(lambda: _connection(runner), settings.address, settings.port)
     except OSError as error:
-        place = f"port {settings.port} of {settings.address}"
-        if error.errno == errno.EADDRINUSE:
-            message = f"speech cannot be served: another program listens on {place}; write another port"
-        else:
-            message = f"speech cannot be served at {place}: {error.strerror}"
-        raise settings.wrong(message) from error
+        raise settings.wrong(not_served("speech", settings.address, settings.port, error)) from error
 
 
 def _connection(runner: web.AppRunner) -> asyncio.BaseProtocol:

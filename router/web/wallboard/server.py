@@ -12,7 +12,6 @@ too slowly misses some, and who does not read at all is hung up on.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -24,6 +23,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from router.errors import JournalError
 from router.journal.day_so_far import EarlierRuns
+from router.web.listening import not_served
 from router.web.settings import WallboardSettings
 from router.web.wallboard.access import COOKIE, COOKIE_S, Access, is_named_so
 from router.web.wallboard.board import Board
@@ -280,9 +280,4 @@ async def _listening(settings: WallboardSettings, new: Callable[[], asyncio.Base
     try:
         return await loop.create_server(new, settings.address, settings.port)
     except OSError as error:
-        place = f"port {settings.port} of {settings.address}"
-        if error.errno == errno.EADDRINUSE:
-            message = f"the wallboard cannot be served: another program listens on {place}; write another port"
-        else:
-            message = f"the wallboard cannot be served at {place}: {error.strerror}"
-        raise settings.wrong(message) from error
+        raise settings.wrong(not_served("the wallboard", settings.address, settings.port, error)) from error
