@@ -443,6 +443,7 @@ _CALLS = st.fixed_dictionaries(
     }
 )
 _BEGIN = datetime(2026, 11, 24, tzinfo=SHANGHAI)
+_LAST_MS = 259_199_999
 
 
 def _records(calls: list[dict[str, Any]], chance: random.Random) -> list[dict[str, Any]]:
@@ -456,7 +457,8 @@ def _records(calls: list[dict[str, Any]], chance: random.Random) -> list[dict[st
         records.append(first)
         if one["again_ms"] is not None:
             again = {
-                "time": _iso(one["ms"] + one["again_ms"]),
+                # Within the days that any record is of: a file that begins after them is rightly left out unread.
+                "time": _iso(min(one["ms"] + one["again_ms"], _LAST_MS)),
                 "ask": 2,
                 "rule": "again",
                 "fallback": "",
