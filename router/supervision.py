@@ -85,9 +85,10 @@ class Supervision:
                 settings.service_level,
                 is_whole=earlier is None,
             )
-        listeners: list[Listener] = [self._calls.take] if settings.metrics is not None else []
+        is_measured = settings.metrics is not None
+        listeners: list[Listener] = [self._calls.take] if is_measured else []
         listeners += [self._board.take] if self._board is not None else []
-        self.journal = TellingJournal(self._timed, listeners)
+        self.journal = TellingJournal(self._timed if is_measured else writer, listeners)
         """Where all records go."""
         self._conditions = Conditions(self.journal.write)
 

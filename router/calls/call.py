@@ -57,6 +57,11 @@ class Call:
     choice: Chosen = NOTHING
     is_told_whole: bool = True
 
+    @property
+    def waiting_since(self) -> float | None:
+        """When the caller began to wait who still waits for a person; None for any other."""
+        return self.joined_at if self.answered_at is None and self.abandoned_at is None else None
+
     def joined(self, queue: str, now: float) -> None:
         """It waits in a queue. The wait counts from the first queue, whatever queues follow.
 

@@ -157,7 +157,7 @@ def _show(path: Path, wanted: Wanted, lines: CallLines, how: _How) -> None:
         if on_screen:
             view: View = _screen_view(stack, console, ending, _Status(path, wanted, lines, following, joined))
         else:
-            view = JsonView(sys.stdout) if how.as_json else PlainView(lines, sys.stdout)
+            view = JsonView(sys.stdout) if how.as_json else PlainView(sys.stdout, lines)
         stack.callback(view.close)
         tailing = Tailing(following, joined, wanted, view, most_lines=most_lines)
         if not how.is_followed:

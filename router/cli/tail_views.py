@@ -42,20 +42,10 @@ class View(Protocol):
 
 
 @dataclass(slots=True)
-class PlainView:
-    """A line when a call is decided, and one when it has ended."""
+class _LinesView:
+    """Lines that are written and stay as they are."""
 
-    lines: CallLines
     out: TextIO
-
-    def call(self, told: Told) -> None:
-        """See `View`. Where a call that came back is sent to stands in the line that ends it, or in `explain`."""
-        if told.happened is not Happened.SENT_ON:
-            self.out.write(self.lines.call_in_full(told.call) + "\n")
-
-    def apart(self, record: ConditionRecord | PromotionRecord, line: bytes) -> None:  # noqa: ARG002 - for JSON
-        """See `View`."""
-        self.out.write(_cell_of(self.lines, record, with_date=True).text + "\n")
 
     def complain(self, text: str) -> None:
         """See `View`."""
@@ -73,10 +63,24 @@ class PlainView:
 
 
 @dataclass(slots=True)
-class JsonView:
-    """An object a line; docs/tail.md has what stands in them."""
+class PlainView(_LinesView):
+    """A line when a call is decided, and one when it has ended."""
 
-    out: TextIO
+    lines: CallLines
+
+    def call(self, told: Told) -> None:
+        """See `View`. Where a call that came back is sent to stands in the line that ends it, or in `explain`."""
+        if told.happened is not Happened.SENT_ON:
+            self.out.write(self.lines.call_in_full(told.call) + "\n")
+
+    def apart(self, record: ConditionRecord | PromotionRecord, line: bytes) -> None:  # noqa: ARG002 - for JSON
+        """See `View`."""
+        self.out.write(_cell_of(self.lines, record, with_date=True).text + "\n")
+
+
+@dataclass(slots=True)
+class JsonView(_LinesView):
+    """An object a line; docs/tail.md has what stands in them."""
 
     def call(self, told: Told) -> None:
         """See `View`."""
@@ -88,20 +92,6 @@ class JsonView:
     def apart(self, record: ConditionRecord | PromotionRecord, line: bytes) -> None:
         """See `View`."""
         self._print(f'{{"event":"{record.record}","{record.record}":'.encode() + line + b"}")
-
-    def complain(self, text: str) -> None:
-        """See `View`."""
-        self.out.flush()
-        click.echo(printable(text), err=True)
-
-    def rest(self) -> bool:
-        """See `View`."""
-        self.out.flush()
-        return _is_read(self.out)
-
-    def close(self) -> None:
-        """See `View`."""
-        self.out.flush()
 
     def _print(self, line: bytes) -> None:
         text = line.decode("utf-8", errors="replace")

@@ -138,7 +138,7 @@ class DeskMetrics(Collector):
                 waits += [
                     (call.band, call.is_protected, now - since)
                     for call in calls[begin : begin + SLICE]
-                    if (since := call.joined_at) is not None and call.answered_at is None and call.abandoned_at is None
+                    if (since := call.waiting_since) is not None
                 ]
                 time.sleep(PAUSE_S)
         yield from (in_hand, turned_away, refused)

@@ -190,9 +190,9 @@ class Board:
             for begin in range(0, len(calls), SLICE):
                 for call in calls[begin : begin + SLICE]:
                     # What has happened meanwhile counts: a call that was answered since then is not waiting.
-                    if call.joined_at is not None and call.answered_at is None and call.abandoned_at is None:
+                    if (since := call.waiting_since) is not None:
                         group = (call.band, call.is_protected)
-                        found.setdefault(group, _Waiting()).add(max(0.0, now - call.joined_at))
+                        found.setdefault(group, _Waiting()).add(max(0.0, now - since))
                 yield
         return found
 
