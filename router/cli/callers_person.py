@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from router.callers.number import PhoneNumber, masked
 from router.callers.past import choice_in_words
 from router.callers.person import Forgotten, Held, Kind, forget, held
 from router.cli.caller_records import CallerRecords, records_of_caller
-from router.cli.options import UNREAD_FILE, RegistryPlace, could_not_run, registry_options, secret_file_option
+from router.cli.options import JOURNAL, UNREAD_FILE, RegistryPlace, could_not_run, registry_options, secret_file_option
 from router.cli.tracing import counted, json_text, printable, reading_bar
 from router.errors import RouterError
 from router.journal.erasing import Erasing
@@ -46,20 +46,26 @@ def get_caller(number: str, place: RegistryPlace) -> None:
     raise SystemExit(_DONE if found.band else _NOTHING_HELD)
 
 
+def _journal_options(which: str, without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a caller's calls in journals; says which journals, and what it is to leave them."""
+
+    def with_journals(command: Callable[..., None]) -> Callable[..., None]:
+        hidden = click.option("--journal-file", hidden=True, type=UNREAD_FILE, help="What the settings file says.")
+        none = click.option("--no-journal", is_flag=True, help=without)
+        named = click.option("--journal", "journals", metavar="FILE", multiple=True, type=JOURNAL, help=which)
+        return named(none(hidden(command)))
+
+    return with_journals
+
+
 @click.command("export", short_help="Print all that is held of a caller.")
 @click.argument("number")
 @click.option("--full-number", is_flag=True, help="Write the number out, which is masked otherwise.")
-@click.option(
-    "--journal",
-    "journals",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path, readable=False),
-    help="Journals to look for the caller's calls in, in the order of their time; may be given again. [default: as the "
+@_journal_options(
+    "Journals to look for the caller's calls in, in the order of their time; may be given again. [default: as the "
     "settings file says, and what was rotated away from there]",
+    "Leave the journal out.",
 )
-@click.option("--no-journal", is_flag=True, help="Leave the journal out.")
-@click.option("--journal-file", hidden=True, type=UNREAD_FILE, help="What the settings file says.")
 @secret_file_option
 @registry_options
 def export_caller(
@@ -101,17 +107,11 @@ def export_caller(
 
 @click.command("forget", short_help="Remove all that is held of a caller.")
 @click.argument("number")
-@click.option(
-    "--journal",
-    "journals",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path, readable=False),
-    help="Journals to take the caller out of, and what was rotated away from them; may be given again. [default: as "
+@_journal_options(
+    "Journals to take the caller out of, and what was rotated away from them; may be given again. [default: as "
     "the settings file says]",
+    "Leave the journal as it is.",
 )
-@click.option("--no-journal", is_flag=True, help="Leave the journal as it is.")
-@click.option("--journal-file", hidden=True, type=UNREAD_FILE, help="What the settings file says.")
 @secret_file_option
 @registry_options
 def forget_caller(
